@@ -1,0 +1,32 @@
+"""CSPDarkNet, the convolutional backbone of the YOLO line, for Keras 3.
+
+``import cspdarknet as keras_cv`` serves code that was written for
+``keras_cv.models.CSPDarkNetBackbone``.
+"""
+
+from cspdarknet._backend import ensure_backend
+from cspdarknet._version import __version__
+
+ensure_backend()
+
+from cspdarknet import layers, models  # noqa: E402  (the backend is chosen first)
+from cspdarknet.models import (  # noqa: E402
+    CSPDarkNetBackbone,
+    CSPDarkNetLBackbone,
+    CSPDarkNetMBackbone,
+    CSPDarkNetSBackbone,
+    CSPDarkNetTinyBackbone,
+    CSPDarkNetXLBackbone,
+)
+
+__all__ = [
+    "CSPDarkNetBackbone",
+    "CSPDarkNetLBackbone",
+    "CSPDarkNetMBackbone",
+    "CSPDarkNetSBackbone",
+    "CSPDarkNetTinyBackbone",
+    "CSPDarkNetXLBackbone",
+    "__version__",
+    "layers",
+    "models",
+]

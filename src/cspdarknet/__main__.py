@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m cspdarknet``."""
+
+from cspdarknet.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""Read HDF5 weight files without trusting them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from cspdarknet.checkpoints.errors import CheckpointError
+
+MAX_OBJECTS = 100_000
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Open `path` for reading; whatever HDF5 finds wrong with it is a `CheckpointError`."""
+    if not path.is_file():
+        raise CheckpointError(f"There is no weight file {path}.")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except CheckpointError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        raise CheckpointError(f"{path} is not a readable HDF5 file, or damaged: {error}") from error
+
+
+def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Return all datasets by path, refusing what a plain weight file never holds.
+
+    Soft, external and cyclic links, external or virtual storage and non-float data are refused.
+    """
+    found: dict[str, h5py.Dataset] = {}
+    groups = [("", file)]
+    seen: set[object] = set()
+    while groups:
+        prefix, group = groups.pop()
+        for key in group:
+            path = f"{prefix}/{key}" if prefix else key
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise CheckpointError(f"{file.filename} holds a link at {path!r}, which is refused.")
+            item = group[key]
+            if item.id in seen or len(seen) > MAX_OBJECTS:
+                raise CheckpointError(f"{file.filename} repeats or nests too much at {path!r}.")
+            seen.add(item.id)
+            if isinstance(item, h5py.Group):
+                groups.append((path, item))
+            else:
+                found[path] = _checked(file, path, item)
+    return found
+
+
+def _checked(file: h5py.File, path: str, item: object) -> h5py.Dataset:
+    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+        raise CheckpointError(f"{file.filename} stores {path!r} outside the file: refused.")
+    return item
+
+
+def read(file: h5py.File, path: str, dataset: h5py.Dataset) -> np.ndarray:
+    """Read one dataset of numbers as float32 (float64 is kept)."""
+    if dataset.dtype.kind not in "fiu":
+        raise CheckpointError(f"{file.filename}: {path!r} holds {dataset.dtype}, not numbers.")
+    array = dataset[()]
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)

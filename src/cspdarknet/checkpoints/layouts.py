@@ -1,0 +1,80 @@
+"""Where each variable of a model stands in a `.weights.h5` file, for each program that writes them."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from cspdarknet.checkpoints import stem
+from cspdarknet.checkpoints.structure import ConvUnit, conv_units, unit_variables
+from cspdarknet.checkpoints.targets import Target, target
+
+
+def keras_layout(model: Any) -> dict[str, Target]:
+    """Paths as Keras writes them for a flat functional model: a counter for each layer class."""
+    targets = {}
+    counts: Counter[str] = Counter()
+    for layer in model.layers:
+        kind = _snake_case(type(layer).__name__)
+        path = f"layers/{kind}_{counts[kind]}" if counts[kind] else f"layers/{kind}"
+        counts[kind] += 1
+        for i, variable in enumerate(layer.weights):
+            targets[f"{path}/vars/{i}"] = target(variable)
+    return targets
+
+
+def _snake_case(name: str) -> str:
+    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def kerascv_layout(model: Any) -> dict[str, Target]:
+    """Paths as KerasCV's `CSPDarkNetBackbone` has them, by place in its nested layers."""
+    targets = {}
+    blocks = _kerascv_blocks(model)
+    for unit in conv_units(model):
+        block = blocks[unit.part, unit.stage, unit.place]
+        if unit.kind == "pointwise":
+            block += "/layers/sequential"
+        layer = "depthwise_conv2d" if unit.kind == "depthwise" else "conv2d"
+        kernel, norm = unit_variables(model, unit)
+        targets[f"{block}/layers/{layer}/vars/0"] = _kernel_target(kernel, unit)
+        for i, variable in enumerate(norm):
+            targets[f"{block}/layers/batch_normalization/vars/{i}"] = target(variable)
+    return targets
+
+
+def _kernel_target(kernel: Any, unit: ConvUnit) -> Target:
+    if unit.part != "stem":
+        return target(kernel)
+    return Target(kernel, stem.folded_shape(tuple(kernel.shape)), stem.unfold)
+
+
+def _kerascv_blocks(model: Any) -> dict[tuple[str, int, str], str]:
+    """The group of each block: top-level `Sequential`s and stages are numbered in order."""
+    blocks = {}
+    sequential = cross_stage = 0
+    for unit in conv_units(model):
+        place = (unit.part, unit.stage, unit.place)
+        if place in blocks:
+            continue
+        if unit.part != "csp":
+            blocks[place] = f"layers/{_numbered('sequential', sequential)}"
+            sequential += 1
+            continue
+        stage = f"layers/{_numbered('cross_stage_partial', unit.stage)}"
+        if unit.place.startswith("bottleneck"):
+            number, conv = re.fullmatch(r"bottleneck(\d+)_conv([12])", unit.place).groups()
+            index = 2 * (int(number) - 1) + int(conv) - 1
+            blocks[place] = f"{stage}/bottleneck_convs/{_numbered('sequential', index)}"
+        else:
+            blocks[place] = f"{stage}/darknet_{unit.place}"
+    return blocks
+
+
+def _numbered(name: str, index: int) -> str:
+    return f"{name}_{index}" if index else name
+
+
+def is_kerascv(paths: Any) -> bool:
+    """Whether the paths of a file are those of KerasCV's nested layers."""
+    return any(path.startswith("layers/cross_stage_partial") for path in paths)

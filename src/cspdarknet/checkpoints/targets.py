@@ -1,0 +1,58 @@
+"""What a weight file must hold for a model: for each path, the variable that it fills."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cspdarknet.checkpoints.errors import CheckpointError
+
+
+def _unchanged(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+@dataclass(frozen=True)
+class Target:
+    """A variable, the shape that its file form has, and the way from the one to the other."""
+
+    variable: Any
+    shape: tuple[int, ...]
+    convert: Callable[[np.ndarray], np.ndarray] = _unchanged
+
+
+def target(variable: Any) -> Target:
+    """Return the target of a variable that is stored as it is."""
+    return Target(variable, tuple(variable.shape))
+
+
+def check(file: str, shapes: Mapping[str, tuple[int, ...]], targets: Mapping[str, Target]) -> None:
+    """Compare what a file holds with what the model needs, in both directions."""
+    missing = [path for path in targets if path not in shapes]
+    unused = [path for path in shapes if path not in targets]
+    if missing or unused:
+        raise CheckpointError(
+            f"{file} does not belong to this architecture: "
+            f"{_listed(missing, 'weights are missing')}{'; ' if missing and unused else ''}"
+            f"{_listed(unused, 'weights have no place in the model')}."
+        )
+    for path, goal in targets.items():
+        if shapes[path] != goal.shape:
+            raise CheckpointError(
+                f"{file} does not belong to this architecture: {path!r} has the shape "
+                f"{shapes[path]}, the model needs {goal.shape}."
+            )
+
+
+def _listed(paths: list[str], what: str) -> str:
+    return f"{len(paths)} {what} (such as {paths[0]!r})" if paths else ""
+
+
+def assign(file: str, arrays: Mapping[str, np.ndarray], targets: Mapping[str, Target]) -> None:
+    """Assign all arrays, once each of them is known to be usable."""
+    for path, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{file}: {path!r} holds NaN or infinite values.")
+    for path, goal in targets.items():
+        goal.variable.assign(goal.convert(arrays[path]))

@@ -1,0 +1,340 @@
+"""The vocabulary of blocks that every CSPDarkNet is written in.
+
+Each block is a function from a Keras tensor to a Keras tensor, made of standard Keras layers only, so
+that a model built from them can be saved and loaded without this package. The last layer of a
+block carries the block's name: ``model.get_layer("dark3_csp").output`` is the output of that stage.
+
+References:
+    CSPNet (https://arxiv.org/abs/1911.11929) section 3.2; YOLOv4 (https://arxiv.org/abs/2004.10934);
+    YOLOX (https://arxiv.org/abs/2107.08430), `yolox/models/network_blocks.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import keras
+
+__all__ = [
+    "BlockSettings",
+    "conv_block",
+    "csp_stage",
+    "depthwise_conv_block",
+    "focus_stem",
+    "spp",
+]
+
+PADDINGS = ("same", "symmetric")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockSettings:
+    """What all blocks of one network have in common.
+
+    Attributes:
+        padding: `"same"` pads as TensorFlow does: a stride-2 convolution of an even size pads after
+            the image only. `"symmetric"` pads as PyTorch does, `(kernel_size - 1) // 2` on every side;
+            the official YOLOX weights need it. They differ at stride 2 on even sizes only.
+        data_format: `"channels_last"`, `"channels_first"`, or `None` for Keras' global setting.
+        batch_norm_epsilon: added to the variance.
+        batch_norm_momentum: share of the old moving average that a training step keeps (Keras'
+            convention: PyTorch's momentum is 1 minus this).
+        dtype: dtype or dtype policy of every layer, `None` for Keras' global policy.
+    """
+
+    padding: str = "same"
+    data_format: str | None = None
+    batch_norm_epsilon: float = 1e-3
+    batch_norm_momentum: float = 0.99
+    dtype: Any = None
+
+    def __post_init__(self) -> None:
+        if self.padding not in PADDINGS:
+            raise ValueError(
+                f"`padding` must be one of {', '.join(map(repr, PADDINGS))}. "
+                f"Received: padding={self.padding!r}"
+            )
+        if self.data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                "`data_format` must be 'channels_last', 'channels_first' or None. "
+                f"Received: data_format={self.data_format!r}"
+            )
+        if not self.batch_norm_epsilon > 0:
+            raise ValueError(
+                "`batch_norm_epsilon` must be greater than 0. "
+                f"Received: batch_norm_epsilon={self.batch_norm_epsilon!r}"
+            )
+        if not 0 <= self.batch_norm_momentum <= 1:
+            raise ValueError(
+                "`batch_norm_momentum` must lie in 0..1. "
+                f"Received: batch_norm_momentum={self.batch_norm_momentum!r}"
+            )
+
+    @property
+    def image_format(self) -> str:
+        """The data format with Keras' global setting filled in."""
+        return self.data_format or keras.config.image_data_format()
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis of a batched image that holds the channels."""
+        return -1 if self.image_format == "channels_last" else 1
+
+
+DEFAULT = BlockSettings()
+
+
+def _join(name: str | None, part: str) -> str | None:
+    return f"{name}_{part}" if name else None
+
+
+def _norm_act(x: Any, conv_name: str | None, name: str | None, settings: BlockSettings) -> Any:
+    x = keras.layers.BatchNormalization(
+        axis=settings.channel_axis,
+        momentum=settings.batch_norm_momentum,
+        epsilon=settings.batch_norm_epsilon,
+        dtype=settings.dtype,
+        name=_join(conv_name, "bn"),
+    )(x)
+    return keras.layers.Activation("silu", dtype=settings.dtype, name=name)(x)
+
+
+def _pad(
+    x: Any, kernel_size: int, strides: int, name: str | None, settings: BlockSettings
+) -> tuple[Any, str]:
+    """Apply PyTorch's padding where it differs from "same"; return the padding left to Keras."""
+    if settings.padding == "same" or strides == 1:
+        return x, "same"
+    x = keras.layers.ZeroPadding2D(
+        (kernel_size - 1) // 2,
+        data_format=settings.data_format,
+        dtype=settings.dtype,
+        name=_join(name, "pad"),
+    )(x)
+    return x, "valid"
+
+
+def conv_block(
+    x: Any,
+    filters: int,
+    kernel_size: int = 3,
+    strides: int = 1,
+    *,
+    name: str | None = None,
+    output_name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """Convolution without bias, batch normalisation, SiLU.
+
+    Args:
+        x: image tensor, `(batch, height, width, channels)` or with the channels first.
+        filters: number of output channels.
+        kernel_size: side of the kernel.
+        strides: 1 keeps the size, 2 halves it (rounding up).
+        name: prefix of the layers' names.
+        output_name: name of the last layer; `name` by default.
+        settings: padding, data format, batch-norm figures and dtype.
+
+    Returns:
+        A Keras tensor of `filters` channels.
+
+    Example:
+        >>> x = keras.Input((64, 64, 32))
+        >>> conv_block(x, 64, strides=2, name="down").shape
+        (None, 32, 32, 64)
+    """
+    x, padding = _pad(x, kernel_size, strides, name, settings)
+    x = keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        data_format=settings.data_format,
+        use_bias=False,
+        dtype=settings.dtype,
+        name=_join(name, "conv"),
+    )(x)
+    return _norm_act(x, name, output_name or name, settings)
+
+
+def depthwise_conv_block(
+    x: Any,
+    filters: int,
+    kernel_size: int = 3,
+    strides: int = 1,
+    *,
+    name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """Depthwise convolution, then a pointwise one, each followed by batch-norm and SiLU.
+
+    Takes the place of `conv_block` in the small networks (YOLOX-nano); arguments as there.
+
+    Example:
+        >>> x = keras.Input((64, 64, 32))
+        >>> depthwise_conv_block(x, 64, strides=2).shape
+        (None, 32, 32, 64)
+    """
+    depthwise, pointwise = _join(name, "depthwise"), _join(name, "pointwise")
+    x, padding = _pad(x, kernel_size, strides, depthwise, settings)
+    x = keras.layers.DepthwiseConv2D(
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        data_format=settings.data_format,
+        use_bias=False,
+        dtype=settings.dtype,
+        name=_join(depthwise, "conv"),
+    )(x)
+    x = _norm_act(x, depthwise, depthwise, settings)
+    return conv_block(x, filters, 1, name=pointwise, output_name=name, settings=settings)
+
+
+def focus_stem(
+    x: Any,
+    filters: int,
+    *,
+    name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """The Focus stem: every 2x2 patch of pixels moves to the channels, then a 3x3 `conv_block`.
+
+    Both steps are one linear map, a 6x6 convolution with stride 2 that has the same number of
+    weights, so they are built as that one layer: it is faster, and its "same" padding takes odd
+    sizes (a missing last row or column counts as zeros). `cspdarknet.checkpoints` re-orders
+    the 3x3 kernels of published weights into 6x6 ones and back, value by value.
+
+    Args:
+        x: image tensor.
+        filters: number of output channels.
+        name: prefix of the layers' names.
+        settings: as in `conv_block`. The padding is 2 pixels on each side under both rules.
+
+    Returns:
+        A Keras tensor of half the height and width (rounded up).
+
+    Example:
+        >>> focus_stem(keras.Input((65, 64, 3)), 24).shape
+        (None, 33, 32, 24)
+    """
+    channels = x.shape[settings.channel_axis]
+    # GlorotUniform of the 3x3 kernel that this one stands for: its fans are (9 * 4 * channels,
+    # 9 * filters), those of the 6x6 kernel (36 * channels, 36 * filters).
+    scale = (channels + filters) / (channels + filters / 4)
+    x = keras.layers.Conv2D(
+        filters,
+        6,
+        strides=2,
+        padding="same",
+        data_format=settings.data_format,
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(
+            scale=scale, mode="fan_avg", distribution="uniform"
+        ),
+        dtype=settings.dtype,
+        name=_join(name, "conv"),
+    )(x)
+    return _norm_act(x, name, name, settings)
+
+
+def spp(
+    x: Any,
+    filters: int,
+    pool_sizes: Sequence[int] = (5, 9, 13),
+    *,
+    name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """Spatial pyramid pooling: max-pools of several sizes beside the input, between 1x1 blocks.
+
+    Each pool is computed from the next smaller one (a 5x5 pool of a 5x5 pool is a 9x9 pool), which
+    gives the same maxima for a fraction of the comparisons.
+
+    Args:
+        x: image tensor.
+        filters: number of output channels; the pools work on half of them.
+        pool_sizes: odd window sizes in ascending order.
+        name: prefix of the layers' names.
+        settings: as in `conv_block`.
+
+    Returns:
+        A Keras tensor of the same height and width.
+
+    Raises:
+        ValueError: if `pool_sizes` are not odd and ascending.
+
+    Example:
+        >>> spp(keras.Input((7, 7, 64)), 128).shape
+        (None, 7, 7, 128)
+    """
+    sizes = (1, *pool_sizes)
+    if any(size % 2 == 0 for size in sizes) or any(a >= b for a, b in pairwise(sizes)):
+        raise ValueError(
+            "`pool_sizes` must be odd, greater than 1 and in ascending order. "
+            f"Received: pool_sizes={tuple(pool_sizes)}"
+        )
+    x = conv_block(x, filters // 2, 1, name=_join(name, "conv1"), settings=settings)
+    pooled = [x]
+    for smaller, size in pairwise(sizes):
+        pool = keras.layers.MaxPooling2D(
+            size - smaller + 1,
+            strides=1,
+            padding="same",
+            data_format=settings.data_format,
+            dtype=settings.dtype,
+            name=_join(name, f"maxpool_{size}"),
+        )
+        pooled.append(pool(pooled[-1]))
+    x = keras.layers.Concatenate(
+        axis=settings.channel_axis, dtype=settings.dtype, name=_join(name, "concat")
+    )(pooled)
+    return conv_block(x, filters, 1, name=_join(name, "conv2"), settings=settings)
+
+
+def csp_stage(
+    x: Any,
+    filters: int,
+    depth: int,
+    *,
+    use_depthwise: bool = False,
+    residual: bool = True,
+    name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """Cross stage partial: half of the channels pass `depth` bottlenecks, half go around them.
+
+    Args:
+        x: image tensor.
+        filters: number of output channels.
+        depth: number of bottlenecks (a 1x1 and a 3x3 block each).
+        use_depthwise: make the 3x3 blocks depthwise ones.
+        residual: add each bottleneck's input to its output.
+        name: prefix of the layers' names.
+        settings: as in `conv_block`.
+
+    Returns:
+        A Keras tensor of the same height and width.
+
+    Example:
+        >>> csp_stage(keras.Input((28, 28, 64)), 64, depth=3).shape
+        (None, 28, 28, 64)
+    """
+    hidden = filters // 2
+    spatial_block = depthwise_conv_block if use_depthwise else conv_block
+    main = conv_block(x, hidden, 1, name=_join(name, "conv1"), settings=settings)
+    shortcut = conv_block(x, hidden, 1, name=_join(name, "conv2"), settings=settings)
+    for i in range(1, depth + 1):
+        bottleneck = _join(name, f"bottleneck{i}")
+        y = conv_block(main, hidden, 1, name=_join(bottleneck, "conv1"), settings=settings)
+        y = spatial_block(y, hidden, 3, name=_join(bottleneck, "conv2"), settings=settings)
+        if residual:
+            add = keras.layers.Add(dtype=settings.dtype, name=_join(bottleneck, "add"))
+            y = add([main, y])
+        main = y
+    x = keras.layers.Concatenate(
+        axis=settings.channel_axis, dtype=settings.dtype, name=_join(name, "concat")
+    )([main, shortcut])
+    return conv_block(
+        x, filters, 1, name=_join(name, "conv3"), output_name=name, settings=settings
+    )

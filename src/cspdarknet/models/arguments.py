@@ -1,0 +1,126 @@
+"""Checks of the backbone's arguments, made before any graph is built."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+DEFAULT_INPUT_SHAPE = (None, None, 3)
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """Accept true booleans only: a non-empty string such as "no" would count as true."""
+    if not (isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(value)
+
+
+def _integers(name: str, values: Any, minimum: int) -> list[int]:
+    rule = f"`{name}` must be a list of integers, each at least {minimum}"
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise ValueError(f"{rule}. Received: {name}={values!r}")
+    values = list(values)
+    if not values:
+        raise ValueError(f"{rule}, and must not be empty. Received: {name}=[]")
+    for value in values:
+        is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not is_integer or value < minimum:
+            raise ValueError(f"{rule}. Received: {name}={values!r}, where {value!r} is not.")
+    return [int(value) for value in values]
+
+
+def check_stages(channels: Any, depth: Any) -> tuple[list[int], list[int]]:
+    """Check `stackwise_channels` and `stackwise_depth`, and return them as lists of int."""
+    channels = _integers("stackwise_channels", channels, minimum=2)
+    depth = _integers("stackwise_depth", depth, minimum=0)
+    if len(channels) != len(depth):
+        raise ValueError(
+            "`stackwise_channels` and `stackwise_depth` must have the same length, one entry for "
+            f"each stage. Received: {len(channels)} channels {channels} and {len(depth)} depths "
+            f"{depth}"
+        )
+    return channels, depth
+
+
+def resolve_input_shape(
+    input_shape: Any, image_shape: Any, input_tensor: Any, data_format: str
+) -> tuple[int | None, ...]:
+    """Check the three ways to state the input, and return the one shape they mean (no batch)."""
+    shape = _one_of(input_shape, image_shape)
+    channels_first = data_format == "channels_first"
+    if channels_first and shape == DEFAULT_INPUT_SHAPE:
+        shape = (3, None, None)
+    _check_shape(shape, channels_first)
+    if input_tensor is None:
+        return shape
+    return _check_tensor(input_tensor, shape, input_shape, image_shape, channels_first)
+
+
+def _one_of(input_shape: Any, image_shape: Any) -> tuple[int | None, ...]:
+    for name, value in (("input_shape", input_shape), ("image_shape", image_shape)):
+        if value is not None and (isinstance(value, str) or not isinstance(value, Sequence)):
+            raise ValueError(
+                f"`{name}` must be a tuple such as (224, 224, 3). Received: {name}={value!r}"
+            )
+    given = None if input_shape is None else tuple(input_shape)
+    if image_shape is None:
+        if given is None:
+            raise ValueError(
+                "`input_shape` must be a tuple such as (None, None, 3). Received: input_shape=None"
+            )
+        return given
+    image_shape = tuple(image_shape)
+    if given not in (None, DEFAULT_INPUT_SHAPE, image_shape):
+        raise ValueError(
+            "`image_shape` is another name for `input_shape`: give one of them. "
+            f"Received: input_shape={given}, image_shape={image_shape}"
+        )
+    return image_shape
+
+
+def _check_shape(shape: tuple[Any, ...], channels_first: bool) -> None:
+    order = "(channels, height, width)" if channels_first else "(height, width, channels)"
+    if len(shape) != 3:
+        raise ValueError(
+            f"`input_shape` must have three entries {order}, without the batch. "
+            f"Received: input_shape={shape}"
+        )
+    for size in shape:
+        is_size = isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0
+        if not (size is None or is_size):
+            raise ValueError(
+                "Each entry of `input_shape` must be a positive integer, or None for a height or "
+                f"width that varies. Received: input_shape={shape}"
+            )
+    if shape[0 if channels_first else -1] is None:
+        raise ValueError(
+            f"The number of channels must be known: `input_shape` is read as {order}. "
+            f"Received: input_shape={shape}"
+        )
+    if channels_first and shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+        raise ValueError(
+            f"With data_format='channels_first', `input_shape` is {order}, but {shape} looks like "
+            f"(height, width, channels): pass {(shape[-1], *shape[:2])}, or "
+            "data_format='channels_last'."
+        )
+
+
+def _check_tensor(
+    tensor: Any, shape: tuple[Any, ...], input_shape: Any, image_shape: Any, channels_first: bool
+) -> tuple[int | None, ...]:
+    if not isinstance(tensor, keras.KerasTensor):
+        raise ValueError(
+            "`input_tensor` must be a Keras tensor, such as the output of `keras.Input()` or of a "
+            "layer; call the model to run it on data. "
+            f"Received: input_tensor of type {type(tensor).__name__}"
+        )
+    found = tuple(tensor.shape[1:])
+    _check_shape(found, channels_first)
+    stated = image_shape is not None or input_shape not in (None, DEFAULT_INPUT_SHAPE)
+    if stated and any(a not in (None, b) for a, b in zip(shape, found, strict=True)):
+        raise ValueError(
+            "`input_shape` contradicts `input_tensor`: leave it out, the tensor has a shape. "
+            f"Received: input_shape={shape}, input_tensor of shape {found}"
+        )
+    return found

@@ -1,0 +1,150 @@
+"""Find the files of a preset: a local directory, Kaggle Models, or Hugging Face."""
+
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cspdarknet._extras import require
+from cspdarknet.presets.records import PRESETS
+
+CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+KAGGLE, HUGGING_FACE = "kaggle://", "hf://"
+MAX_CONFIG_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class PresetFiles:
+    """The files of one preset: its config, and its weights if it has (and needs) some."""
+
+    origin: str
+    config: dict[str, Any]
+    weights: Path | None
+
+
+def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
+    """Return the files that `preset` names; nothing is fetched for an architecture alone."""
+    if isinstance(preset, Path):
+        return _directory(preset, load_weights)
+    if not isinstance(preset, str):
+        raise ValueError(
+            f"`preset` must be a name or a path. Received: preset={preset!r} of type "
+            f"{type(preset).__name__}"
+        )
+    if preset in PRESETS:
+        return _built_in(preset, load_weights)
+    if preset.startswith(KAGGLE):
+        return _remote(preset, load_weights, _fetch_from_kaggle)
+    if preset.startswith(HUGGING_FACE):
+        return _remote(preset, load_weights, _fetch_from_hugging_face)
+    if preset and Path(preset).is_dir():
+        return _directory(Path(preset), load_weights)
+    raise ValueError(_unknown(preset))
+
+
+def _unknown(preset: str) -> str:
+    near = difflib.get_close_matches(preset, PRESETS, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return (
+        f"Unknown preset: {preset!r}. {hint}A preset is one of {', '.join(PRESETS)}; or a local "
+        "directory; or 'kaggle://owner/model/framework/variation'; or 'hf://owner/repository'."
+    )
+
+
+def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
+    preset = PRESETS[name]
+    if load_weights and not preset.has_weights:
+        with_weights = ", ".join(p.name for p in PRESETS.values() if p.has_weights)
+        raise ValueError(
+            f"The preset {name!r} is an architecture without trained weights: leave out "
+            f"`load_weights=True`, or choose one of {with_weights}."
+        )
+    if not preset.has_weights or load_weights is False:
+        return PresetFiles(name, preset.config(), None)
+    fetched = _remote(preset.kaggle_handle, load_weights, _fetch_from_kaggle)
+    return PresetFiles(name, fetched.config, fetched.weights)
+
+
+def _directory(path: Path, load_weights: bool | None) -> PresetFiles:
+    if not path.is_dir():
+        raise ValueError(f"There is no preset directory {str(path)!r}.")
+    config = read_config(path / CONFIG)
+    weights = path / WEIGHTS
+    # KerasCV writes the weights' file name into the config, null for a preset without weights.
+    promised = config.get("weights", WEIGHTS if weights.exists() else None) is not None
+    if promised and load_weights is not False and not weights.exists():
+        raise ValueError(
+            f"The preset {str(path)!r} names weights in its {CONFIG}, but has no {WEIGHTS}: copy "
+            "the file there, or pass load_weights=False."
+        )
+    if load_weights and not promised:
+        raise ValueError(
+            f"The preset {str(path)!r} has no {WEIGHTS}: leave out `load_weights=True`."
+        )
+    use = promised and load_weights is not False
+    return PresetFiles(str(path), config["config"], weights if use else None)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the `config.json` of a preset whose class is a CSPDarkNet backbone."""
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes: not a preset's config.")
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{str(path.parent)!r} is no preset: it has no {CONFIG}.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    arguments = config.get("config") if isinstance(config, dict) else None
+    if not isinstance(arguments, dict):
+        raise ValueError(f"{path} is not a preset's config: it has no 'config' entry.")
+    if config.get("class_name") != "CSPDarkNetBackbone":
+        raise ValueError(
+            f"{path} describes a {config.get('class_name')!r}, not a 'CSPDarkNetBackbone'."
+        )
+    return config
+
+
+def _remote(
+    handle: str, load_weights: bool | None, fetch: Callable[[str, str], Path]
+) -> PresetFiles:
+    """Fetch the config, then the weights if they are wanted, into the hub's own cache."""
+    config = read_config(fetch(handle, CONFIG))
+    promised = config.get("weights", WEIGHTS) is not None
+    if load_weights and not promised:
+        raise ValueError(f"The preset {handle!r} has no weights: leave out `load_weights=True`.")
+    weights = fetch(handle, WEIGHTS) if promised and load_weights is not False else None
+    return PresetFiles(handle, config["config"], weights)
+
+
+def _fetch_from_kaggle(handle: str, file: str) -> Path:
+    import kagglehub
+
+    try:
+        return Path(kagglehub.model_download(handle.removeprefix(KAGGLE), path=file))
+    except ValueError as error:
+        raise ValueError(f"{handle!r} is no Kaggle handle: {error}") from error
+    except Exception as error:
+        raise _unreachable(handle, file, "Kaggle", error) from error
+
+
+def _fetch_from_hugging_face(handle: str, file: str) -> Path:
+    hub = require("huggingface_hub", "hf", f"Loading {handle!r}")
+    repository = handle.removeprefix(HUGGING_FACE).strip("/")
+    try:
+        return Path(hub.hf_hub_download(repository, file))
+    except hub.errors.HFValidationError as error:
+        raise ValueError(f"{handle!r} is no Hugging Face repository: {error}") from error
+    except Exception as error:
+        raise _unreachable(handle, file, "Hugging Face", error) from error
+
+
+def _unreachable(handle: str, file: str, host: str, error: Exception) -> ConnectionError:
+    cause = str(error).strip().splitlines() or [type(error).__name__]
+    return ConnectionError(
+        f"Could not get {file} of {handle!r} from {host} ({type(error).__name__}: {cause[0][:200]})."
+        f" Put {CONFIG} and {WEIGHTS} into a directory by hand and pass its path as the preset, or "
+        "pass load_weights=False to a built-in name for its architecture alone."
+    )

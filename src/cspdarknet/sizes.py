@@ -1,0 +1,21 @@
+"""The sizes of the family, as data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Channels and bottlenecks of each stage (P2, P3, P4, P5), and the parameters they make."""
+
+    stackwise_channels: tuple[int, ...]
+    stackwise_depth: tuple[int, ...]
+    parameters: int
+
+
+SIZES = {
+    "tiny": Size((48, 96, 192, 384), (1, 3, 3, 1), 2_380_416),
+    "s": Size((64, 128, 256, 512), (1, 3, 3, 1), 4_223_488),
+    "m": Size((96, 192, 384, 768), (2, 6, 6, 2), 12_374_400),
+    "l": Size((128, 256, 512, 1024), (3, 9, 9, 3), 27_111_424),
+    "xl": Size((170, 340, 680, 1360), (4, 12, 12, 4), 56_837_970),
+}
