@@ -47,6 +47,8 @@ def resolve_input_shape(
     input_shape: Any, image_shape: Any, input_tensor: Any, data_format: str
 ) -> tuple[int | None, ...]:
     """Check the three ways to state the input, and return the one shape they mean (no batch)."""
+    if input_shape is None and image_shape is None and input_tensor is not None:
+        input_shape = DEFAULT_INPUT_SHAPE
     shape = _one_of(input_shape, image_shape)
     channels_first = data_format == "channels_first"
     if channels_first and shape == DEFAULT_INPUT_SHAPE:

@@ -1,5 +1,7 @@
 """`CSPDarkNetBackbone`: the network, its feature pyramid, and how it is saved."""
 
+import copy
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -7,7 +9,7 @@ from typing import Any, Self
 import keras
 
 from cspdarknet import layers
-from cspdarknet.models import arguments
+from cspdarknet.models import arguments, graph
 from cspdarknet.models.classproperty import classproperty
 from cspdarknet.presets import load as preset_loading
 from cspdarknet.presets import records
@@ -110,7 +112,7 @@ class CSPDarkNetBackbone(keras.Model):
             sources: Any = images
         else:
             images = input_tensor
-            sources = keras.utils.get_source_inputs(images)
+            sources = graph.source_inputs(images)
             sources = sources[0] if len(sources) == 1 else sources
         x = images
         if include_rescaling:
@@ -286,7 +288,8 @@ class CSPDarkNetBackbone(keras.Model):
         if self.input_tensor is None:
             return None
         before = keras.Model(self.input, self.input_tensor, name="input_tensor")
-        return dict(keras.saving.serialize_keras_object(before))
+        # Through JSON, so that a config read from a file equals the one that was written.
+        return dict(json.loads(json.dumps(keras.saving.serialize_keras_object(before))))
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
@@ -294,6 +297,7 @@ class CSPDarkNetBackbone(keras.Model):
         config = dict(config)
         before = config.get("input_tensor")
         if isinstance(before, dict):
+            before = copy.deepcopy(before)  # Keras empties what it deserializes
             before = keras.saving.deserialize_keras_object(before, custom_objects=custom_objects)
             config.update(input_tensor=before.output, input_shape=None)
         return cls(**config)

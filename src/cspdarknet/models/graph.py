@@ -1,0 +1,25 @@
+"""Questions about the graph that a Keras tensor stands at the end of."""
+
+from typing import Any
+
+
+def source_inputs(tensor: Any) -> list[Any]:
+    """Return the `keras.Input` tensors that `tensor` is computed from, in order of appearance.
+
+    `keras.utils.get_source_inputs` answers the same, but walks every path, of which a network with
+    n residual connections has 2 ** n; here each node is visited once.
+    """
+    sources: list[Any] = []
+    seen: set[int] = set()
+    open_tensors = [tensor]
+    while open_tensors:
+        operation, node_index, _ = open_tensors.pop()._keras_history
+        node = operation._inbound_nodes[node_index]
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.is_input:
+            sources.extend(node.output_tensors)
+        else:
+            open_tensors.extend(reversed(node.input_tensors))
+    return sources

@@ -1,0 +1,47 @@
+"""Fixtures and options that all tests share."""
+
+import os
+
+# A quiet TensorFlow, and one seed for all of them, before anything imports a backend.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from support import SMALL, TINY_NET
+
+from cspdarknet.models import CSPDarkNetBackbone
+
+settings.register_profile(
+    "default", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_floatx("float32")
+
+
+@pytest.fixture
+def small():
+    """A backbone with four stages, in the shape of the reference files."""
+    return CSPDarkNetBackbone(**SMALL, include_rescaling=True)
+
+
+@pytest.fixture
+def tiny_net():
+    """The cheapest backbone that has more than one stage."""
+    return CSPDarkNetBackbone(**TINY_NET, include_rescaling=False)
+
+
+@pytest.fixture
+def photo():
+    """A batch of one 0..255 image of an odd size."""
+    return np.random.default_rng(0).uniform(0, 255, (1, 37, 53, 3)).astype("float32")

@@ -1,0 +1,62 @@
+"""What tests of several files need: reference files, comparisons, fresh processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+SMALL = {"stackwise_channels": [16, 32, 64, 128], "stackwise_depth": [1, 2, 2, 1]}
+TINY_NET = {"stackwise_channels": [4, 6], "stackwise_depth": [1, 1]}
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+GOLDEN = SHARED / "golden"
+needs_golden = pytest.mark.skipif(
+    not GOLDEN.is_dir(), reason=f"the reference outputs of the original code are not at {GOLDEN}"
+)
+
+
+def to_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def relative_error(value, reference):
+    """Largest difference as a share of the largest reference value."""
+    value, reference = to_numpy(value), np.asarray(reference)
+    assert value.shape == reference.shape
+    return float(np.abs(value - reference).max() / np.abs(reference).max())
+
+
+def randomize(model, seed=0):
+    """Give every variable, batch-norm statistics included, a value that matters."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        shape = tuple(variable.shape)
+        if variable.name == "kernel":
+            variable.assign(rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
+        elif variable.name in ("gamma", "moving_variance"):
+            variable.assign(rng.uniform(0.5, 1.5, shape))
+        else:
+            variable.assign(rng.normal(0, 0.2, shape))
+    return model
+
+
+def run_python(code, *args, backend=None, path=None, check=True):
+    """Run code in a fresh process (without this package's sources unless they are installed)."""
+    env = {**os.environ, "KERAS_BACKEND": backend or keras.backend.backend()}
+    if path is not None:
+        env["PYTHONPATH"] = str(path)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done

@@ -1,0 +1,316 @@
+"""Presets: named, local, and from the hubs (with the hubs replaced by local stand-ins)."""
+
+import json
+import shutil
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
+
+import cspdarknet
+from cspdarknet.models import CSPDarkNetBackbone
+
+NAMES = [
+    "csp_darknet_tiny",
+    "csp_darknet_s",
+    "csp_darknet_m",
+    "csp_darknet_l",
+    "csp_darknet_xl",
+    "csp_darknet_tiny_imagenet",
+    "csp_darknet_l_imagenet",
+]
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Fail on any attempt to open a connection."""
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture
+def preset(tmp_path):
+    model = randomize(CSPDarkNetBackbone(**SMALL, include_rescaling=True))
+    model.save_to_preset(tmp_path / "preset")
+    return tmp_path / "preset"
+
+
+def weights_equal(a, b):
+    for x, y in zip(a.variables, b.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
+
+
+class TestTables:
+    def test_the_seven_names(self):
+        assert list(CSPDarkNetBackbone.presets) == NAMES
+        assert list(CSPDarkNetBackbone.presets_with_weights) == NAMES[5:]
+        assert list(CSPDarkNetBackbone.presets_without_weights) == NAMES[:5]
+
+    def test_entries(self):
+        for name, entry in CSPDarkNetBackbone.presets.items():
+            assert str(entry["config"]["stackwise_channels"]) in entry["metadata"]["description"]
+            assert entry["kaggle_handle"] == f"kaggle://keras/cspdarknet/keras/{name}/2"
+        assert CSPDarkNetBackbone.presets["csp_darknet_xl"]["metadata"]["params"] == 56_837_970
+
+    def test_aliases_list_their_own(self):
+        models = cspdarknet.models
+        assert list(models.CSPDarkNetTinyBackbone.presets) == ["csp_darknet_tiny_imagenet"]
+        assert list(models.CSPDarkNetLBackbone.presets_with_weights) == ["csp_darknet_l_imagenet"]
+        for alias in (
+            models.CSPDarkNetSBackbone,
+            models.CSPDarkNetMBackbone,
+            models.CSPDarkNetXLBackbone,
+        ):
+            assert alias.presets == alias.presets_with_weights == {}
+
+    def test_a_copy_is_handed_out(self):
+        CSPDarkNetBackbone.presets["csp_darknet_tiny"]["config"]["stackwise_channels"].append(1)
+        CSPDarkNetBackbone.presets.clear()
+        assert len(CSPDarkNetBackbone.presets["csp_darknet_tiny"]["config"]["stackwise_depth"]) == 4
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_architectures_never_touch_the_network(self, name, offline):
+        model = CSPDarkNetBackbone.from_preset(name, load_weights=False, name="mine")
+        assert model.name == "mine"
+        assert model.include_rescaling
+        assert model.count_params() == CSPDarkNetBackbone.presets[name]["metadata"]["params"]
+        if not name.endswith("imagenet"):
+            CSPDarkNetBackbone.from_preset(name)
+
+    def test_overrides(self):
+        model = CSPDarkNetBackbone.from_preset(
+            "csp_darknet_tiny",
+            input_shape=(64, 64, 1),
+            use_depthwise=True,
+            include_rescaling=False,
+            padding="symmetric",
+        )
+        assert (model.input_shape, model.padding) == ((None, 64, 64, 1), "symmetric")
+        with pytest.raises(ValueError, match="foo"):
+            CSPDarkNetBackbone.from_preset("csp_darknet_tiny", foo=1)
+
+    def test_unknown_names_suggest_the_nearest(self):
+        with pytest.raises(ValueError, match=r"Did you mean 'csp_darknet_tiny'"):
+            CSPDarkNetBackbone.from_preset("csp_darknet_tny")
+        with pytest.raises(ValueError, match=r"Unknown preset: 'nope'.*csp_darknet_xl"):
+            CSPDarkNetBackbone.from_preset("nope", load_weights=True)
+        for bad in ("", 5, None):
+            with pytest.raises(ValueError, match="preset"):
+                CSPDarkNetBackbone.from_preset(bad)
+
+    def test_weights_of_an_architecture_preset(self, offline):
+        with pytest.raises(ValueError, match="csp_darknet_tiny_imagenet, csp_darknet_l_imagenet"):
+            CSPDarkNetBackbone.from_preset("csp_darknet_m", load_weights=True)
+        with pytest.raises(ValueError, match="load_weights"):
+            CSPDarkNetBackbone.from_preset("csp_darknet_m", load_weights="yes")
+
+    def test_no_network_is_one_clear_error(self, offline, tmp_path, monkeypatch):
+        monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+        with pytest.raises(ConnectionError, match=r"config\.json of 'kaggle://.*by hand"):
+            CSPDarkNetBackbone.from_preset("csp_darknet_tiny_imagenet")
+
+    def test_aliases_refuse_other_sizes(self):
+        alias = cspdarknet.models.CSPDarkNetTinyBackbone
+        assert alias.from_preset("csp_darknet_tiny").count_params() == 2_380_416
+        with pytest.raises(ValueError, match="not of the size of CSPDarkNetTinyBackbone"):
+            alias.from_preset("csp_darknet_l_imagenet")
+        assert "preset" in cspdarknet.models.CSPDarkNetSBackbone.from_preset.__doc__
+
+
+class TestDirectories:
+    def test_round_trip(self, preset):
+        assert sorted(p.name for p in preset.iterdir()) == [
+            "config.json",
+            "metadata.json",
+            "model.weights.h5",
+        ]
+        metadata = json.loads((preset / "metadata.json").read_text())
+        assert metadata["parameter_count"] == 255_488
+        assert metadata["keras_version"] == keras.__version__
+        expected = randomize(CSPDarkNetBackbone(**SMALL, include_rescaling=True))
+        for path in (preset, str(preset)):
+            weights_equal(CSPDarkNetBackbone.from_preset(path), expected)
+        alias = cspdarknet.models.CSPDarkNetTinyBackbone
+        weights_equal(alias.from_preset(preset), expected)
+        fresh = CSPDarkNetBackbone.from_preset(preset, load_weights=False)
+        assert np.all(to_numpy(fresh.get_layer("stem_conv_bn").gamma) == 1)
+
+    def test_weights_can_be_read_by_keras_itself(self, preset):
+        model = CSPDarkNetBackbone(**SMALL, include_rescaling=True)
+        model.load_weights(preset / "model.weights.h5")
+        weights_equal(model, CSPDarkNetBackbone.from_preset(preset))
+
+    def test_free_overrides_keep_the_weights(self, preset, photo):
+        original = CSPDarkNetBackbone.from_preset(preset)
+        changed = CSPDarkNetBackbone.from_preset(
+            preset, name="x", input_shape=(37, 53, 3), trainable=False, dtype="mixed_bfloat16"
+        )
+        weights_equal(original, changed)
+        assert not changed.trainable_variables
+        images = keras.Input((37, 53, 3))
+        inside = CSPDarkNetBackbone.from_preset(preset, input_tensor=images)
+        np.testing.assert_array_equal(to_numpy(inside(photo)), to_numpy(original(photo)))
+        first = CSPDarkNetBackbone.from_preset(preset, data_format="channels_first")
+        assert first.input_shape == (None, 3, None, None)
+        weights_equal(original, first)
+
+    @pytest.mark.parametrize(
+        "override",
+        [
+            {"include_rescaling": False},
+            {"stackwise_depth": [1, 1, 1, 1]},
+            {"use_depthwise": True},
+            {"padding": "symmetric"},
+            {"batch_norm_epsilon": 1e-5},
+        ],
+    )
+    def test_overrides_that_weights_cannot_follow(self, preset, override):
+        with pytest.raises(ValueError, match="load_weights=False"):
+            CSPDarkNetBackbone.from_preset(preset, **override)
+        model = CSPDarkNetBackbone.from_preset(preset, load_weights=False, **override)
+        assert model.get_config()[next(iter(override))] == next(iter(override.values()))
+
+    def test_overrides_that_change_nothing_are_fine(self, preset):
+        CSPDarkNetBackbone.from_preset(preset, include_rescaling=True, stackwise_depth=(1, 2, 2, 1))
+
+    def test_replacing_a_preset(self, preset):
+        other = CSPDarkNetBackbone([8], [1], True)
+        other.save_to_preset(preset)
+        assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels == [8]
+        assert [p.name for p in preset.parent.iterdir()] == ["preset"]
+
+    def test_a_failed_save_leaves_the_old_preset(self, preset, monkeypatch):
+        other = CSPDarkNetBackbone([8], [1], True)
+
+        def full_disk(*args, **kwargs):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(other, "save_weights", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            other.save_to_preset(preset)
+        assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels[0] == 16
+        assert [p.name for p in preset.parent.iterdir()] == ["preset"]
+
+    def test_other_directories_are_not_replaced(self, tmp_path, tiny_net):
+        (tmp_path / "thesis.txt").write_text("years of work")
+        for place in (tmp_path, tmp_path / "thesis.txt"):
+            with pytest.raises(ValueError, match="not a preset directory"):
+                tiny_net.save_to_preset(place)
+        assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            (lambda p: (p / "config.json").unlink(), "no config.json"),
+            (lambda p: (p / "config.json").write_text(""), "not valid JSON"),
+            (lambda p: (p / "config.json").write_text("[" * 100_000), "not valid JSON"),
+            (lambda p: (p / "config.json").write_bytes(b"\xff\xfe"), "not valid JSON"),
+            (lambda p: (p / "config.json").write_text("[1]"), "no 'config' entry"),
+            (lambda p: (p / "config.json").write_text('{"config": 1}'), "no 'config' entry"),
+            (
+                lambda p: (p / "config.json").write_text('{"class_name": "X", "config": {}}'),
+                "describes a 'X'",
+            ),
+            (lambda p: (p / "model.weights.h5").write_bytes(b"x"), "damaged"),
+            (lambda p: shutil.copy(p / "config.json", p / "model.weights.h5"), "damaged"),
+        ],
+    )
+    def test_damaged_presets(self, preset, damage, message):
+        damage(preset)
+        with pytest.raises(ValueError, match=message):
+            CSPDarkNetBackbone.from_preset(preset)
+
+    def test_missing_weights(self, preset):
+        (preset / "model.weights.h5").unlink()
+        with pytest.raises(ValueError, match="leave out `load_weights=True`"):
+            CSPDarkNetBackbone.from_preset(preset, load_weights=True)
+        CSPDarkNetBackbone.from_preset(preset)
+        config = json.loads((preset / "config.json").read_text())
+        (preset / "config.json").write_text(json.dumps({**config, "weights": "model.weights.h5"}))
+        with pytest.raises(ValueError, match="copy the file there"):
+            CSPDarkNetBackbone.from_preset(preset)
+
+    def test_no_such_directory(self, tmp_path):
+        with pytest.raises(ValueError, match="no preset directory"):
+            CSPDarkNetBackbone.from_preset(tmp_path / "nowhere")
+
+    @needs_golden
+    def test_a_classifier_is_not_a_backbone(self):
+        with pytest.raises(ValueError, match="'ImageClassifier'"):
+            CSPDarkNetBackbone.from_preset(GOLDEN / "kcv09_classifier" / "preset")
+
+
+class TestHubs:
+    def test_kaggle(self, preset, monkeypatch):
+        import kagglehub
+
+        asked = []
+
+        def download(handle, path):
+            asked.append((handle, path))
+            return str(preset / path)
+
+        monkeypatch.setattr(kagglehub, "model_download", download)
+        expected = CSPDarkNetBackbone.from_preset(preset)
+        weights_equal(CSPDarkNetBackbone.from_preset("kaggle://me/net/keras/v"), expected)
+        assert asked == [
+            ("me/net/keras/v", "config.json"),
+            ("me/net/keras/v", "model.weights.h5"),
+        ]
+        asked.clear()
+        CSPDarkNetBackbone.from_preset("kaggle://me/net/keras/v", load_weights=False)
+        assert asked == [("me/net/keras/v", "config.json")]
+
+    def test_bad_kaggle_handle(self, offline):
+        with pytest.raises(ValueError, match="no Kaggle handle"):
+            CSPDarkNetBackbone.from_preset("kaggle://nonsense")
+
+    def test_hugging_face(self, preset, monkeypatch):
+        hub = pytest.importorskip("huggingface_hub")
+        monkeypatch.setattr(hub, "hf_hub_download", lambda repository, file: str(preset / file))
+        expected = CSPDarkNetBackbone.from_preset(preset)
+        weights_equal(CSPDarkNetBackbone.from_preset("hf://me/net"), expected)
+
+    def test_hugging_face_offline(self, offline, monkeypatch, tmp_path):
+        hub = pytest.importorskip("huggingface_hub")
+        with pytest.raises(ValueError, match="no Hugging Face repository"):
+            CSPDarkNetBackbone.from_preset("hf://a/b/c")
+
+        def unreachable(repository, file):
+            raise hub.errors.LocalEntryNotFoundError("cannot find the host")
+
+        monkeypatch.setattr(hub, "hf_hub_download", unreachable)
+        with pytest.raises(ConnectionError, match="Hugging Face.*by hand"):
+            CSPDarkNetBackbone.from_preset("hf://me/net")
+
+    def test_missing_extra(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+        with pytest.raises(ImportError, match=r"pip install 'cspdarknet\[hf\]'"):
+            CSPDarkNetBackbone.from_preset("hf://me/net")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["csp_darknet_tiny_imagenet"])
+def test_published_figures_of_the_imagenet_preset(name):
+    """KerasCV's own preset test: five figures, to a hundredth."""
+    model = CSPDarkNetBackbone.from_preset(name)
+    found = to_numpy(model(np.ones((1, 512, 512, 3), "float32")))[0, 0, 0, :5]
+    expected = [-0.16216235, 0.7333651, 0.4312072, 0.738807, -0.2515305]
+    np.testing.assert_allclose(found, expected, atol=0.01, rtol=0.01)
+
+
+def test_missing_module_is_told_apart_from_a_broken_one(monkeypatch):
+    from cspdarknet._extras import require
+
+    assert isinstance(require("json", "x", "This"), types.ModuleType)
+    with pytest.raises(ImportError, match=r"This needs no_such_module: run `pip install"):
+        require("no_such_module", "x", "This")
