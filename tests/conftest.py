@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from support import SMALL, TINY_NET
 
 from cspdarknet.models import CSPDarkNetBackbone
+from support import SMALL, TINY_NET
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from support import SMALL
 
 import cspdarknet
 from cspdarknet.models import CSPDarkNetBackbone
 from cspdarknet.models.backbone import layers as backbone_layers
+from support import SMALL
 
 
 @pytest.fixture(autouse=True)

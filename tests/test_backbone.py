@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from support import SMALL, TINY_NET, randomize, relative_error, to_numpy
 
 import cspdarknet
 from cspdarknet.models import CSPDarkNetBackbone
 from cspdarknet.sizes import SIZES
+from support import SMALL, TINY_NET, randomize, relative_error, to_numpy
 
 
 def test_import_as_keras_cv():
@@ -120,7 +120,7 @@ def test_feature_pyramid(small, photo):
     assert list(small.feature_pyramid([0, -1]).output) == ["P2", "P5"]
     assert list(small.feature_pyramid("P4").output) == ["P4"]
     for bad in (["P6"], ["P1"], [4], [-5], [], ["dark3_csp"]):
-        with pytest.raises(ValueError, match=r"level|P2, P3, P4, P5"):
+        with pytest.raises(ValueError, match="level"):
             small.feature_pyramid(bad)
 
 
@@ -242,7 +242,8 @@ class TestInputTensor:
         a, b = keras.Input((32, 32, 1)), keras.Input((32, 32, 2))
         x = keras.layers.Concatenate()([a, b])
         model = CSPDarkNetBackbone(**TINY_NET, include_rescaling=False, input_tensor=x)
-        assert tuple(model([np.ones((1, 32, 32, 1)), np.ones((1, 32, 32, 2))]).shape)[0] == 1
+        y = model([np.ones((1, 32, 32, 1)), np.ones((1, 32, 32, 2))])
+        assert tuple(y.shape) == (1, 4, 4, 6)
 
 
 class TestDtype:

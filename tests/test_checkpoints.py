@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
 
 from cspdarknet.checkpoints import CheckpointError, load_weights
 from cspdarknet.models import CSPDarkNetBackbone
+from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
 
 NET = {"stackwise_channels": [4, 6], "stackwise_depth": [1, 2], "include_rescaling": True}
 

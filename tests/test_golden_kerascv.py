@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from gradients import gradients
-from support import GOLDEN, needs_golden, relative_error, to_numpy
 
 from cspdarknet.checkpoints import stem
 from cspdarknet.checkpoints.structure import conv_units, unit_variables
 from cspdarknet.models import CSPDarkNetBackbone
+from gradients import gradients
+from support import GOLDEN, needs_golden, relative_error, to_numpy
 
 pytestmark = needs_golden
 

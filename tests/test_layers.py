@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from support import randomize, relative_error, to_numpy
 
 from cspdarknet import layers
 from cspdarknet.checkpoints import stem
+from support import randomize, relative_error, to_numpy
 
 RNG = np.random.default_rng(0)
 
@@ -81,9 +81,7 @@ def test_spp_pools_are_direct_maxima(size):
     first, *pooled = (to_numpy(value) for value in inspect(x))
     for width, value in zip((5, 9, 13), pooled, strict=True):
         pad = width // 2
-        padded = np.pad(
-            first, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=-np.inf
-        )
+        padded = np.pad(first, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=-np.inf)
         windows = np.lib.stride_tricks.sliding_window_view(padded, (width, width), axis=(1, 2))
         np.testing.assert_array_equal(value, windows.max((-2, -1)))
 

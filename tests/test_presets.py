@@ -8,10 +8,10 @@ import types
 import keras
 import numpy as np
 import pytest
-from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
 
 import cspdarknet
 from cspdarknet.models import CSPDarkNetBackbone
+from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
 
 NAMES = [
     "csp_darknet_tiny",
@@ -289,7 +289,7 @@ class TestHubs:
             raise hub.errors.LocalEntryNotFoundError("cannot find the host")
 
         monkeypatch.setattr(hub, "hf_hub_download", unreachable)
-        with pytest.raises(ConnectionError, match="Hugging Face.*by hand"):
+        with pytest.raises(ConnectionError, match=r"Hugging Face.*by hand"):
             CSPDarkNetBackbone.from_preset("hf://me/net")
 
     def test_missing_extra(self, monkeypatch):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import randomize, relative_error, to_numpy
 
 from cspdarknet.models import CSPDarkNetBackbone
+from support import randomize, relative_error, to_numpy
 
 stages = st.integers(1, 4).flatmap(
     lambda n: st.tuples(

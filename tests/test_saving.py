@@ -7,10 +7,10 @@ import pickle
 import keras
 import numpy as np
 import pytest
-from support import SMALL, TINY_NET, randomize, relative_error, run_python, to_numpy
 
 import cspdarknet
 from cspdarknet.models import CSPDarkNetBackbone
+from support import SMALL, TINY_NET, randomize, relative_error, run_python, to_numpy
 
 CONFIGS = [
     {"include_rescaling": True},

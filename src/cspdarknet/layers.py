@@ -1,8 +1,8 @@
 """The vocabulary of blocks that every CSPDarkNet is written in.
 
-Each block is a function from a Keras tensor to a Keras tensor, made of standard Keras layers only, so
-that a model built from them can be saved and loaded without this package. The last layer of a
-block carries the block's name: ``model.get_layer("dark3_csp").output`` is the output of that stage.
+Each block is a function from a Keras tensor to a Keras tensor, made of standard Keras layers only,
+so that a model built from them can be saved and loaded without this package. The last layer of a
+block carries the block's name: `model.get_layer("dark3_csp").output` is the output of that stage.
 
 References:
     CSPNet (https://arxiv.org/abs/1911.11929) section 3.2; YOLOv4 (https://arxiv.org/abs/2004.10934);
@@ -36,8 +36,8 @@ class BlockSettings:
 
     Attributes:
         padding: `"same"` pads as TensorFlow does: a stride-2 convolution of an even size pads after
-            the image only. `"symmetric"` pads as PyTorch does, `(kernel_size - 1) // 2` on every side;
-            the official YOLOX weights need it. They differ at stride 2 on even sizes only.
+            the image only. `"symmetric"` pads as PyTorch does, `(kernel_size - 1) // 2` on every
+            side; the official YOLOX weights need it. They differ at stride 2 on even sizes only.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for Keras' global setting.
         batch_norm_epsilon: added to the variance.
         batch_norm_momentum: share of the old moving average that a training step keeps (Keras'
@@ -100,7 +100,9 @@ def _draw(initializer: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     return keras.ops.convert_to_tensor(values.astype("float32"), dtype=dtype)
 
 
-def _convolve(layer: keras.layers.Layer, x: Any, initializer_name: str = "kernel_initializer") -> Any:
+def _convolve(
+    layer: keras.layers.Layer, x: Any, initializer_name: str = "kernel_initializer"
+) -> Any:
     """Call a new convolution, with its kernel drawn by NumPy instead of the backend.
 
     JAX compiles a program for each shape of random numbers, which would be most of the time that
@@ -361,6 +363,4 @@ def csp_stage(
     x = keras.layers.Concatenate(
         axis=settings.channel_axis, dtype=settings.dtype, name=_join(name, "concat")
     )([main, shortcut])
-    return conv_block(
-        x, filters, 1, name=_join(name, "conv3"), output_name=name, settings=settings
-    )
+    return conv_block(x, filters, 1, name=_join(name, "conv3"), output_name=name, settings=settings)

@@ -39,7 +39,7 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
         for key in group:
             path = f"{prefix}/{key}" if prefix else key
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise CheckpointError(f"{file.filename} holds a link at {path!r}, which is refused.")
+                raise CheckpointError(f"{file.filename} has a link at {path!r}: refused.")
             item = group[key]
             if item.id in seen or len(seen) > MAX_OBJECTS:
                 raise CheckpointError(f"{file.filename} repeats or nests too much at {path!r}.")

@@ -1,4 +1,4 @@
-"""Where each variable of a model stands in a `.weights.h5` file, for each program that writes them."""
+"""Where each variable of a model stands in a `.weights.h5` file, by the program that wrote it."""
 
 import re
 from collections import Counter
@@ -52,7 +52,7 @@ def _kernel_target(kernel: Any, unit: ConvUnit) -> Target:
 def _kerascv_blocks(model: Any) -> dict[tuple[str, int, str], str]:
     """The group of each block: top-level `Sequential`s and stages are numbered in order."""
     blocks = {}
-    sequential = cross_stage = 0
+    sequential = 0
     for unit in conv_units(model):
         place = (unit.part, unit.stage, unit.place)
         if place in blocks:
@@ -63,8 +63,8 @@ def _kerascv_blocks(model: Any) -> dict[tuple[str, int, str], str]:
             continue
         stage = f"layers/{_numbered('cross_stage_partial', unit.stage)}"
         if unit.place.startswith("bottleneck"):
-            number, conv = re.fullmatch(r"bottleneck(\d+)_conv([12])", unit.place).groups()
-            index = 2 * (int(number) - 1) + int(conv) - 1
+            number, conv = map(int, re.findall(r"\d+", unit.place))
+            index = 2 * (number - 1) + conv - 1
             blocks[place] = f"{stage}/bottleneck_convs/{_numbered('sequential', index)}"
         else:
             blocks[place] = f"{stage}/darknet_{unit.place}"

@@ -39,9 +39,7 @@ def conv_units(model: Any) -> Iterator[ConvUnit]:
         for i in range(1, depth + 1):
             first, second = f"bottleneck{i}_conv1", f"bottleneck{i}_conv2"
             yield ConvUnit(f"{dark}_csp_{first}", "csp", stage, first)
-            yield from _spatial(
-                f"{dark}_csp_{second}", "csp", stage, second, model.use_depthwise
-            )
+            yield from _spatial(f"{dark}_csp_{second}", "csp", stage, second, model.use_depthwise)
         yield ConvUnit(f"{dark}_csp_conv3", "csp", stage, "conv3")
 
 
@@ -50,9 +48,7 @@ def _spatial(
 ) -> Iterator[ConvUnit]:
     kinds = ("depthwise", "pointwise") if use_depthwise else ("conv",)
     for kind in kinds:
-        yield ConvUnit(
-            name if kind == "conv" else f"{name}_{kind}", part, stage, place, kind
-        )
+        yield ConvUnit(name if kind == "conv" else f"{name}_{kind}", part, stage, place, kind)
 
 
 def unit_variables(model: Any, unit: ConvUnit) -> tuple[Any, list[Any]]:

@@ -1,1 +1,29 @@
-def main() -> None: ...
+"""The command line: `cspdarknet presets`, `features`, `info`."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from cspdarknet.cli.features import features
+from cspdarknet.cli.info import info
+from cspdarknet.cli.presets import presets
+
+app = typer.Typer(
+    help="CSPDarkNet, the backbone of the YOLO line, for Keras 3.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(presets)
+app.command()(features)
+app.command()(info)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one line, not a traceback."""
+    try:
+        app()
+    except (ValueError, OSError, ImportError) as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -25,7 +25,7 @@ def _integers(name: str, values: Any, minimum: int) -> list[int]:
         raise ValueError(f"{rule}, and must not be empty. Received: {name}=[]")
     for value in values:
         is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not is_integer or value < minimum:
+        if not is_integer or int(value) < minimum:
             raise ValueError(f"{rule}. Received: {name}={values!r}, where {value!r} is not.")
     return [int(value) for value in values]
 

@@ -199,7 +199,7 @@ class CSPDarkNetBackbone(keras.Model):
         if isinstance(level, int) and -len(names) <= level < len(names):
             return names[level]
         if level not in names:
-            raise ValueError(f"This backbone has the levels {', '.join(names)}. Received: {level!r}")
+            raise ValueError(f"The levels are {', '.join(names)}. Received: {level!r}")
         return str(level)
 
     # Fine-tuning.

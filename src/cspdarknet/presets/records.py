@@ -15,16 +15,21 @@ class Preset:
     Attributes:
         name: what the user types.
         size: key of `cspdarknet.sizes.SIZES`.
-        has_weights: whether trained weights exist.
         kaggle_handle: where KerasCV published it.
-        trained_on: what the weights were trained on and what they reach, if any.
+        dataset: what the trained weights, if any, were trained on.
+        accuracy: what they reach, as published.
     """
 
     name: str
     size: str
-    has_weights: bool
     kaggle_handle: str
-    trained_on: str = ""
+    dataset: str = ""
+    accuracy: str = ""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether trained weights exist."""
+        return bool(self.dataset)
 
     @property
     def parameters(self) -> int:
@@ -39,7 +44,7 @@ class Preset:
             f"CSPDarkNet with {list(size.stackwise_channels)} channels and "
             f"{list(size.stackwise_depth)} bottlenecks per stage."
         )
-        return f"{text} {self.trained_on}".strip()
+        return f"{text} Trained on {self.dataset}: {self.accuracy}." if self.dataset else text
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments of the backbone."""
@@ -52,13 +57,9 @@ class Preset:
         }
 
 
-def _handle(name: str) -> str:
-    return f"kaggle://keras/cspdarknet/keras/{name}/2"
-
-
-def _record(size: str, trained_on: str = "", suffix: str = "") -> Preset:
+def _record(size: str, suffix: str = "", dataset: str = "", accuracy: str = "") -> Preset:
     name = f"csp_darknet_{size}{suffix}"
-    return Preset(name, size, bool(trained_on), _handle(name), trained_on)
+    return Preset(name, size, f"kaggle://keras/cspdarknet/keras/{name}/2", dataset, accuracy)
 
 
 PRESETS: dict[str, Preset] = {
@@ -69,8 +70,8 @@ PRESETS: dict[str, Preset] = {
         _record("m"),
         _record("l"),
         _record("xl"),
-        _record("tiny", "Trained on ImageNet 2012 (61.69 % top-1 with its head).", "_imagenet"),
-        _record("l", "Trained on ImageNet 2012 (77.44 % top-1 with its head).", "_imagenet"),
+        _record("tiny", "_imagenet", "ImageNet", "61.69 % top-1 with its classifier head"),
+        _record("l", "_imagenet", "ImageNet", "77.44 % top-1 with its classifier head"),
     )
 }
 

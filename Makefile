@@ -1,0 +1,55 @@
+# Everything a developer or a curious user needs; each target sets up what it uses.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -n 2
+SOURCES := src tests examples benchmarks
+# TensorFlow's build without GPU code exists for Linux and Windows only.
+TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
+
+.PHONY: demo test test-all lint format bench clean
+
+demo: $(VENV)/.demo  ## features of two photos, then a trained classifier; prints where the pictures are
+	KERAS_BACKEND=jax $(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev  ## the tests on JAX
+	KERAS_BACKEND=jax $(PYTEST)
+
+test-all: $(VENV)/.all  ## the tests on JAX, PyTorch and TensorFlow
+	KERAS_BACKEND=jax $(PYTEST)
+	KERAS_BACKEND=torch $(PYTEST)
+	KERAS_BACKEND=tensorflow $(PYTEST)
+
+lint: $(VENV)/.dev  ## style, format and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## mend style and format
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.all  ## speed against KerasCV, which gets a virtual environment of its own
+	$(BIN)/python benchmarks/backbone_speed.py
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[jax,demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[jax,dev]'
+	@touch $@
+
+$(VENV)/.all: $(VENV)/.dev
+	$(PIP_INSTALL) -e '.[torch,$(TENSORFLOW)]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output

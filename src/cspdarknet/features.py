@@ -1,0 +1,170 @@
+"""Extract the features of photos into files: one file for each photo, resumable."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cspdarknet._extras import require
+from cspdarknet.images import SUFFIXES, PhotoError, read_photo
+from cspdarknet.visualize import feature_picture
+
+FORMATS = ("npz", "safetensors")
+SETTINGS_FILE = "features.json"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to work on, and where its results go below the output folder."""
+
+    path: Path
+    key: Path
+
+
+def find_photos(sources: Sequence[str | Path]) -> list[Photo]:
+    """List the photos among files and folders (searched with their subfolders), in order.
+
+    Raises:
+        ValueError: if a source does not exist, holds no photo, or two photos would share a result.
+    """
+    photos: list[Photo] = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"{source} holds no photo ({', '.join(SUFFIXES)}).")
+            photos += [Photo(path, path.relative_to(source)) for path in inside if path.is_file()]
+        elif source.exists():
+            photos.append(Photo(source, Path(source.name)))
+        else:
+            raise ValueError(f"There is no file or folder {source}.")
+    by_key: dict[Path, Photo] = {}
+    for photo in photos:
+        other = by_key.setdefault(photo.key, photo)
+        if other.path.resolve() != photo.path.resolve():
+            raise ValueError(
+                f"{other.path} and {photo.path} would write the same result {photo.key}: "
+                "run them into two output folders."
+            )
+    return list(by_key.values())
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one photo: `"done"`, `"kept"` from an earlier run, or `"failed"`."""
+
+    photo: Photo
+    state: str
+    message: str = ""
+
+
+class FeatureExtractor:
+    """Writes the features of photos into a folder.
+
+    Each result appears whole or not at all, and one that is newer than its photo is kept, so that a
+    run can be stopped at any time and repeated.
+
+    Args:
+        model: a backbone's `feature_pyramid()`.
+        out: folder for the results.
+        file_format: `"npz"` or `"safetensors"`.
+        longer_side: photos larger than this are shrunk to it; 0 keeps them as they are.
+        picture: also draw a picture of the photo beside its features.
+        label: what tells this model from others, to keep results of two models apart.
+
+    Raises:
+        ValueError: if the format is unknown, or `out` holds results of other settings.
+
+    Example:
+        >>> extractor = FeatureExtractor(backbone.feature_pyramid(), "features")
+        >>> for result in extractor.run(find_photos(["photos"])):
+        ...     print(result.photo.path, result.state)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        out: str | Path,
+        file_format: str = "npz",
+        longer_side: int = 640,
+        picture: bool = False,
+        label: str = "",
+    ) -> None:
+        if file_format not in FORMATS:
+            raise ValueError(f"The format must be one of {FORMATS}. Received: {file_format!r}")
+        if longer_side < 0:
+            raise ValueError(f"`longer_side` must be 0 or more. Received: {longer_side}")
+        if file_format == "safetensors":
+            require("safetensors", "safetensors", "Writing .safetensors files")
+        self.model = model
+        self.out = Path(out)
+        self.file_format = file_format
+        self.longer_side = longer_side
+        self.picture = picture
+        self._claim_folder(
+            {"levels": list(model.output), "longer_side": longer_side, "model": label}
+        )
+
+    def _claim_folder(self, wanted: dict[str, Any]) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        path = self.out / SETTINGS_FILE
+        if path.exists():
+            found = json.loads(path.read_text())
+            if found != wanted:
+                raise ValueError(
+                    f"{self.out} holds features of other settings ({found}): choose another folder."
+                )
+        else:
+            _write_whole(path, lambda part: part.write_text(json.dumps(wanted, indent=2) + "\n"))
+
+    def run(self, photos: Sequence[Photo]) -> Iterator[Result]:
+        """Work through the photos, yielding what became of each; a bad photo does not stop it."""
+        for photo in photos:
+            try:
+                yield Result(photo, "kept" if self._is_current(photo) else self._extract(photo))
+            except PhotoError as error:
+                yield Result(photo, "failed", str(error))
+
+    def _targets(self, photo: Photo) -> list[Path]:
+        suffixes = [f".{self.file_format}"] + [".png"] * self.picture
+        return [self.out / photo.key.with_name(photo.key.name + suffix) for suffix in suffixes]
+
+    def _is_current(self, photo: Photo) -> bool:
+        targets = self._targets(photo)
+        if not all(target.exists() for target in targets):
+            return False
+        return min(t.stat().st_mtime for t in targets) >= photo.path.stat().st_mtime
+
+    def _extract(self, photo: Photo) -> str:
+        pixels = read_photo(photo.path, self.longer_side or None)
+        outputs = self.model.predict_on_batch(pixels[None].astype("float32"))
+        maps = {level: np.asarray(value[0], "float32") for level, value in outputs.items()}
+        arrays = {**maps, "vector": list(maps.values())[-1].mean(axis=(0, 1))}
+        target, *picture = self._targets(photo)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(target, lambda part: self._write(part, arrays))
+        if picture:
+            image = feature_picture(pixels, maps)
+            _write_whole(picture[0], lambda part: image.save(part, format="PNG"))
+        return "done"
+
+    def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        if self.file_format == "npz":
+            with path.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+        else:
+            numpy_files = require("safetensors.numpy", "safetensors", "Writing .safetensors files")
+            numpy_files.save_file(arrays, path)
+
+
+def _write_whole(path: Path, write: Any) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

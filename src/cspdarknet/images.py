@@ -1,0 +1,82 @@
+"""Read photos of any kind as RGB arrays."""
+
+import contextlib
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2")
+MAX_PIXELS = 180_000_000
+
+
+class PhotoError(ValueError):
+    """A file that cannot be used as a photo."""
+
+
+def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
+    """Read a photo as an RGB array, upright, whatever its file holds.
+
+    The orientation of the EXIF data is applied, 16-bit and CMYK files are converted, transparent
+    pixels become white, and the first frame of an animation is taken.
+
+    Args:
+        path: the file; its content counts, not its suffix.
+        longer_side: shrink the photo, if it is larger, so that its longer side has so many pixels.
+
+    Returns:
+        Array of uint8, `(height, width, 3)`, 0..255.
+
+    Raises:
+        PhotoError: if the file is missing, empty, damaged, no image, or larger than 180 megapixels.
+
+    Example:
+        >>> read_photo("holiday.jpg", longer_side=640).shape
+        (480, 640, 3)
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            if math.prod(image.size) > MAX_PIXELS:
+                raise PhotoError(f"{path}: {image.width} x {image.height} pixels are too many.")
+            if longer_side and image.format == "JPEG":
+                # Let the decoder skip what the resizing below would throw away.
+                image.draft("RGB", _fit(image.size, 2 * longer_side))
+            return _to_array(image, longer_side)
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{path}: not an image.") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"{path}: too many pixels.") from error
+    except FileNotFoundError as error:
+        raise PhotoError(f"{path}: no such file.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        raise PhotoError(f"{path}: damaged ({error}).") from error
+
+
+def _to_array(image: Image.Image, longer_side: int | None) -> np.ndarray:
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged EXIF data
+        image = ImageOps.exif_transpose(image)
+    image = _to_rgb(image)
+    if longer_side and max(image.size) > longer_side:
+        image = image.resize(_fit(image.size, longer_side), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def _fit(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+    scale = min(1.0, longer_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel, one channel
+        values = np.asarray(image).astype("float64")
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        image = Image.fromarray((values / top * 255).clip(0, 255).round().astype("uint8"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
