@@ -16,6 +16,10 @@ def check_bool(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def _integers(name: str, values: Any, minimum: int) -> list[int]:
     rule = f"`{name}` must be a list of integers, each at least {minimum}"
     if isinstance(values, str) or not hasattr(values, "__iter__"):
@@ -24,8 +28,7 @@ def _integers(name: str, values: Any, minimum: int) -> list[int]:
     if not values:
         raise ValueError(f"{rule}, and must not be empty. Received: {name}=[]")
     for value in values:
-        is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not is_integer or int(value) < minimum:
+        if not _is_integer(value) or value < minimum:
             raise ValueError(f"{rule}. Received: {name}={values!r}, where {value!r} is not.")
     return [int(value) for value in values]
 
@@ -89,8 +92,7 @@ def _check_shape(shape: tuple[Any, ...], channels_first: bool) -> None:
             f"Received: input_shape={shape}"
         )
     for size in shape:
-        is_size = isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0
-        if not (size is None or is_size):
+        if size is not None and not (_is_integer(size) and size > 0):
             raise ValueError(
                 "Each entry of `input_shape` must be a positive integer, or None for a height or "
                 f"width that varies. Received: input_shape={shape}"
