@@ -80,9 +80,12 @@ class FeatureExtractor:
         ValueError: if the format is unknown, or `out` holds results of other settings.
 
     Example:
+        >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
+        >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
         >>> extractor = FeatureExtractor(backbone.feature_pyramid(), "features")
-        >>> for result in extractor.run(find_photos(["photos"])):
+        >>> for result in extractor.run(find_photos(["sea.png"])):
         ...     print(result.photo.path, result.state)
+        sea.png done
     """
 
     def __init__(

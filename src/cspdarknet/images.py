@@ -32,7 +32,8 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
         PhotoError: if the file is missing, empty, damaged, no image, or larger than 180 megapixels.
 
     Example:
-        >>> read_photo("holiday.jpg", longer_side=640).shape
+        >>> Image.new("RGB", (800, 600), "navy").save("sea.png")
+        >>> read_photo("sea.png", longer_side=640).shape
         (480, 640, 3)
     """
     path = Path(path)

@@ -48,7 +48,8 @@ def feature_picture(photo: np.ndarray, features: Mapping[str, np.ndarray]) -> Im
         A Pillow image.
 
     Example:
-        >>> feature_picture(photo, {"P3": p3, "P4": p4}).save("features.png")
+        >>> photo, p3 = np.zeros((60, 90, 3), "uint8"), np.random.rand(8, 12, 96)
+        >>> feature_picture(photo, {"P3": p3}).save("features.png")
     """
     height, width = photo.shape[:2]
     scale = PANEL / max(height, width)

@@ -21,7 +21,9 @@ def load_weights(model: Any, path: str | Path) -> None:
         CheckpointError: (a `ValueError`) if the file is damaged, unsafe or of another model.
 
     Example:
-        >>> cspdarknet.checkpoints.load_weights(backbone, "preset/model.weights.h5")
+        >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], include_rescaling=True)
+        >>> backbone.save_weights("my.weights.h5")
+        >>> load_weights(backbone, "my.weights.h5")
     """
     path = Path(path)
     with hdf5.opened(path) as file:

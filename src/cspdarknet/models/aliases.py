@@ -78,7 +78,7 @@ class CSPDarkNetTinyBackbone(_SizedBackbone):
         **kwargs: further arguments of `CSPDarkNetBackbone`.
 
     Example:
-        >>> CSPDarkNetTinyBackbone()(np.ones((8, 224, 224, 3))).shape
+        >>> CSPDarkNetTinyBackbone().predict(np.ones((8, 224, 224, 3)), verbose=0).shape
         (8, 7, 7, 384)
     """
 

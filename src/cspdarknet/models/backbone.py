@@ -60,7 +60,7 @@ class CSPDarkNetBackbone(keras.Model):
         ...     stackwise_depth=[1, 3, 3, 1],
         ...     include_rescaling=True,
         ... )
-        >>> backbone(np.ones((1, 224, 224, 3))).shape
+        >>> backbone.predict(np.ones((1, 224, 224, 3)), verbose=0).shape
         (1, 7, 7, 384)
 
     References:
@@ -182,8 +182,9 @@ class CSPDarkNetBackbone(keras.Model):
             ValueError: if a level does not exist in this backbone.
 
         Example:
-            >>> features = backbone.feature_pyramid(["P3", "P5"])(np.ones((1, 64, 64, 3)))
-            >>> features["P3"].shape
+            >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
+            >>> pyramid = backbone.feature_pyramid(["P3", "P5"])
+            >>> pyramid.predict(np.ones((1, 64, 64, 3)), verbose=0)["P3"].shape
             (1, 8, 8, 96)
         """
         if isinstance(levels, (str, int)):
@@ -221,6 +222,7 @@ class CSPDarkNetBackbone(keras.Model):
             ValueError: if there is no such part.
 
         Example:
+            >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
             >>> backbone.freeze("P3").frozen_stages
             2
         """
@@ -362,6 +364,7 @@ class CSPDarkNetBackbone(keras.Model):
             ValueError: if the directory exists and holds something other than a preset.
 
         Example:
+            >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
             >>> backbone.save_to_preset("my_backbone")
             >>> restored = CSPDarkNetBackbone.from_preset("my_backbone")
         """

@@ -146,6 +146,6 @@ def _unreachable(handle: str, file: str, host: str, error: Exception) -> Connect
     return ConnectionError(
         f"Could not get {file} of {handle!r} from {host} "
         f"({type(error).__name__}: {cause[0][:200]}). Put {CONFIG} and {WEIGHTS} into a directory "
-        "by hand and pass its path as the preset, or pass load_weights=False to a built-in name for "
-        "its architecture alone."
+        "by hand and pass its path as the preset, or pass load_weights=False to a built-in name "
+        "for its architecture alone."
     )
