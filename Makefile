@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n 2
+OLDEST_KERAS := 3.8.0
 SOURCES := src tests examples benchmarks
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all test-oldest lint format bench clean
 
 demo: $(VENV)/.demo  ## features of two photos, then a trained classifier; prints where the pictures are
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py
@@ -20,6 +21,10 @@ test-all: $(VENV)/.all  ## the tests on JAX, PyTorch and TensorFlow
 	KERAS_BACKEND=jax $(PYTEST)
 	KERAS_BACKEND=torch $(PYTEST)
 	KERAS_BACKEND=tensorflow $(PYTEST)
+
+test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
+	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \
+		tests/test_golden_kerascv.py tests/test_saving.py tests/test_presets.py
 
 lint: $(VENV)/.dev  ## style, format and types
 	$(BIN)/ruff check $(SOURCES)
@@ -49,6 +54,10 @@ $(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
 
 $(VENV)/.all: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[torch,$(TENSORFLOW)]'
+	@touch $@
+
+$(VENV)/.oldest-keras: $(VENV)/.venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $@ keras==$(OLDEST_KERAS)
 	@touch $@
 
 clean:

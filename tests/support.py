@@ -44,11 +44,9 @@ def randomize(model, seed=0):
     return model
 
 
-def run_python(code, *args, backend=None, path=None, check=True):
-    """Run code in a fresh process (without this package's sources unless they are installed)."""
+def run_python(code, *args, backend=None, check=True):
+    """Run code in a fresh process."""
     env = {**os.environ, "KERAS_BACKEND": backend or keras.backend.backend()}
-    if path is not None:
-        env["PYTHONPATH"] = str(path)
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
         env=env,

@@ -289,7 +289,10 @@ class CSPDarkNetBackbone(keras.Model):
         """The graph in front of the backbone, where `input_tensor` brought one."""
         if self.input_tensor is None:
             return None
-        before = keras.Model(self.input, self.input_tensor, name="input_tensor")
+        if self.input is self.input_tensor:
+            before = graph.producer(self.input_tensor)  # the layer that `keras.Input` made
+        else:
+            before = keras.Model(self.input, self.input_tensor, name="input_tensor")
         # Through JSON, so that a config read from a file equals the one that was written.
         return dict(json.loads(json.dumps(keras.saving.serialize_keras_object(before))))
 

@@ -3,6 +3,11 @@
 from typing import Any
 
 
+def producer(tensor: Any) -> Any:
+    """Return the layer (or operation) that `tensor` is an output of."""
+    return tensor._keras_history.operation
+
+
 def source_inputs(tensor: Any) -> list[Any]:
     """Return the `keras.Input` tensors that `tensor` is computed from, in order of appearance.
 
