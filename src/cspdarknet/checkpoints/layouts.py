@@ -37,16 +37,17 @@ def kerascv_layout(model: Any) -> dict[str, Target]:
             block += "/layers/sequential"
         layer = "depthwise_conv2d" if unit.kind == "depthwise" else "conv2d"
         kernel, norm = unit_variables(model, unit)
-        targets[f"{block}/layers/{layer}/vars/0"] = _kernel_target(kernel, unit)
+        targets[f"{block}/layers/{layer}/vars/0"] = kernel_target(kernel, unit)
         for i, variable in enumerate(norm):
             targets[f"{block}/layers/batch_normalization/vars/{i}"] = target(variable)
     return targets
 
 
-def _kernel_target(kernel: Any, unit: ConvUnit) -> Target:
+def kernel_target(kernel: Any, unit: ConvUnit) -> Target:
+    """Return the target of a kernel in KerasCV's form, where the stem's is the 3x3 one."""
     if unit.part != "stem":
         return target(kernel)
-    return Target(kernel, stem.folded_shape(tuple(kernel.shape)), stem.unfold)
+    return Target(kernel, stem.folded_shape(tuple(kernel.shape)), stem.unfold, stem.fold)
 
 
 def _kerascv_blocks(model: Any) -> dict[tuple[str, int, str], str]:
@@ -78,3 +79,8 @@ def _numbered(name: str, index: int) -> str:
 def is_kerascv(paths: Any) -> bool:
     """Whether the paths of a file are those of KerasCV's nested layers."""
     return any(path.startswith("layers/cross_stage_partial") for path in paths)
+
+
+def by_variable_path(model: Any) -> dict[str, Target]:
+    """Paths as the model itself names its variables, such as `dark2_conv_conv/kernel`."""
+    return {variable.path: target(variable) for variable in model.variables}

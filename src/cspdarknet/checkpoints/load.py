@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.checkpoints import hdf5, layouts, targets
+from cspdarknet.checkpoints import formats, targets
+from cspdarknet.checkpoints.errors import CheckpointError
 
 
 def load_weights(model: Any, path: str | Path) -> None:
-    """Load a `.weights.h5` file of this package or of KerasCV into a backbone.
+    """Load the weights of a file into a backbone.
 
-    The file is read by structure: each of its weights must have its place in the model, and each of
-    the model's weights must be in the file, with the same shape and finite values. Only then is
-    the first of them assigned.
+    The file is recognised by its content: `.weights.h5` of this package or of KerasCV, `.h5` of
+    Keras 2, a YOLOX checkpoint (`.pth`, or `.onnx` with folded batch-norms), or `.safetensors`.
+    Each of its weights must have its place in the model, and each of the model's weights must be
+    in the file, with the same shape and finite values. Only then is the first of them assigned.
 
     Args:
         model: a `CSPDarkNetBackbone` of the file's architecture.
@@ -26,10 +28,18 @@ def load_weights(model: Any, path: str | Path) -> None:
         >>> load_weights(backbone, "my.weights.h5")
     """
     path = Path(path)
-    with hdf5.opened(path) as file:
-        found = hdf5.datasets(file)
-        layout = layouts.kerascv_layout if layouts.is_kerascv(found) else layouts.keras_layout
-        wanted = layout(model)
-        targets.check(str(path), {name: item.shape for name, item in found.items()}, wanted)
-        arrays = {name: hdf5.read(file, name, found[name]) for name in wanted}
+    with formats.opened(path) as checkpoint:
+        _check_conventions(path, checkpoint, model)
+        wanted = checkpoint.layout(model)
+        targets.check(str(path), checkpoint.shapes, wanted)
+        arrays = {name: checkpoint.read(name) for name in wanted}
     targets.assign(str(path), arrays, wanted)
+
+
+def _check_conventions(path: Path, checkpoint: formats.Checkpoint, model: Any) -> None:
+    for name, value in checkpoint.conventions.items():
+        if getattr(model, name) != value:
+            raise CheckpointError(
+                f"The weights of {path} ({checkpoint.kind}) belong to {name}={value!r}; the model "
+                f"has {name}={getattr(model, name)!r}."
+            )

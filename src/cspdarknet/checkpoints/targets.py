@@ -8,18 +8,21 @@ import numpy as np
 
 from cspdarknet.checkpoints.errors import CheckpointError
 
+Array = np.ndarray
 
-def _unchanged(array: np.ndarray) -> np.ndarray:
+
+def _unchanged(array: Array) -> Array:
     return array
 
 
 @dataclass(frozen=True)
 class Target:
-    """A variable, the shape that its file form has, and the way from the one to the other."""
+    """A variable, the shape that its file form has, and the ways between the two forms."""
 
     variable: Any
     shape: tuple[int, ...]
-    convert: Callable[[np.ndarray], np.ndarray] = _unchanged
+    from_file: Callable[[Array], Array] = _unchanged
+    to_file: Callable[[Array], Array] = _unchanged
 
 
 def target(variable: Any) -> Target:
@@ -49,10 +52,20 @@ def _listed(paths: list[str], what: str) -> str:
     return f"{len(paths)} {what} (such as {paths[0]!r})" if paths else ""
 
 
-def assign(file: str, arrays: Mapping[str, np.ndarray], targets: Mapping[str, Target]) -> None:
+def assign(file: str, arrays: Mapping[str, Array], targets: Mapping[str, Target]) -> None:
     """Assign all arrays, once each of them is known to be usable."""
     for path, array in arrays.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"{file}: {path!r} holds NaN or infinite values.")
     for path, goal in targets.items():
-        goal.variable.assign(goal.convert(arrays[path]))
+        goal.variable.assign(goal.from_file(arrays[path]))
+
+
+def collect(targets: Mapping[str, Target]) -> dict[str, Array]:
+    """Return the variables in their file form, as float32."""
+    import keras
+
+    return {
+        path: goal.to_file(keras.ops.convert_to_numpy(goal.variable).astype("float32"))
+        for path, goal in targets.items()
+    }
