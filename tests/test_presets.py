@@ -22,6 +22,7 @@ NAMES = [
     "csp_darknet_tiny_imagenet",
     "csp_darknet_l_imagenet",
 ]
+YOLOX = [f"yolox_{size}_coco" for size in ("nano", "tiny", "s", "m", "l", "x")]
 
 
 @pytest.fixture
@@ -48,15 +49,16 @@ def weights_equal(a, b):
 
 
 class TestTables:
-    def test_the_seven_names(self):
-        assert list(CSPDarkNetBackbone.presets) == NAMES
-        assert list(CSPDarkNetBackbone.presets_with_weights) == NAMES[5:]
+    def test_names(self):
+        assert list(CSPDarkNetBackbone.presets) == NAMES + YOLOX
+        assert list(CSPDarkNetBackbone.presets_with_weights) == NAMES[5:] + YOLOX
         assert list(CSPDarkNetBackbone.presets_without_weights) == NAMES[:5]
 
     def test_entries(self):
         for name, entry in CSPDarkNetBackbone.presets.items():
             assert str(entry["config"]["stackwise_channels"]) in entry["metadata"]["description"]
-            assert entry["kaggle_handle"] == f"kaggle://keras/cspdarknet/keras/{name}/2"
+            handle = f"kaggle://keras/cspdarknet/keras/{name}/2" if name in NAMES else None
+            assert entry["kaggle_handle"] == handle
         assert CSPDarkNetBackbone.presets["csp_darknet_xl"]["metadata"]["params"] == 56_837_970
 
     def test_aliases_list_their_own(self):
@@ -115,8 +117,14 @@ class TestNames:
 
     def test_no_network_is_one_clear_error(self, offline, tmp_path, monkeypatch):
         monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-        with pytest.raises(ConnectionError, match=r"config\.json of 'kaggle://.*by hand"):
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        # Both hosts are tried, and named.
+        with pytest.raises(ConnectionError, match=r"Kaggle.*storage\.googleapis.*by another way"):
             CSPDarkNetBackbone.from_preset("csp_darknet_tiny_imagenet")
+        with pytest.raises(ConnectionError, match=r"github\.com.*by another way"):
+            CSPDarkNetBackbone.from_preset("yolox_s_coco")
+        with pytest.raises(ConnectionError, match=r"config\.json of 'kaggle://.*by hand"):
+            CSPDarkNetBackbone.from_preset("kaggle://me/net/keras/v")
 
     def test_aliases_refuse_other_sizes(self):
         alias = cspdarknet.models.CSPDarkNetTinyBackbone

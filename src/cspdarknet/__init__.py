@@ -9,7 +9,7 @@ from cspdarknet._version import __version__
 
 ensure_backend()
 
-from cspdarknet import layers, models  # noqa: E402  (the backend is chosen first)
+from cspdarknet import checkpoints, layers, models  # noqa: E402  (the backend is chosen first)
 from cspdarknet.models import (  # noqa: E402
     CSPDarkNetBackbone,
     CSPDarkNetLBackbone,
@@ -27,6 +27,7 @@ __all__ = [
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
     "__version__",
+    "checkpoints",
     "layers",
     "models",
 ]

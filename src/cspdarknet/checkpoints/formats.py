@@ -96,7 +96,12 @@ def _hdf5(file: Any) -> Checkpoint:
     shapes = {name: item.shape for name, item in found.items()}
     if layouts.is_kerascv(found):
         return Checkpoint(
-            "KerasCV, Keras 3", shapes, read, layouts.kerascv_layout, conventions=KERASCV
+            "KerasCV, Keras 3",
+            shapes,
+            read,
+            layouts.kerascv_layout,
+            lambda: layouts.kerascv_config(shapes),
+            KERASCV,
         )
     return Checkpoint("Keras", shapes, read, layouts.keras_layout)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from cspdarknet.checkpoints import stem
@@ -62,7 +63,7 @@ def _kerascv_blocks(model: Any) -> dict[tuple[str, int, str], str]:
             blocks[place] = f"layers/{_numbered('sequential', sequential)}"
             sequential += 1
             continue
-        stage = f"layers/{_numbered('cross_stage_partial', unit.stage)}"
+        stage = _stage_group(unit.stage)
         if unit.place.startswith("bottleneck"):
             number, conv = map(int, re.findall(r"\d+", unit.place))
             index = 2 * (number - 1) + conv - 1
@@ -72,8 +73,31 @@ def _kerascv_blocks(model: Any) -> dict[tuple[str, int, str], str]:
     return blocks
 
 
+def _stage_group(stage: int) -> str:
+    return f"layers/{_numbered('cross_stage_partial', stage)}"
+
+
 def _numbered(name: str, index: int) -> str:
     return f"{name}_{index}" if index else name
+
+
+def kerascv_config(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Read the architecture off a file of KerasCV (rescaling leaves no trace: True is usual)."""
+    channels: list[int] = []
+    depth: list[int] = []
+    last = "darknet_conv3/layers/conv2d/vars/0"
+    while shape := shapes.get(f"{(stage := _stage_group(len(channels)))}/{last}"):
+        channels.append(shape[-1])
+        block = re.compile(rf"{stage}/bottleneck_convs/(sequential(?:_\d+)?)/")
+        depth.append(len({m[1] for path in shapes if (m := block.match(path))}) // 2)
+    stem_shape = shapes.get("layers/sequential/layers/conv2d/vars/0", (0, 0, 0, 0))
+    return {
+        "stackwise_channels": channels,
+        "stackwise_depth": depth,
+        "use_depthwise": "layers/sequential_1/layers/depthwise_conv2d/vars/0" in shapes,
+        "include_rescaling": True,
+        "input_shape": (None, None, stem_shape[2] // 4),
+    }
 
 
 def is_kerascv(paths: Any) -> bool:

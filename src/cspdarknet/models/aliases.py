@@ -42,8 +42,9 @@ class _SizedBackbone(CSPDarkNetBackbone):
 
     @classproperty
     def presets(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
-        """The built-in presets of this size that bring trained weights."""
-        own = {n: p for n, p in records.PRESETS.items() if p.size == cls.size and p.has_weights}
+        """The presets of this size that KerasCV published with trained weights."""
+        published = {n: p for n, p in records.PRESETS.items() if p.kaggle_handle and p.has_weights}
+        own = {n: p for n, p in published.items() if p.size == cls.size}
         return records.describe(own)
 
     @classmethod

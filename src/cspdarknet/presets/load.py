@@ -49,7 +49,7 @@ def build(
 def _check_overrides(files: sources.PresetFiles, overrides: dict[str, Any]) -> None:
     defaults = {"use_depthwise": False, "padding": "same", "batch_norm_epsilon": 1e-3}
     for name, value in overrides.items():
-        if name in FREE_ARGUMENTS or name not in {*defaults, *files.config}:
+        if name in FREE_ARGUMENTS | files.free or name not in {*defaults, *files.config}:
             continue
         stored = files.config.get(name, defaults.get(name))
         given = list(value) if isinstance(value, tuple) else value

@@ -1,11 +1,19 @@
 """The built-in presets, as data."""
 
-import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from cspdarknet.checkpoints.yolox import CONVENTIONS as YOLOX_CONVENTIONS
 from cspdarknet.sizes import SIZES
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a weight file can be had: a Kaggle handle or a URL, and its SHA-256 if published."""
+
+    uri: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -15,21 +23,29 @@ class Preset:
     Attributes:
         name: what the user types.
         size: key of `cspdarknet.sizes.SIZES`.
-        kaggle_handle: where KerasCV published it.
         dataset: what the trained weights, if any, were trained on.
         accuracy: what they reach, as published.
+        sources: where the weights are, in the order in which they are tried.
+        kaggle_handle: where KerasCV published the preset, if it did.
+        conventions: constructor arguments besides the size.
+        free: arguments that may be overridden although weights are loaded.
+        licence: of the weights.
     """
 
     name: str
     size: str
-    kaggle_handle: str
     dataset: str = ""
     accuracy: str = ""
+    sources: tuple[Source, ...] = ()
+    kaggle_handle: str | None = None
+    conventions: Mapping[str, Any] = field(default_factory=lambda: {"include_rescaling": True})
+    free: frozenset[str] = frozenset()
+    licence: str = "Apache-2.0"
 
     @property
     def has_weights(self) -> bool:
         """Whether trained weights exist."""
-        return bool(self.dataset)
+        return bool(self.sources)
 
     @property
     def parameters(self) -> int:
@@ -38,11 +54,12 @@ class Preset:
 
     @property
     def description(self) -> str:
-        """One sentence for tables."""
+        """One or two sentences for tables."""
         size = SIZES[self.size]
+        depthwise = ", depthwise separable" if size.use_depthwise else ""
         text = (
             f"CSPDarkNet with {list(size.stackwise_channels)} channels and "
-            f"{list(size.stackwise_depth)} bottlenecks per stage."
+            f"{list(size.stackwise_depth)} bottlenecks per stage{depthwise}."
         )
         return f"{text} Trained on {self.dataset}: {self.accuracy}." if self.dataset else text
 
@@ -52,45 +69,87 @@ class Preset:
         return {
             "stackwise_channels": list(size.stackwise_channels),
             "stackwise_depth": list(size.stackwise_depth),
-            "include_rescaling": True,
-            "use_depthwise": False,
+            "use_depthwise": size.use_depthwise,
+            **self.conventions,
         }
 
 
-def _record(size: str, suffix: str = "", dataset: str = "", accuracy: str = "") -> Preset:
-    name = f"csp_darknet_{size}{suffix}"
-    return Preset(name, size, f"kaggle://keras/cspdarknet/keras/{name}/2", dataset, accuracy)
+KERASCV_FILES = "https://storage.googleapis.com/keras-cv/models"
+YOLOX_FILES = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
 
+
+def _handle(name: str) -> str:
+    return f"kaggle://keras/cspdarknet/keras/{name}/2"
+
+
+def _architecture(size: str) -> Preset:
+    name = f"csp_darknet_{size}"
+    return Preset(name, size, kaggle_handle=_handle(name))
+
+
+def _imagenet(size: str, accuracy: str, sha256: str) -> Preset:
+    name = f"csp_darknet_{size}_imagenet"
+    url = f"{KERASCV_FILES}/cspdarknet{size}/imagenet/classification-v0-notop.h5"
+    return Preset(
+        name,
+        size,
+        "ImageNet",
+        f"{accuracy} top-1 with its classifier head",
+        (Source(_handle(name)), Source(url, sha256)),
+        _handle(name),
+    )
+
+
+def _yolox(name: str, size: str, precision: float) -> Preset:
+    return Preset(
+        f"yolox_{name}_coco",
+        size,
+        "COCO",
+        f"backbone of YOLOX-{name}, {precision} AP",
+        (Source(f"{YOLOX_FILES}/yolox_{name}.pth"),),
+        conventions=YOLOX_CONVENTIONS,
+        # The reader of YOLOX files moves the factor of the rescaling into the stem's weights.
+        free=frozenset({"include_rescaling"}),
+    )
+
+
+TINY_SHA256 = "0007ae82c95be4d4aef06368a7c38e006381324d77e5df029b04890e18a8ad19"
+L_SHA256 = "9303aabfadffbff8447171fce1e941f96d230d8f3cef30d3f05a9c85097f8f1e"
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        _record("tiny"),
-        _record("s"),
-        _record("m"),
-        _record("l"),
-        _record("xl"),
-        _record("tiny", "_imagenet", "ImageNet", "61.69 % top-1 with its classifier head"),
-        _record("l", "_imagenet", "ImageNet", "77.44 % top-1 with its classifier head"),
+        _architecture("tiny"),
+        _architecture("s"),
+        _architecture("m"),
+        _architecture("l"),
+        _architecture("xl"),
+        _imagenet("tiny", "61.69 %", TINY_SHA256),
+        _imagenet("l", "77.44 %", L_SHA256),
+        _yolox("nano", "nano", 25.8),
+        _yolox("tiny", "tiny", 32.8),
+        _yolox("s", "s", 40.5),
+        _yolox("m", "m", 46.9),
+        _yolox("l", "l", 49.7),
+        _yolox("x", "x", 51.1),
     )
 }
 
 
 def describe(presets: Mapping[str, Preset]) -> dict[str, dict[str, Any]]:
-    """Return the records in the form of KerasCV's `presets` property (a copy, free to change)."""
+    """Return the records in the form of KerasCV's `presets` property (new objects each time)."""
     return {
-        name: copy.deepcopy(
-            {
-                "metadata": {
-                    "description": preset.description,
-                    "params": preset.parameters,
-                    "official_name": "CSPDarkNet",
-                    "path": "csp_darknet",
-                },
-                "kaggle_handle": preset.kaggle_handle,
-                "has_weights": preset.has_weights,
-                "config": preset.config(),
-            }
-        )
+        name: {
+            "metadata": {
+                "description": preset.description,
+                "params": preset.parameters,
+                "official_name": "CSPDarkNet",
+                "path": "csp_darknet",
+            },
+            "kaggle_handle": preset.kaggle_handle,
+            "has_weights": preset.has_weights,
+            "sources": [source.uri for source in preset.sources],
+            "config": preset.config(),
+        }
         for name, preset in presets.items()
     }

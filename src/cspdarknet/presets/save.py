@@ -12,8 +12,13 @@ from cspdarknet._version import __version__
 from cspdarknet.presets.sources import CONFIG, METADATA, WEIGHTS
 
 
-def save_preset(model: keras.Model, directory: str | Path) -> None:
-    """Write `config.json`, `model.weights.h5` and `metadata.json` (the Keras preset layout)."""
+def save_preset(
+    model: keras.Model, directory: str | Path, source: dict[str, Any] | None = None
+) -> None:
+    """Write `config.json`, `model.weights.h5` and `metadata.json` (the Keras preset layout).
+
+    `source` tells where the weights come from, and goes into the metadata.
+    """
     target = Path(directory)
     if target.exists() and not _replaceable(target):
         raise ValueError(
@@ -25,7 +30,7 @@ def save_preset(model: keras.Model, directory: str | Path) -> None:
         new.mkdir()
         _write_json(new / CONFIG, keras.saving.serialize_keras_object(model))
         model.save_weights(new / WEIGHTS)
-        _write_json(new / METADATA, _metadata(model))
+        _write_json(new / METADATA, _metadata(model) | ({"source": source} if source else {}))
         _replace(target, new, aside=Path(scratch) / "previous")
 
 

@@ -1,17 +1,15 @@
-"""Find the files of a preset: a local directory, Kaggle Models, or Hugging Face."""
+"""Find the files of a preset: built in, a local directory, Kaggle Models, or Hugging Face."""
 
 import difflib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._extras import require
-from cspdarknet.presets.records import PRESETS
+from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
+from cspdarknet.presets.records import PRESETS, Source
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
-KAGGLE, HUGGING_FACE = "kaggle://", "hf://"
 MAX_CONFIG_BYTES = 10_000_000
 
 
@@ -22,6 +20,7 @@ class PresetFiles:
     origin: str
     config: dict[str, Any]
     weights: Path | None
+    free: frozenset[str] = frozenset()
 
 
 def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
@@ -35,10 +34,8 @@ def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
         )
     if preset in PRESETS:
         return _built_in(preset, load_weights)
-    if preset.startswith(KAGGLE):
-        return _remote(preset, load_weights, _fetch_from_kaggle)
-    if preset.startswith(HUGGING_FACE):
-        return _remote(preset, load_weights, _fetch_from_hugging_face)
+    if preset.startswith((KAGGLE, HUGGING_FACE)):
+        return _remote(preset, load_weights)
     if preset and Path(preset).is_dir():
         return _directory(Path(preset), load_weights)
     raise ValueError(_unknown(preset))
@@ -61,10 +58,25 @@ def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
             f"The preset {name!r} is an architecture without trained weights: leave out "
             f"`load_weights=True`, or choose one of {with_weights}."
         )
-    if not preset.has_weights or load_weights is False:
-        return PresetFiles(name, preset.config(), None)
-    fetched = _remote(preset.kaggle_handle, load_weights, _fetch_from_kaggle)
-    return PresetFiles(name, fetched.config, fetched.weights)
+    use = preset.has_weights and load_weights is not False
+    weights = _first_reachable(name, preset.sources) if use else None
+    return PresetFiles(name, preset.config(), weights, preset.free)
+
+
+def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
+    """Fetch the weights from the first source that answers."""
+    failures = []
+    for source in sources:
+        file = WEIGHTS if source.uri.startswith(KAGGLE) else ""
+        try:
+            return fetch(source.uri, file, source.sha256)
+        except UnreachableError as error:
+            failures.append(str(error))
+    raise ConnectionError(
+        f"The weights of {name!r} are not at hand: {'; '.join(failures)}. Fetch one of these files "
+        "by another way and pass it to cspdarknet.checkpoints.load(path), or use "
+        f"from_preset({name!r}, load_weights=False) for the architecture alone."
+    )
 
 
 def _directory(path: Path, load_weights: bool | None) -> PresetFiles:
@@ -107,45 +119,20 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _remote(
-    handle: str, load_weights: bool | None, fetch: Callable[[str, str], Path]
-) -> PresetFiles:
+def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
     """Fetch the config, then the weights if they are wanted, into the hub's own cache."""
-    config = read_config(fetch(handle, CONFIG))
-    promised = config.get("weights", WEIGHTS) is not None
-    if load_weights and not promised:
-        raise ValueError(f"The preset {handle!r} has no weights: leave out `load_weights=True`.")
-    weights = fetch(handle, WEIGHTS) if promised and load_weights is not False else None
+    try:
+        config = read_config(fetch(handle, CONFIG))
+        promised = config.get("weights", WEIGHTS) is not None
+        if load_weights and not promised:
+            raise ValueError(
+                f"The preset {handle!r} has no weights: leave out `load_weights=True`."
+            )
+        use = promised and load_weights is not False
+        weights = fetch(handle, WEIGHTS) if use else None
+    except UnreachableError as error:
+        raise ConnectionError(
+            f"{error}. Put {CONFIG} and {WEIGHTS} into a directory by hand, and pass its path as "
+            "the preset."
+        ) from error
     return PresetFiles(handle, config["config"], weights)
-
-
-def _fetch_from_kaggle(handle: str, file: str) -> Path:
-    import kagglehub
-
-    try:
-        return Path(kagglehub.model_download(handle.removeprefix(KAGGLE), path=file))
-    except ValueError as error:
-        raise ValueError(f"{handle!r} is no Kaggle handle: {error}") from error
-    except Exception as error:
-        raise _unreachable(handle, file, "Kaggle", error) from error
-
-
-def _fetch_from_hugging_face(handle: str, file: str) -> Path:
-    hub = require("huggingface_hub", "hf", f"Loading {handle!r}")
-    repository = handle.removeprefix(HUGGING_FACE).strip("/")
-    try:
-        return Path(hub.hf_hub_download(repository, file))
-    except hub.errors.HFValidationError as error:
-        raise ValueError(f"{handle!r} is no Hugging Face repository: {error}") from error
-    except Exception as error:
-        raise _unreachable(handle, file, "Hugging Face", error) from error
-
-
-def _unreachable(handle: str, file: str, host: str, error: Exception) -> ConnectionError:
-    cause = str(error).strip().splitlines() or [type(error).__name__]
-    return ConnectionError(
-        f"Could not get {file} of {handle!r} from {host} "
-        f"({type(error).__name__}: {cause[0][:200]}). Put {CONFIG} and {WEIGHTS} into a directory "
-        "by hand and pass its path as the preset, or pass load_weights=False to a built-in name "
-        "for its architecture alone."
-    )

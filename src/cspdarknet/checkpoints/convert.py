@@ -1,0 +1,169 @@
+"""From any weight file to a model, and from a model to any format that others read."""
+
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cspdarknet.checkpoints import formats, layouts, safetensors_file, torch_file, yolox
+from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.load import load_weights
+from cspdarknet.checkpoints.targets import collect
+
+if TYPE_CHECKING:
+    from cspdarknet.models import CSPDarkNetBackbone
+
+
+def load(source: str | Path, **kwargs: Any) -> "CSPDarkNetBackbone":
+    """Build a backbone from a weight file of any known format.
+
+    The architecture is read off the file. What a file does not tell can be given: a bare
+    `.weights.h5` of this package has no architecture, and files of KerasCV do not say whether
+    the input is rescaled (`include_rescaling=True` is assumed).
+
+    Args:
+        source: a weight file (see `load_weights`), a `.keras` file of this package or of KerasCV, a
+            preset directory, or any name that `from_preset` takes.
+        **kwargs: constructor arguments that take the place of those read off the file.
+
+    Returns:
+        A `CSPDarkNetBackbone`.
+
+    Raises:
+        CheckpointError: if the file is damaged, unsafe, or does not tell its architecture.
+
+    Example:
+        >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], include_rescaling=True)
+        >>> save(backbone, "my.pth")
+        >>> load("my.pth").stackwise_channels
+        [16, 32]
+    """
+    # The models use the readers of this package; it cannot import them when it is imported.
+    from cspdarknet.models import CSPDarkNetBackbone
+
+    path = Path(source)
+    if not path.is_file():
+        return CSPDarkNetBackbone.from_preset(source, **kwargs)
+    if _is_keras_archive(path):
+        return _load_keras_archive(path, kwargs)
+    if path.name == "model.weights.h5" and (path.parent / "config.json").is_file():
+        return CSPDarkNetBackbone.from_preset(path.parent, **kwargs)
+    with formats.opened(path) as checkpoint:
+        config = checkpoint.config()
+    if config is None and "stackwise_channels" not in kwargs:
+        raise CheckpointError(
+            f"{path} does not tell its architecture: pass stackwise_channels, stackwise_depth and "
+            "include_rescaling, or put its config.json beside it."
+        )
+    model = CSPDarkNetBackbone.from_config({**(config or {}), **kwargs})
+    load_weights(model, path)
+    return model
+
+
+def _is_keras_archive(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"config.json", "model.weights.h5"} <= set(archive.namelist())
+
+
+def _load_keras_archive(path: Path, kwargs: dict[str, Any]) -> "CSPDarkNetBackbone":
+    """Read a `.keras` file as the preset directory that it holds."""
+    from cspdarknet.models import CSPDarkNetBackbone
+
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        for name in ("config.json", "model.weights.h5"):
+            if archive.getinfo(name).file_size > torch_file.MAX_BYTES:
+                raise CheckpointError(f"{path} claims to hold too large a {name}: refused.")
+            archive.extract(name, folder)
+        return CSPDarkNetBackbone.from_preset(folder, **kwargs)
+
+
+def _write_torch(model: Any, path: Path) -> None:
+    """Write YOLOX's names and layouts, with the counters that PyTorch expects."""
+    import numpy as np
+
+    if model.padding != "symmetric":
+        raise ValueError(
+            "YOLOX pads symmetrically: weights of a model with padding='same' give other numbers "
+            "there. Build the model with padding='symmetric'."
+        )
+    tensors = {}
+    for name, array in collect(yolox.layout(model)).items():
+        tensors[name] = array
+        if name.endswith(".running_var"):
+            counter = name.removesuffix(".running_var") + yolox.COUNTER
+            tensors[counter] = np.zeros((), "int64")
+    torch_file.write_torch(path, tensors)
+
+
+def _write_safetensors(model: Any, path: Path) -> None:
+    safetensors_file.write(path, collect(layouts.by_variable_path(model)), model.get_config())
+
+
+WRITERS: dict[str, Callable[[Any, Path], None]] = {
+    ".pth": _write_torch,
+    ".safetensors": _write_safetensors,
+    ".h5": lambda model, path: model.save_weights(path),
+    ".keras": lambda model, path: model.save(path),
+}
+
+
+def save(model: Any, destination: str | Path, source: dict[str, Any] | None = None) -> None:
+    """Write a backbone in the format that the destination's suffix names.
+
+    Args:
+        model: a `CSPDarkNetBackbone`.
+        destination: `.safetensors`, `.keras`, `.weights.h5`, `.pth` (a state dict of YOLOX's
+            CSPDarknet), or a path without suffix for a preset directory. The file appears
+            whole or not at all.
+        source: where the weights come from, for the metadata of a preset directory.
+
+    Raises:
+        ValueError: if the suffix is unknown, or the format cannot hold the model.
+
+    Example:
+        >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], include_rescaling=True)
+        >>> save(backbone, "my.safetensors")
+    """
+    path = Path(destination)
+    if not path.suffix or path.is_dir():
+        from cspdarknet.presets.save import save_preset
+
+        save_preset(model, path, source)
+        return
+    if path.suffix not in WRITERS:
+        raise ValueError(
+            f"Unknown format {path.suffix!r} of {path}: expected {', '.join(WRITERS)}, or no "
+            "suffix for a preset directory."
+        )
+    if path.suffix == ".h5" and not path.name.endswith(".weights.h5"):
+        raise ValueError(f"The name of a Keras weight file ends in .weights.h5; found {path}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        WRITERS[path.suffix](model, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def describe(source: str | Path) -> dict[str, Any]:
+    """Return what is known of a weight file's origin: name, format, licence and SHA-256."""
+    from cspdarknet.presets.download import sha256_of
+    from cspdarknet.presets.records import PRESETS
+
+    path = Path(source)
+    if path.is_dir():
+        path = path / "model.weights.h5"
+    if not path.is_file():
+        preset = PRESETS.get(str(source))
+        return {"name": str(source), "licence": preset.licence if preset else "unknown"}
+    if _is_keras_archive(path):
+        kind = ".keras"
+    else:
+        with formats.opened(path) as checkpoint:
+            kind = checkpoint.kind
+    licence = "Apache-2.0" if kind.startswith(("YOLOX", "ONNX")) else "unknown"
+    return {"name": path.name, "format": kind, "licence": licence, "sha256": sha256_of(path)}
