@@ -18,6 +18,7 @@ from cspdarknet.models import (  # noqa: E402
     CSPDarkNetTinyBackbone,
     CSPDarkNetXLBackbone,
 )
+from cspdarknet.presets.upload import upload_preset  # noqa: E402
 
 __all__ = [
     "CSPDarkNetBackbone",
@@ -30,4 +31,5 @@ __all__ = [
     "checkpoints",
     "layers",
     "models",
+    "upload_preset",
 ]

@@ -5,6 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
+from cspdarknet.cli.convert import convert, verify
 from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
 from cspdarknet.cli.presets import presets
@@ -17,6 +18,8 @@ app = typer.Typer(
 )
 app.command()(presets)
 app.command()(features)
+app.command()(convert)
+app.command()(verify)
 app.command()(info)
 
 

@@ -14,6 +14,7 @@ from cspdarknet.models.classproperty import classproperty
 from cspdarknet.presets import load as preset_loading
 from cspdarknet.presets import records
 from cspdarknet.presets.save import save_preset
+from cspdarknet.presets.upload import upload_preset
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
@@ -355,13 +356,14 @@ class CSPDarkNetBackbone(keras.Model):
         """
         return preset_loading.build(CSPDarkNetBackbone, preset, load_weights, kwargs)
 
-    def save_to_preset(self, directory: str | Path) -> None:
+    def save_to_preset(self, directory: str | Path, push_to: str | None = None) -> None:
         """Write a directory that `from_preset` reads: config, weights and metadata.
 
         The directory appears whole or not at all. An earlier preset in its place is replaced.
 
         Args:
             directory: where to write `config.json`, `model.weights.h5` and `metadata.json`.
+            push_to: `"kaggle://..."` or `"hf://..."` to publish it there too, with a model card.
 
         Raises:
             ValueError: if the directory exists and holds something other than a preset.
@@ -372,3 +374,5 @@ class CSPDarkNetBackbone(keras.Model):
             >>> restored = CSPDarkNetBackbone.from_preset("my_backbone")
         """
         save_preset(self, directory)
+        if push_to is not None:
+            upload_preset(push_to, directory)

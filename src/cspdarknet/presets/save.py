@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from cspdarknet._version import __version__
+from cspdarknet.checkpoints.verify import figures_of
 from cspdarknet.presets.sources import CONFIG, METADATA, WEIGHTS
 
 
@@ -30,7 +31,7 @@ def save_preset(
         new.mkdir()
         _write_json(new / CONFIG, keras.saving.serialize_keras_object(model))
         model.save_weights(new / WEIGHTS)
-        _write_json(new / METADATA, _metadata(model) | ({"source": source} if source else {}))
+        _write_json(new / METADATA, _metadata(model) | _origin(model, source))
         _replace(target, new, aside=Path(scratch) / "previous")
 
 
@@ -51,6 +52,13 @@ def _replace(target: Path, new: Path, aside: Path) -> None:
     except OSError:
         aside.rename(target)
         raise
+
+
+def _origin(model: keras.Model, source: dict[str, Any] | None) -> dict[str, Any]:
+    """For converted weights: where they come from, and figures that `verify` compares with."""
+    if source is None:
+        return {}
+    return {"source": source, "figures": figures_of(model)}
 
 
 def _metadata(model: keras.Model) -> dict[str, Any]:
