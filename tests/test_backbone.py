@@ -6,7 +6,6 @@ import pytest
 
 import cspdarknet
 from cspdarknet.models import CSPDarkNetBackbone
-from cspdarknet.sizes import SIZES
 from support import SMALL, TINY_NET, randomize, relative_error, to_numpy
 
 
@@ -24,11 +23,33 @@ def test_import_as_keras_cv():
     assert tuple(model(keras.ops.convert_to_tensor(x[:1])).shape) == (1, 7, 7, 128)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_parameter_counts_are_the_published_ones(size):
-    model = CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}")
-    entry = CSPDarkNetBackbone.presets[f"csp_darknet_{size}"]
-    assert model.count_params() == SIZES[size].parameters == entry["metadata"]["params"]
+# The documentation's counts; of YOLOX's backbones, the trained parameters that its code computes.
+PUBLISHED = {
+    "csp_darknet_tiny": 2_380_416,
+    "csp_darknet_s": 4_223_488,
+    "csp_darknet_m": 12_374_400,
+    "csp_darknet_l": 27_111_424,
+    "csp_darknet_xl": 56_837_970,
+}
+PUBLISHED_TRAINED = {
+    "yolox_nano_coco": 459_968,
+    "yolox_tiny_coco": 2_372_304,
+    "yolox_s_coco": 4_212_672,
+    "yolox_m_coco": 12_352_992,
+    "yolox_l_coco": 27_075_968,
+    "yolox_x_coco": 50_301_600,
+}
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, *PUBLISHED_TRAINED])
+def test_parameter_counts_are_the_published_ones(name):
+    model = CSPDarkNetBackbone.from_preset(name, load_weights=False)
+    assert model.count_params() == CSPDarkNetBackbone.presets[name]["metadata"]["params"]
+    if name in PUBLISHED:
+        assert model.count_params() == PUBLISHED[name]
+    else:
+        trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+        assert trained == PUBLISHED_TRAINED[name]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +229,39 @@ class TestFreeze:
         small.freeze("P3").save(tmp_path / "m.keras")
         assert keras.saving.load_model(tmp_path / "m.keras").frozen_stages == 2
 
+    def test_layers_frozen_by_hand_survive_too(self, small, tmp_path):
+        for layer in small.layers:
+            layer.trainable = not layer.name.endswith("_bn")
+        before = [v.path for v in small.trainable_variables]
+        small.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        assert [v.path for v in again.trainable_variables] == before
+        assert all(path.endswith("kernel") for path in before)
+
+    def test_trainable_argument(self, photo):
+        model = randomize(CSPDarkNetBackbone(**SMALL, include_rescaling=True, trainable=False))
+        before = model.get_weights()
+        model(photo, training=True)
+        for a, b in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_a_frozen_model_stays_frozen(self, small, tmp_path):
+        small.freeze("P2")
+        small.trainable = False
+        small.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        assert not again.trainable
+        assert again.get_config() == small.get_config()
+
+    def test_layers_in_front_keep_their_state(self):
+        images = keras.Input((16, 16, 1))
+        front = keras.layers.Conv2D(3, 1, name="front")
+        front.trainable = False
+        model = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, input_tensor=front(images))
+        model.freeze("stem")
+        assert not front.trainable
+        assert CSPDarkNetBackbone.from_config(model.get_config()).frozen_stages == 0
+
 
 class TestInputTensor:
     def test_keras_input(self, photo):
@@ -237,6 +291,21 @@ class TestInputTensor:
             x = keras.layers.Add()([x, keras.layers.Activation("relu")(x)])
         model = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, input_tensor=x)
         assert model.input is images
+
+    @pytest.mark.parametrize("include_rescaling", [False, True])
+    def test_integer_pixels(self, include_rescaling):
+        images = keras.Input((32, 32, 3), dtype="uint8")
+        options = {**TINY_NET, "include_rescaling": include_rescaling}
+        model = randomize(CSPDarkNetBackbone(**options, input_tensor=images))
+        plain = randomize(CSPDarkNetBackbone(**options))
+        x = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype("uint8")
+        assert relative_error(model(x), to_numpy(plain(x.astype("float32")))) <= 1e-6
+
+    def test_a_rescaling_in_front(self):
+        images = keras.Input((32, 32, 3))
+        x = keras.layers.Rescaling(2.0, name="rescaling")(images)
+        model = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, input_tensor=x)
+        assert tuple(model(np.ones((1, 32, 32, 3))).shape) == (1, 4, 4, 6)
 
     def test_two_sources(self):
         a, b = keras.Input((32, 32, 1)), keras.Input((32, 32, 2))

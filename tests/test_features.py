@@ -212,4 +212,63 @@ class TestPictures:
 def test_settings_are_written_for_people(preset, photos, tmp_path):
     run(photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
     settings = json.loads((tmp_path / "out" / "features.json").read_text())
-    assert settings == {"levels": ["P3"], "longer_side": 640, "model": str(preset)}
+    assert settings["levels"] == ["P3"]
+    assert settings["longer_side"] == 640
+    assert len(settings["weights_sha256"]) == 64
+
+
+class TestFolders:
+    def test_results_are_not_taken_for_photos(self, preset, photos):
+        args = (photos, "--preset", preset, "--levels", "P3", "--picture")
+        out = photos / "results"
+        for kept in (0, 3):
+            done = run(*args, "--out", out)
+            assert done.exit_code == 0, done.output
+            assert f"{3 - kept} of 3 photos" in done.output
+
+    def test_photos_are_never_overwritten(self, preset, photos):
+        Image.new("RGB", (8, 8)).save(photos / "a.jpg.png")
+        before = (photos / "a.jpg.png").read_bytes()
+        for source in (photos, photos / "a.jpg"):
+            done = run(source, "--preset", preset, "--levels", "P3", "--picture", "--out", photos)
+            assert "holds photos" in str(done.exception)
+        assert (photos / "a.jpg.png").read_bytes() == before
+
+    def test_other_weights_are_told_apart(self, preset, photos, tmp_path):
+        args = (photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
+        assert run(*args).exit_code == 0
+        randomize(CSPDarkNetBackbone.from_preset(preset), seed=1).save_to_preset(preset)
+        assert "other settings or weights" in str(run(*args).exception)
+
+    def test_random_presets_repeat_themselves(self, photos, tmp_path):
+        args = (photos, "--preset", "csp_darknet_tiny", "--levels", "P3", "--out", tmp_path / "out")
+        assert "random weights" in run(*args).output
+        assert "3 kept" in run(*args).output
+
+    def test_empty_results_are_done_again(self, preset, photos, tmp_path):
+        args = (photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
+        run(*args)
+        (tmp_path / "out" / "b.png.npz").write_bytes(b"")
+        assert "1 of 3 photos" in run(*args).output
+
+    def test_damaged_settings(self, preset, photos, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "features.json").write_text("{")
+        done = run(photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
+        assert "features.json is damaged" in str(done.exception)
+
+    def test_names_with_brackets_are_shown_as_they_are(self, preset, photos, tmp_path):
+        (photos / "[red]bad[").mkdir()
+        (photos / "[red]bad[" / "].jpg").write_bytes(b"no photo")
+        done = run(photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "o[/b]")
+        assert done.exit_code == 1
+        assert "[red]bad[/].jpg: not an image" in done.output
+
+    def test_a_name_too_long_fails_alone(self, preset, photos, tmp_path):
+        Image.new("RGB", (8, 8)).save(photos / f"{'x' * 248}.png")
+        done = run(photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
+        assert done.exit_code == 1
+        assert "3 of 4 photos" in done.output
+
+    def test_one_source_needs_no_list(self, photos):
+        assert len(find_photos(photos)) == len(find_photos(str(photos))) == 3

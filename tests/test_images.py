@@ -58,6 +58,30 @@ def test_16_bits(tmp_path):
     np.testing.assert_array_equal(photo[..., 0].ravel(), np.arange(256))
 
 
+def test_16_bits_are_16_bits_however_dark(tmp_path):
+    values = np.full((4, 4), 200, "uint16")
+    assert read_photo(saved(tmp_path, Image.fromarray(values), "a.png")).max() == 1
+
+
+@pytest.mark.parametrize(("largest", "factor"), [(1.0, 255), (200.0, 1), (65535.0, 1 / 257)])
+def test_floats(tmp_path, largest, factor):
+    values = np.linspace(0, largest, 64, dtype="float32").reshape(8, 8)
+    photo = read_photo(saved(tmp_path, Image.fromarray(values), "a.tif"))
+    np.testing.assert_allclose(photo[..., 0], values * factor, atol=0.51)
+
+
+def test_nan_pixels(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.full((4, 4), np.nan, "float32")), "a.tif")
+    with pytest.raises(PhotoError, match="NaN"):
+        read_photo(path)
+
+
+def test_bad_longer_side(tmp_path):
+    path = saved(tmp_path, Image.fromarray(RED), "a.png")
+    with pytest.raises(ValueError, match="longer_side"):
+        read_photo(path, -5)
+
+
 def test_transparent_pixels_become_white(tmp_path):
     pixels = np.zeros((4, 4, 4), "uint8")
     pixels[:2] = (255, 0, 0, 255)

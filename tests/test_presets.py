@@ -105,7 +105,7 @@ class TestNames:
             CSPDarkNetBackbone.from_preset("csp_darknet_tny")
         with pytest.raises(ValueError, match=r"Unknown preset: 'nope'.*csp_darknet_xl"):
             CSPDarkNetBackbone.from_preset("nope", load_weights=True)
-        for bad in ("", 5, None):
+        for bad in ("", 5, None, "x" * 5000):
             with pytest.raises(ValueError, match="preset"):
                 CSPDarkNetBackbone.from_preset(bad)
 
@@ -188,7 +188,9 @@ class TestDirectories:
         assert model.get_config()[next(iter(override))] == next(iter(override.values()))
 
     def test_overrides_that_change_nothing_are_fine(self, preset):
-        CSPDarkNetBackbone.from_preset(preset, include_rescaling=True, stackwise_depth=(1, 2, 2, 1))
+        CSPDarkNetBackbone.from_preset(
+            preset, include_rescaling=True, stackwise_depth=np.array([1, 2, 2, 1])
+        )
 
     def test_replacing_a_preset(self, preset):
         other = CSPDarkNetBackbone([8], [1], True)
@@ -210,10 +212,73 @@ class TestDirectories:
 
     def test_other_directories_are_not_replaced(self, tmp_path, tiny_net):
         (tmp_path / "thesis.txt").write_text("years of work")
+        (tmp_path / "config.json").write_text('{"my": "app"}')
         for place in (tmp_path, tmp_path / "thesis.txt"):
             with pytest.raises(ValueError, match="not a preset directory"):
                 tiny_net.save_to_preset(place)
+        with pytest.raises(ValueError, match="push_to"):
+            tiny_net.save_to_preset("hf://me/net")
         assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+    def test_other_files_in_a_preset_are_kept(self, preset, tiny_net):
+        (preset / "README.md").write_text("my model card")
+        link = preset.parent / "link"
+        link.symlink_to(preset)
+        tiny_net.save_to_preset(link)
+        assert link.is_symlink()
+        assert (preset / "README.md").read_text() == "my model card"
+        assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels == [4, 6]
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {},
+            {"input_tensor": {}},
+            {"stackwise_channels": [10**30, 6]},
+            {"stackwise_depth": [10**9, 1]},
+            {"input_tensor": {"class_name": "Popen", "module": "subprocess", "config": {}}},
+            {
+                "input_tensor": {
+                    "class_name": "Lambda",
+                    "module": "keras.layers",
+                    "config": {"function": {"class_name": "__lambda__", "config": {"code": "x"}}},
+                }
+            },
+            {
+                "input_tensor": {
+                    "class_name": "Dense",
+                    "module": "keras.layers",
+                    "config": {"units": 1},
+                }
+            },
+        ],
+    )
+    def test_hostile_configs(self, preset, config):
+        content = json.loads((preset / "config.json").read_text())
+        content["config"] = {**content["config"], **config} if config else {}
+        (preset / "config.json").write_text(json.dumps(content))
+        with pytest.raises(ValueError):  # noqa: PT011  (the texts differ, some are Keras')
+            CSPDarkNetBackbone.from_preset(preset)
+
+    def test_bfloat16_weights(self, tmp_path):
+        model = CSPDarkNetBackbone(**SMALL, include_rescaling=True, dtype="bfloat16")
+        model.save_to_preset(tmp_path / "half")
+        again = CSPDarkNetBackbone.from_preset(tmp_path / "half")
+        for a, b in zip(model.variables, again.variables, strict=True):
+            np.testing.assert_array_equal(
+                to_numpy(keras.ops.cast(a, "float32")), to_numpy(keras.ops.cast(b, "float32"))
+            )
+
+    def test_a_model_in_front(self, tmp_path):
+        images = keras.Input((16, 16, 3))
+        front = keras.Sequential([keras.layers.Conv2D(3, 1)])
+        model = randomize(
+            CSPDarkNetBackbone(**SMALL, include_rescaling=True, input_tensor=front(images))
+        )
+        model.save_to_preset(tmp_path / "p")
+        weights_equal(model, CSPDarkNetBackbone.from_preset(tmp_path / "p"))
+        with pytest.raises(ValueError, match="input_tensor instead of input_shape"):
+            CSPDarkNetBackbone.from_preset(tmp_path / "p", input_shape=(32, 32, 3))
 
     @pytest.mark.parametrize(
         ("damage", "message"),

@@ -17,7 +17,7 @@ CONFIGS = [
     {"include_rescaling": False, "use_depthwise": True, "input_shape": (32, 48, 4)},
     {"include_rescaling": True, "padding": "symmetric", "batch_norm_epsilon": 1e-5},
     {"include_rescaling": True, "batch_norm_momentum": 0.97, "trainable": False, "name": "mine"},
-    {"include_rescaling": True, "dtype": "mixed_bfloat16", "frozen_stages": 1},
+    {"include_rescaling": True, "dtype": "mixed_bfloat16", "frozen_layers": ["stem_conv_bn"]},
 ]
 
 

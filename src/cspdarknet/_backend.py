@@ -43,10 +43,16 @@ def ensure_backend() -> None:
         return
     chosen = os.environ.get("KERAS_BACKEND")
     if chosen:
+        if chosen not in (*MODULES, "numpy"):
+            raise ImportError(
+                f"KERAS_BACKEND={chosen} is no backend of Keras: set it to one of "
+                f"{', '.join(PREFERENCE)}."
+            )
         if not _installed(chosen):
+            package = f"'cspdarknet[{chosen}]'" if chosen in PREFERENCE else MODULES[chosen]
             raise ImportError(
                 f"KERAS_BACKEND={chosen}, but {MODULES[chosen]} is not installed: "
-                f"run `pip install 'cspdarknet[{chosen}]'`."
+                f"run `pip install {package}`."
             )
         return
     if _installed(_configured()):

@@ -1,5 +1,7 @@
 """Extract the features of photos into files: one file for each photo, resumable."""
 
+import errno
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from cspdarknet.visualize import feature_picture
 
 FORMATS = ("npz", "safetensors")
 SETTINGS_FILE = "features.json"
+# Errors that every further photo would meet too.
+NO_USE_GOING_ON = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -25,23 +29,48 @@ class Photo:
     key: Path
 
 
-def find_photos(sources: Sequence[str | Path]) -> list[Photo]:
+def find_photos(
+    sources: str | Path | Sequence[str | Path], out: str | Path | None = None
+) -> list[Photo]:
     """List the photos among files and folders (searched with their subfolders), in order.
 
+    Args:
+        sources: files and folders, or one of them.
+        out: where the results will go; pictures of an earlier run in there are left out.
+
     Raises:
-        ValueError: if a source does not exist, holds no photo, or two photos would share a result.
+        ValueError: if a source does not exist, holds no photo, two photos would share a result, or
+            results would be written among the photos.
     """
+    results = (
+        Path(out).resolve() if out is not None and (Path(out) / SETTINGS_FILE).exists() else None
+    )
     photos: list[Photo] = []
-    for source in map(Path, sources):
+    for source in map(Path, [sources] if isinstance(sources, (str, Path)) else sources):
         if source.is_dir():
-            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+            inside = [path for path in sorted(source.rglob("*")) if _is_photo(path, results)]
             if not inside:
                 raise ValueError(f"{source} holds no photo ({', '.join(SUFFIXES)}).")
-            photos += [Photo(path, path.relative_to(source)) for path in inside if path.is_file()]
-        elif source.exists():
+            photos += [Photo(path, path.relative_to(source)) for path in inside]
+        elif source.is_file():
             photos.append(Photo(source, Path(source.name)))
         else:
             raise ValueError(f"There is no file or folder {source}.")
+    if out is not None and any(
+        photo.path.resolve().parent == Path(out).resolve() for photo in photos
+    ):
+        raise ValueError(f"{out} holds photos: choose another folder for the results.")
+    return _unique(photos)
+
+
+def _is_photo(path: Path, results: Path | None) -> bool:
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    return results is None or not path.resolve().is_relative_to(results)
+
+
+def _unique(photos: list[Photo]) -> list[Photo]:
+    """Drop photos that were named twice; refuse two that would share a result."""
     by_key: dict[Path, Photo] = {}
     for photo in photos:
         other = by_key.setdefault(photo.key, photo)
@@ -74,10 +103,9 @@ class FeatureExtractor:
         file_format: `"npz"` or `"safetensors"`.
         longer_side: photos larger than this are shrunk to it; 0 keeps them as they are.
         picture: also draw a picture of the photo beside its features.
-        label: what tells this model from others, to keep results of two models apart.
 
     Raises:
-        ValueError: if the format is unknown, or `out` holds results of other settings.
+        ValueError: if the format is unknown, or `out` holds results of other settings or weights.
 
     Example:
         >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
@@ -95,8 +123,9 @@ class FeatureExtractor:
         file_format: str = "npz",
         longer_side: int = 640,
         picture: bool = False,
-        label: str = "",
     ) -> None:
+        if not isinstance(model.output, dict):
+            raise ValueError("`model` must be what a backbone's `feature_pyramid()` returns.")
         if file_format not in FORMATS:
             raise ValueError(f"The format must be one of {FORMATS}. Received: {file_format!r}")
         if longer_side < 0:
@@ -109,17 +138,25 @@ class FeatureExtractor:
         self.longer_side = longer_side
         self.picture = picture
         self._claim_folder(
-            {"levels": list(model.output), "longer_side": longer_side, "model": label}
+            {
+                "levels": list(model.output),
+                "longer_side": longer_side,
+                "weights_sha256": _fingerprint(model),
+            }
         )
 
     def _claim_folder(self, wanted: dict[str, Any]) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         path = self.out / SETTINGS_FILE
         if path.exists():
-            found = json.loads(path.read_text())
+            try:
+                found = json.loads(path.read_text())
+            except ValueError as error:
+                raise ValueError(f"{path} is damaged ({error}): remove it.") from error
             if found != wanted:
                 raise ValueError(
-                    f"{self.out} holds features of other settings ({found}): choose another folder."
+                    f"{self.out} holds features of other settings or weights ({found}): choose "
+                    "another folder."
                 )
         else:
             _write_whole(path, lambda part: part.write_text(json.dumps(wanted, indent=2) + "\n"))
@@ -131,6 +168,10 @@ class FeatureExtractor:
                 yield Result(photo, "kept" if self._is_current(photo) else self._extract(photo))
             except PhotoError as error:
                 yield Result(photo, "failed", str(error))
+            except OSError as error:
+                if error.errno in NO_USE_GOING_ON:
+                    raise
+                yield Result(photo, "failed", f"{photo.path}: {error.strerror}.")
 
     def _targets(self, photo: Photo) -> list[Path]:
         suffixes = [f".{self.file_format}"] + [".png"] * self.picture
@@ -138,7 +179,7 @@ class FeatureExtractor:
 
     def _is_current(self, photo: Photo) -> bool:
         targets = self._targets(photo)
-        if not all(target.exists() for target in targets):
+        if not all(target.exists() and target.stat().st_size for target in targets):
             return False
         return min(t.stat().st_mtime for t in targets) >= photo.path.stat().st_mtime
 
@@ -162,6 +203,14 @@ class FeatureExtractor:
         else:
             numpy_files = require("safetensors.numpy", "safetensors", "Writing .safetensors files")
             numpy_files.save_file(arrays, path)
+
+
+def _fingerprint(model: keras.Model) -> str:
+    """Tell this model's weights from any others."""
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(np.ascontiguousarray(array, "float32").tobytes())
+    return digest.hexdigest()
 
 
 def _write_whole(path: Path, write: Any) -> None:

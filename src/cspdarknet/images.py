@@ -29,7 +29,8 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
         Array of uint8, `(height, width, 3)`, 0..255.
 
     Raises:
-        PhotoError: if the file is missing, empty, damaged, no image, or larger than 180 megapixels.
+        PhotoError: (a `ValueError`) if the file is missing, empty, damaged, no image, or larger
+            than 180 megapixels.
 
     Example:
         >>> Image.new("RGB", (800, 600), "navy").save("sea.png")
@@ -37,6 +38,8 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
         (480, 640, 3)
     """
     path = Path(path)
+    if longer_side is not None and longer_side < 1:
+        raise ValueError(f"`longer_side` must be 1 or more, or None. Received: {longer_side}")
     try:
         with Image.open(path) as image:
             if math.prod(image.size) > MAX_PIXELS:
@@ -71,11 +74,20 @@ def _fit(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def _to_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Scale integers from 0..65535; floats from 0..1, 0..255 or 0..65535, by their largest."""
+    if not np.isfinite(values).all():
+        raise ValueError("NaN or infinite pixels")
+    largest = values.max(initial=0)
+    top = 65535.0
+    if mode == "F" and largest <= 255:
+        top = 1.0 if largest <= 1 else 255.0
+    return (values / top * 255).clip(0, 255).round().astype("uint8")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel, one channel
-        values = np.asarray(image).astype("float64")
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        image = Image.fromarray((values / top * 255).clip(0, 255).round().astype("uint8"))
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_to_8_bits(np.asarray(image).astype("float64"), image.mode))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -9,10 +9,12 @@ References:
     YOLOX (https://arxiv.org/abs/2107.08430), `yolox/models/network_blocks.py`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import keras
@@ -28,6 +30,10 @@ __all__ = [
 ]
 
 PADDINGS = ("same", "symmetric")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +68,14 @@ class BlockSettings:
                 "`data_format` must be 'channels_last', 'channels_first' or None. "
                 f"Received: data_format={self.data_format!r}"
             )
-        if not self.batch_norm_epsilon > 0:
+        if not (_is_number(self.batch_norm_epsilon) and self.batch_norm_epsilon > 0):
             raise ValueError(
-                "`batch_norm_epsilon` must be greater than 0. "
+                "`batch_norm_epsilon` must be a number greater than 0. "
                 f"Received: batch_norm_epsilon={self.batch_norm_epsilon!r}"
             )
-        if not 0 <= self.batch_norm_momentum <= 1:
+        if not (_is_number(self.batch_norm_momentum) and 0 <= self.batch_norm_momentum <= 1):
             raise ValueError(
-                "`batch_norm_momentum` must lie in 0..1. "
+                "`batch_norm_momentum` must be a number in 0..1. "
                 f"Received: batch_norm_momentum={self.batch_norm_momentum!r}"
             )
 

@@ -24,7 +24,7 @@ def pca_colours(features: np.ndarray) -> np.ndarray:
         (28, 28, 3)
     """
     height, width, channels = features.shape
-    points = features.reshape(-1, channels).astype("float64")
+    points = np.nan_to_num(features.reshape(-1, channels).astype("float64"))
     points -= points.mean(axis=0)
     _, vectors = np.linalg.eigh(points.T @ points)
     axes = vectors[:, ::-1][:, :3]
@@ -51,6 +51,11 @@ def feature_picture(photo: np.ndarray, features: Mapping[str, np.ndarray]) -> Im
         >>> photo, p3 = np.zeros((60, 90, 3), "uint8"), np.random.rand(8, 12, 96)
         >>> feature_picture(photo, {"P3": p3}).save("features.png")
     """
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise ValueError(
+            "`photo` must be a uint8 array (height, width, 3). "
+            f"Received: {photo.dtype} of shape {photo.shape}"
+        )
     height, width = photo.shape[:2]
     scale = PANEL / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -59,6 +59,9 @@ def _checked(file: h5py.File, path: str, item: object) -> h5py.Dataset:
 
 def read(file: h5py.File, path: str, dataset: h5py.Dataset) -> np.ndarray:
     """Read one dataset of numbers as float32 (float64 is kept)."""
+    if dataset.dtype.str == "|V2" and dataset.attrs.get("dtype") == "bfloat16":
+        # HDF5 has no such type: Keras stores the two bytes, the upper half of a float32.
+        return (dataset[()].view("<u2").astype("<u4") << 16).view("<f4")
     if dataset.dtype.kind not in "fiu":
         raise CheckpointError(f"{file.filename}: {path!r} holds {dataset.dtype}, not numbers.")
     array = dataset[()]

@@ -11,15 +11,19 @@ from cspdarknet.checkpoints.targets import Target, target
 
 
 def keras_layout(model: Any) -> dict[str, Target]:
-    """Paths as Keras writes them for a flat functional model: a counter for each layer class."""
+    """Paths as Keras writes them for a functional model: a counter for each layer class."""
     targets = {}
     counts: Counter[str] = Counter()
     for layer in model.layers:
         kind = _snake_case(type(layer).__name__)
-        path = f"layers/{kind}_{counts[kind]}" if counts[kind] else f"layers/{kind}"
+        path = f"layers/{_numbered(kind, counts[kind])}"
         counts[kind] += 1
-        for i, variable in enumerate(layer.weights):
-            targets[f"{path}/vars/{i}"] = target(variable)
+        if hasattr(layer, "layers"):  # a model in front of the backbone
+            inside = keras_layout(layer)
+            targets.update({f"{path}/{name}": goal for name, goal in inside.items()})
+        else:
+            stored = {f"{path}/vars/{i}": target(v) for i, v in enumerate(layer.weights)}
+            targets.update(stored)
     return targets
 
 

@@ -28,6 +28,10 @@ def load_weights(model: Any, path: str | Path) -> None:
         >>> load_weights(backbone, "my.weights.h5")
     """
     path = Path(path)
+    if not hasattr(model, "stackwise_depth"):
+        raise ValueError(
+            f"`model` must be a CSPDarkNetBackbone. Received: a {type(model).__name__}"
+        )
     with formats.opened(path) as checkpoint:
         _check_conventions(path, checkpoint, model)
         wanted = checkpoint.layout(model)

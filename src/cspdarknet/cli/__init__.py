@@ -1,9 +1,10 @@
-"""The command line: `cspdarknet presets`, `features`, `info`."""
+"""The command line: `cspdarknet presets`, `features`, `convert`, `verify`, `info`."""
 
 import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cspdarknet.cli.convert import convert, verify
 from cspdarknet.cli.features import features
@@ -28,5 +29,6 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, ImportError) as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        message = f"[bold red]Error:[/] {escape(str(error))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         sys.exit(1)

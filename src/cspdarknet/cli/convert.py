@@ -1,4 +1,4 @@
-"""`cspdarknet convert` and `cspdarknet verify`: weights from one format to another, and the proof."""
+"""`cspdarknet convert` and `verify`: weights from one format to another, and the proof."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ def convert(
 ) -> None:
     """Convert weights to another format.
 
-    A preset directory also gets the origin, licence and SHA-256 of the source, and figures for `verify`.
+    A preset directory also gets origin, licence and SHA-256 of the source, and figures to verify.
     """
     from cspdarknet import checkpoints
     from cspdarknet.checkpoints import convert as conversion

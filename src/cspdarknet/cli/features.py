@@ -43,17 +43,15 @@ def features(
     from cspdarknet.features import FeatureExtractor, find_photos
 
     console = Console()
-    found = find_photos(photos)
+    found = find_photos(photos, out)
     backbone = _backbone(preset, weights, console)
     names = list(backbone.pyramid_level_inputs) if levels == "all" else levels.split(",")
-    label = f"{preset} {weights.resolve()}" if weights else preset
     extractor = FeatureExtractor(
         backbone.feature_pyramid([name.strip() for name in names]),
         out,
         file_format,
         size,
         picture,
-        label,
     )
     states: Counter[str] = Counter()
     failures = []
@@ -70,15 +68,17 @@ def features(
             raise typer.Exit(INTERRUPTED) from None
     kept = f", {states['kept']} kept from an earlier run" if states["kept"] else ""
     summary = f"{states['done']} of {len(found)} photos written to {out}{kept}."
-    console.print(summary, soft_wrap=True, highlight=False)
+    console.print(summary, soft_wrap=True, highlight=False, markup=False)
     if failures:
         console.print(f"[bold red]{len(failures)} could not be read:[/]")
         for message in failures:
-            console.print(f"  {message}", soft_wrap=True, highlight=False)
+            console.print(f"  {message}", soft_wrap=True, highlight=False, markup=False)
         raise typer.Exit(1)
 
 
 def _backbone(preset: str, weights: Path | None, console: Console):  # type: ignore[no-untyped-def]
+    import keras
+
     from cspdarknet.checkpoints import load_weights
     from cspdarknet.models import CSPDarkNetBackbone
     from cspdarknet.presets.records import PRESETS
@@ -88,6 +88,7 @@ def _backbone(preset: str, weights: Path | None, console: Console):  # type: ign
         load_weights(backbone, weights)
         return backbone
     if preset in PRESETS and not PRESETS[preset].has_weights:
+        keras.utils.set_random_seed(0)  # so that a repeated run goes on with the same features
         console.print(f"[yellow]{preset} has random weights: so do its features.[/]")
     return CSPDarkNetBackbone.from_preset(preset)
 

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 
 DEFAULT_INPUT_SHAPE = (None, None, 3)
+# Far above any network in use; a damaged or hostile config could ask for more than memory holds.
+MAX_CHANNELS = 65_536
+MAX_DEPTH = 1_000
 
 
 def check_bool(name: str, value: Any) -> bool:
@@ -16,27 +19,43 @@ def check_bool(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer of Python or NumPy; booleans are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _integers(name: str, values: Any, minimum: int) -> list[int]:
-    rule = f"`{name}` must be a list of integers, each at least {minimum}"
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
+def _integers(name: str, values: Any, minimum: int, maximum: int) -> list[int]:
+    rule = f"`{name}` must be a list of integers, each at least {minimum} and at most {maximum}"
+    if isinstance(values, (str, set, frozenset, dict)) or not hasattr(values, "__iter__"):
         raise ValueError(f"{rule}. Received: {name}={values!r}")
     values = list(values)
     if not values:
         raise ValueError(f"{rule}, and must not be empty. Received: {name}=[]")
     for value in values:
-        if not _is_integer(value) or value < minimum:
+        if not is_integer(value) or not minimum <= value <= maximum:
             raise ValueError(f"{rule}. Received: {name}={values!r}, where {value!r} is not.")
     return [int(value) for value in values]
 
 
+def check_dtype(dtype: Any) -> Any:
+    """Return the dtype policy that `dtype` means; its layers must compute with floats."""
+    try:
+        policy = keras.dtype_policies.get(dtype)
+        is_float = "float" in policy.compute_dtype
+    except (ValueError, TypeError, AttributeError, KeyError):
+        is_float = False
+    if not is_float:
+        raise ValueError(
+            "`dtype` must be a float dtype, a policy such as 'mixed_bfloat16', or None. "
+            f"Received: dtype={dtype!r}"
+        )
+    return policy
+
+
 def check_stages(channels: Any, depth: Any) -> tuple[list[int], list[int]]:
     """Check `stackwise_channels` and `stackwise_depth`, and return them as lists of int."""
-    channels = _integers("stackwise_channels", channels, minimum=2)
-    depth = _integers("stackwise_depth", depth, minimum=0)
+    channels = _integers("stackwise_channels", channels, 2, MAX_CHANNELS)
+    depth = _integers("stackwise_depth", depth, 0, MAX_DEPTH)
     if len(channels) != len(depth):
         raise ValueError(
             "`stackwise_channels` and `stackwise_depth` must have the same length, one entry for "
@@ -92,7 +111,7 @@ def _check_shape(shape: tuple[Any, ...], channels_first: bool) -> None:
             f"Received: input_shape={shape}"
         )
     for size in shape:
-        if size is not None and not (_is_integer(size) and size > 0):
+        if size is not None and not (is_integer(size) and size > 0):
             raise ValueError(
                 "Each entry of `input_shape` must be a positive integer, or None for a height or "
                 f"width that varies. Received: input_shape={shape}"
@@ -102,7 +121,7 @@ def _check_shape(shape: tuple[Any, ...], channels_first: bool) -> None:
             f"The number of channels must be known: `input_shape` is read as {order}. "
             f"Received: input_shape={shape}"
         )
-    if channels_first and shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+    if channels_first and shape[-1] in (1, 3, 4) and shape[0] >= 32:  # no image is so narrow
         raise ValueError(
             f"With data_format='channels_first', `input_shape` is {order}, but {shape} looks like "
             f"(height, width, channels): pass {(shape[-1], *shape[:2])}, or "
@@ -113,7 +132,7 @@ def _check_shape(shape: tuple[Any, ...], channels_first: bool) -> None:
 def _check_tensor(
     tensor: Any, shape: tuple[Any, ...], input_shape: Any, image_shape: Any, channels_first: bool
 ) -> tuple[int | None, ...]:
-    if not isinstance(tensor, keras.KerasTensor):
+    if not isinstance(tensor, keras.KerasTensor) or not hasattr(tensor, "_keras_history"):
         raise ValueError(
             "`input_tensor` must be a Keras tensor, such as the output of `keras.Input()` or of a "
             "layer; call the model to run it on data. "

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,8 +42,8 @@ class CSPDarkNetBackbone(keras.Model):
         data_format: `"channels_last"`, `"channels_first"` or `None` for Keras' global setting.
         batch_norm_epsilon: float, added to the variances.
         batch_norm_momentum: float, momentum of the moving averages.
-        frozen_stages: `None` to train everything, 0 to freeze the stem, n to freeze the stem
-            and the first n stages; see `freeze`.
+        frozen_layers: names of layers that are not trained: the state that `freeze` sets, as it
+            is saved.
         image_shape: another name for `input_shape`, that of KerasHub.
         dtype: dtype or dtype policy of all layers; `None` for Keras' global policy.
         **kwargs: `name` and `trainable`.
@@ -85,7 +85,7 @@ class CSPDarkNetBackbone(keras.Model):
         data_format: str | None = None,
         batch_norm_epsilon: float = 1e-3,
         batch_norm_momentum: float = 0.99,
-        frozen_stages: int | None = None,
+        frozen_layers: Sequence[str] = (),
         image_shape: tuple[int | None, ...] | None = None,
         dtype: Any = None,
         **kwargs: Any,
@@ -95,10 +95,11 @@ class CSPDarkNetBackbone(keras.Model):
         channels, depth = arguments.check_stages(stackwise_channels, stackwise_depth)
         include_rescaling = arguments.check_bool("include_rescaling", include_rescaling)
         use_depthwise = arguments.check_bool("use_depthwise", use_depthwise)
-        policy = keras.dtype_policies.get(dtype)
+        trainable = arguments.check_bool("trainable", kwargs.pop("trainable", True))
+        policy = arguments.check_dtype(dtype)
         settings = layers.BlockSettings(
             padding=padding,
-            data_format=data_format or keras.config.image_data_format(),
+            data_format=keras.config.image_data_format() if data_format is None else data_format,
             batch_norm_epsilon=batch_norm_epsilon,
             batch_norm_momentum=batch_norm_momentum,
             dtype=policy,
@@ -116,8 +117,11 @@ class CSPDarkNetBackbone(keras.Model):
             sources = graph.source_inputs(images)
             sources = sources[0] if len(sources) == 1 else sources
         x = images
-        if include_rescaling:
-            x = keras.layers.Rescaling(1 / 255.0, dtype=policy, name="rescaling")(x)
+        if include_rescaling or "float" not in images.dtype:
+            # Scaling by 1 turns integer pixels into floats.
+            scale = 1 / 255.0 if include_rescaling else 1.0
+            name = graph.free_name("rescaling", sources)
+            x = keras.layers.Rescaling(scale, dtype=policy, name=name)(x)
         x = layers.focus_stem(x, channels[0] // 2, name="stem_conv", settings=settings)
         spatial_block = layers.depthwise_conv_block if use_depthwise else layers.conv_block
         pyramid = {}
@@ -153,8 +157,10 @@ class CSPDarkNetBackbone(keras.Model):
 
         self.pyramid_level_inputs = {f"P{i + 2}": f"dark{i + 2}_csp" for i in range(len(channels))}
         self.pyramid_outputs = pyramid
-        if frozen_stages is not None:
-            self.freeze(frozen_stages)
+        for name in frozen_layers:
+            self.get_layer(name).trainable = False
+        if not trainable:
+            self.trainable = False
 
     # Features.
 
@@ -188,8 +194,10 @@ class CSPDarkNetBackbone(keras.Model):
             >>> pyramid.predict(np.ones((1, 64, 64, 3)), verbose=0)["P3"].shape
             (1, 8, 8, 96)
         """
-        if isinstance(levels, (str, int)):
-            levels = [levels]
+        if isinstance(levels, str) or arguments.is_integer(levels):
+            levels = [levels]  # type: ignore[list-item]
+        if not isinstance(levels, Iterable):
+            raise ValueError(f"`levels` must be a list of levels. Received: levels={levels!r}")
         names = [self._level_name(level) for level in levels]
         if not names:
             raise ValueError("`levels` must name at least one level. Received: levels=[]")
@@ -198,8 +206,8 @@ class CSPDarkNetBackbone(keras.Model):
 
     def _level_name(self, level: str | int) -> str:
         names = list(self.pyramid_level_inputs)
-        if isinstance(level, int) and -len(names) <= level < len(names):
-            return names[level]
+        if arguments.is_integer(level) and -len(names) <= int(level) < len(names):
+            return names[int(level)]
         if level not in names:
             raise ValueError(f"The levels are {', '.join(names)}. Received: {level!r}")
         return str(level)
@@ -228,8 +236,13 @@ class CSPDarkNetBackbone(keras.Model):
             2
         """
         count = self._stage_count(up_to)
-        self.trainable = True
-        for part in self._parts()[: count + 1]:
+        parts = self._parts()
+        own = {layer.name for part in parts for layer in part}
+        others = [(layer, layer.trainable) for layer in self.layers if layer.name not in own]
+        self.trainable = True  # of all layers; those in front of `input_tensor` keep their state
+        for layer, state in others:
+            layer.trainable = state
+        for part in parts[: count + 1]:
             for layer in part:
                 layer.trainable = False
         return self
@@ -244,6 +257,11 @@ class CSPDarkNetBackbone(keras.Model):
             count += 1
         return None if count < 0 else count
 
+    @property
+    def frozen_layers(self) -> list[str]:
+        """Names of the layers with weights that are not trained."""
+        return [layer.name for part in self._parts() for layer in part if not layer.trainable]
+
     def _stage_count(self, up_to: str | int | None) -> int:
         stages = len(self.stackwise_channels)
         if up_to is None:
@@ -252,12 +270,12 @@ class CSPDarkNetBackbone(keras.Model):
             return 0
         if isinstance(up_to, str):
             return list(self.pyramid_level_inputs).index(self._level_name(up_to)) + 1
-        if isinstance(up_to, bool) or not isinstance(up_to, int) or not 0 <= up_to <= stages:
+        if not (arguments.is_integer(up_to) and 0 <= up_to <= stages):
             raise ValueError(
                 f"`up_to` must be 'stem', a level, a number of stages in 0..{stages}, or None. "
                 f"Received: up_to={up_to!r}"
             )
-        return up_to
+        return int(up_to)
 
     def _parts(self) -> list[list[keras.layers.Layer]]:
         """The layers that hold weights: those of the stem, then those of each stage."""
@@ -282,7 +300,7 @@ class CSPDarkNetBackbone(keras.Model):
             "data_format": self.data_format,
             "batch_norm_epsilon": self.batch_norm_epsilon,
             "batch_norm_momentum": self.batch_norm_momentum,
-            "frozen_stages": self.frozen_stages,
+            "frozen_layers": self.frozen_layers,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
@@ -305,6 +323,10 @@ class CSPDarkNetBackbone(keras.Model):
         if isinstance(before, dict):
             before = copy.deepcopy(before)  # Keras empties what it deserializes
             before = keras.saving.deserialize_keras_object(before, custom_objects=custom_objects)
+            if not isinstance(before, (keras.Model, keras.layers.InputLayer)):
+                raise ValueError(
+                    f"`input_tensor` in a config must be a model. Received: {before!r}"
+                )
             config.update(input_tensor=before.output, input_shape=None)
         return cls(**config)
 
@@ -359,7 +381,8 @@ class CSPDarkNetBackbone(keras.Model):
     def save_to_preset(self, directory: str | Path, push_to: str | None = None) -> None:
         """Write a directory that `from_preset` reads: config, weights and metadata.
 
-        The directory appears whole or not at all. An earlier preset in its place is replaced.
+        A new directory appears whole or not at all. In a directory that holds a preset, its files
+        are replaced, each of them whole; other files there are kept.
 
         Args:
             directory: where to write `config.json`, `model.weights.h5` and `metadata.json`.

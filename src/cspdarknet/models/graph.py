@@ -2,10 +2,27 @@
 
 from typing import Any
 
+import keras
+
 
 def producer(tensor: Any) -> Any:
     """Return the layer (or operation) that `tensor` is an output of."""
     return tensor._keras_history.operation
+
+
+def free_name(name: str, inputs: Any) -> str:
+    """Return `name`, or a variant of it that no layer after these inputs has."""
+    taken = set()
+    open_operations = [producer(tensor) for tensor in keras.tree.flatten(inputs)]
+    seen = set()
+    while open_operations:
+        operation = open_operations.pop()
+        if id(operation) in seen:
+            continue
+        seen.add(id(operation))
+        taken.add(operation.name)
+        open_operations += [node.operation for node in operation._outbound_nodes]
+    return name if name not in taken else f"backbone_{name}"
 
 
 def source_inputs(tensor: Any) -> list[Any]:

@@ -15,8 +15,8 @@ CACHE = Path("models") / "cspdarknet"  # below Keras' home, ~/.keras by default
 TIMEOUT = 20.0  # seconds without an answer, after which a host counts as unreachable
 
 
-class UnreachableError(ConnectionError):
-    """A file that could not be fetched."""
+class UnreachableError(ConnectionError, ValueError):
+    """A file that could not be fetched: a `ConnectionError`, and a `ValueError` of the preset."""
 
 
 def fetch(uri: str, file: str = "", sha256: str | None = None) -> Path:

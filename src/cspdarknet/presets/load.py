@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from cspdarknet.checkpoints.load import load_weights as load_checkpoint
 from cspdarknet.presets import sources
 
@@ -14,7 +16,7 @@ FREE_ARGUMENTS = frozenset(
         "batch_norm_momentum",
         "data_format",
         "dtype",
-        "frozen_stages",
+        "frozen_layers",
         "image_shape",
         "input_shape",
         "input_tensor",
@@ -40,7 +42,17 @@ def build(
         config.pop("input_shape", None)
     if "data_format" in overrides and overrides["data_format"] != config.get("data_format"):
         config = _reorder_shape(config, overrides["data_format"])
-    model = cls.from_config({**config, **overrides})  # type: ignore[attr-defined]
+    if isinstance(config.get("input_tensor"), dict) and {"input_shape", "image_shape"} & {
+        *overrides
+    }:
+        raise ValueError(
+            f"{files.origin!r} was saved with an `input_tensor`, which has a shape: pass another "
+            "input_tensor instead of input_shape."
+        )
+    try:
+        model = cls.from_config({**config, **overrides})  # type: ignore[attr-defined]
+    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise ValueError(f"The config of {files.origin!r} is malformed: {error}") from error
     if files.weights is not None:
         load_checkpoint(model, files.weights)
     return model
@@ -52,7 +64,7 @@ def _check_overrides(files: sources.PresetFiles, overrides: dict[str, Any]) -> N
         if name in FREE_ARGUMENTS | files.free or name not in {*defaults, *files.config}:
             continue
         stored = files.config.get(name, defaults.get(name))
-        given = list(value) if isinstance(value, tuple) else value
+        given = np.asarray(value).tolist()
         if given != stored:
             raise ValueError(
                 f"The weights of {files.origin!r} belong to {name}={stored!r}, and mean nothing "

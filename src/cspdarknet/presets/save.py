@@ -10,7 +10,8 @@ import keras
 
 from cspdarknet._version import __version__
 from cspdarknet.checkpoints.verify import figures_of
-from cspdarknet.presets.sources import CONFIG, METADATA, WEIGHTS
+from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
+from cspdarknet.presets.sources import CONFIG, METADATA, WEIGHTS, read_config
 
 
 def save_preset(
@@ -20,11 +21,10 @@ def save_preset(
 
     `source` tells where the weights come from, and goes into the metadata.
     """
-    target = Path(directory)
-    if target.exists() and not _replaceable(target):
-        raise ValueError(
-            f"{str(target)!r} exists and is not a preset directory: choose another place."
-        )
+    if str(directory).startswith((KAGGLE, HUGGING_FACE)):
+        raise ValueError(f"Save to a local directory first, with push_to={str(directory)!r}.")
+    target = Path(directory).resolve()
+    _check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         new = Path(scratch) / "preset"
@@ -32,26 +32,23 @@ def save_preset(
         _write_json(new / CONFIG, keras.saving.serialize_keras_object(model))
         model.save_weights(new / WEIGHTS)
         _write_json(new / METADATA, _metadata(model) | _origin(model, source))
-        _replace(target, new, aside=Path(scratch) / "previous")
+        if target.exists():
+            for name in (WEIGHTS, CONFIG, METADATA):
+                (new / name).replace(target / name)
+        else:
+            new.rename(target)
 
 
-def _replaceable(path: Path) -> bool:
-    if not path.is_dir():
-        return False
-    names = {entry.name for entry in path.iterdir()}
-    return not names or CONFIG in names
-
-
-def _replace(target: Path, new: Path, aside: Path) -> None:
-    if not target.exists():
-        new.rename(target)
+def _check_place(target: Path) -> None:
+    """Refuse to write where something other than a preset is."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
-    target.rename(aside)
     try:
-        new.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
+        read_config(target / CONFIG)
+    except ValueError as error:
+        raise ValueError(
+            f"{str(target)!r} exists and is not a preset directory: choose another place. ({error})"
+        ) from error
 
 
 def _origin(model: keras.Model, source: dict[str, Any] | None) -> dict[str, Any]:

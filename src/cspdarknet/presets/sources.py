@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
         return _built_in(preset, load_weights)
     if preset.startswith((KAGGLE, HUGGING_FACE)):
         return _remote(preset, load_weights)
-    if preset and Path(preset).is_dir():
+    if preset and os.path.isdir(preset):  # noqa: PTH112  (a name of any length is no error)
         return _directory(Path(preset), load_weights)
     raise ValueError(_unknown(preset))
 
@@ -72,7 +73,7 @@ def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
             return fetch(source.uri, file, source.sha256)
         except UnreachableError as error:
             failures.append(str(error))
-    raise ConnectionError(
+    raise UnreachableError(
         f"The weights of {name!r} are not at hand: {'; '.join(failures)}. Fetch one of these files "
         "by another way and pass it to cspdarknet.checkpoints.load(path), or use "
         f"from_preset({name!r}, load_weights=False) for the architecture alone."
@@ -105,7 +106,7 @@ def read_config(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ValueError(f"{path} has {path.stat().st_size} bytes: not a preset's config.")
         config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except OSError as error:
         raise ValueError(f"{str(path.parent)!r} is no preset: it has no {CONFIG}.") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
@@ -131,7 +132,7 @@ def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
         use = promised and load_weights is not False
         weights = fetch(handle, WEIGHTS) if use else None
     except UnreachableError as error:
-        raise ConnectionError(
+        raise UnreachableError(
             f"{error}. Put {CONFIG} and {WEIGHTS} into a directory by hand, and pass its path as "
             "the preset."
         ) from error

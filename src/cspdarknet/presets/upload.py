@@ -51,8 +51,8 @@ features = backbone.feature_pyramid(["P3", "P4", "P5"])
 def upload_preset(uri: str, directory: str | Path) -> None:
     """Upload a directory written by `save_to_preset`, through the hub's own client.
 
-    A model card (`README.md`) is written into the directory first, unless there is one. Log in before,
-    with `kagglehub.login()` or `huggingface_hub.login()`.
+    A model card (`README.md`) is written into the directory first, unless there is one. Log in
+    before, with `kagglehub.login()` or `huggingface_hub.login()`.
 
     Args:
         uri: `"kaggle://owner/model/framework/variation"` or `"hf://owner/repository"`.
