@@ -1,5 +1,7 @@
 """Weight files that do not belong to the model, or that nobody should trust."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -155,7 +157,7 @@ def test_not_a_file(tmp_path):
     refused(tmp_path / "empty.h5", "damaged")
 
 
-@settings(max_examples=60)
+@settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")))
 @given(st.floats(0, 1), st.sampled_from(["cut", "flip", "zero"]), st.integers(0, 255))
 def test_random_damage_never_half_loads(weights, tmp_path_factory, where, how, value):
     """Either the damage shows, or every variable is exactly that of a readable file."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -355,7 +356,7 @@ class TestDistrust:
         onnx.save(model, tmp_path / "a.onnx")
         refused(tmp_path / "a.onnx", "no YOLOX with a CSPDarkNet")
 
-    @settings(max_examples=150)
+    @settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "150")))
     @given(
         st.sampled_from(["pth", "safetensors", "onnx"]),
         st.floats(0, 1),
@@ -519,6 +520,15 @@ class TestSources:
         assert relative_error(scaled(x), to_numpy(model(x))) <= TOLERANCE
         with pytest.raises(ValueError, match="padding"):
             CSPDarkNetBackbone.from_preset("yolox_nano_coco", padding="same")
+
+
+@needs_golden
+@pytest.mark.network
+def test_the_official_nano_is_the_reference_one(photo):
+    """The release's own file gives what the reference copy of it gives."""
+    expected = to_numpy(checkpoints.load(GOLDEN / "nano_real" / "yolox_nano.pth")(photo))
+    found = CSPDarkNetBackbone.from_preset("yolox_nano_coco")(photo)
+    assert relative_error(found, expected) <= TOLERANCE
 
 
 class TestCommands:

@@ -34,7 +34,7 @@ def load(source: str | Path, **kwargs: Any) -> "CSPDarkNetBackbone":
         CheckpointError: if the file is damaged, unsafe, or does not tell its architecture.
 
     Example:
-        >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], include_rescaling=True)
+        >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], False, padding="symmetric")
         >>> save(backbone, "my.pth")
         >>> load("my.pth").stackwise_channels
         [16, 32]

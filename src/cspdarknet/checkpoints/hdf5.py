@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -38,7 +39,7 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
         prefix, group = groups.pop()
         for key in group:
             path = f"{prefix}/{key}" if prefix else key
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            if group.id.links.get_info(key.encode()).type != h5py.h5l.TYPE_HARD:
                 raise CheckpointError(f"{file.filename} has a link at {path!r}: refused.")
             item = group[key]
             if item.id in seen or len(seen) > MAX_OBJECTS:
@@ -51,8 +52,13 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     return found
 
 
-def _checked(file: h5py.File, path: str, item: object) -> h5py.Dataset:
-    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+def _checked(file: h5py.File, path: str, item: Any) -> h5py.Dataset:
+    inside = isinstance(item, h5py.Dataset)
+    if inside:
+        properties = item.id.get_create_plist()
+        virtual = properties.get_layout() == h5py.h5d.VIRTUAL
+        inside = not virtual and properties.get_external_count() == 0
+    if not inside:
         raise CheckpointError(f"{file.filename} stores {path!r} outside the file: refused.")
     return item
 

@@ -36,8 +36,8 @@ def load_weights(model: Any, path: str | Path) -> None:
         _check_conventions(path, checkpoint, model)
         wanted = checkpoint.layout(model)
         targets.check(str(path), checkpoint.shapes, wanted)
-        arrays = {name: checkpoint.read(name) for name in wanted}
-    targets.assign(str(path), arrays, wanted)
+        arrays = targets.read_all(str(path), checkpoint.read, wanted)
+    targets.assign(arrays, wanted)
 
 
 def _check_conventions(path: Path, checkpoint: formats.Checkpoint, model: Any) -> None:

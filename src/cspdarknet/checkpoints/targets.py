@@ -52,13 +52,22 @@ def _listed(paths: list[str], what: str) -> str:
     return f"{len(paths)} {what} (such as {paths[0]!r})" if paths else ""
 
 
-def assign(file: str, arrays: Mapping[str, Array], targets: Mapping[str, Target]) -> None:
-    """Assign all arrays, once each of them is known to be usable."""
-    for path, array in arrays.items():
-        if not np.isfinite(array).all():
+def read_all(
+    file: str, read: Callable[[str], Array], targets: Mapping[str, Target]
+) -> dict[str, Array]:
+    """Read the array of every target, so that nothing can fail after the first assignment."""
+    arrays = {}
+    for path in targets:
+        arrays[path] = read(path)
+        if not np.isfinite(arrays[path]).all():
             raise CheckpointError(f"{file}: {path!r} holds NaN or infinite values.")
+    return arrays
+
+
+def assign(arrays: dict[str, Array], targets: Mapping[str, Target]) -> None:
+    """Assign all arrays, letting go of each, so that no second copy of the file piles up."""
     for path, goal in targets.items():
-        goal.variable.assign(goal.from_file(arrays[path]))
+        goal.variable.assign(goal.from_file(arrays.pop(path)))
 
 
 def collect(targets: Mapping[str, Target]) -> dict[str, Array]:
