@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cspdarknet import checkpoints
 from cspdarknet.models import CSPDarkNetBackbone
 from support import SMALL, TINY_NET
+from yolox_files import yolox_like
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -45,3 +47,11 @@ def tiny_net():
 def photo():
     """A batch of one 0..255 image of an odd size."""
     return np.random.default_rng(0).uniform(0, 255, (1, 37, 53, 3)).astype("float32")
+
+
+@pytest.fixture(scope="session")
+def state_dict(tmp_path_factory):
+    """A small state dict of YOLOX's CSPDarknet in a `.pth` file."""
+    path = tmp_path_factory.mktemp("pth") / "a.pth"
+    checkpoints.save(yolox_like(), path)
+    return path

@@ -44,6 +44,12 @@ def randomize(model, seed=0):
     return model
 
 
+def assert_same_weights(a, b):
+    assert [v.path for v in a.variables] == [v.path for v in b.variables]
+    for x, y in zip(a.variables, b.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
+
+
 def run_python(code, *args, backend=None, check=True):
     """Run code in a fresh process."""
     env = {**os.environ, "KERAS_BACKEND": backend or keras.backend.backend()}
