@@ -1,4 +1,4 @@
-"""Every published format of CSPDarkNet weights: read, converted, verified, uploaded."""
+"""Every published format of CSPDarkNet weights, read and written, against the originals."""
 
 import numpy as np
 import pytest
