@@ -242,9 +242,9 @@ class CSPDarkNetBackbone(keras.Model):
         self.trainable = True  # of all layers; those in front of `input_tensor` keep their state
         for layer, state in others:
             layer.trainable = state
-        for part in parts[: count + 1]:
+        for i, part in enumerate(parts):
             for layer in part:
-                layer.trainable = False
+                layer.trainable = i > count
         return self
 
     @property
