@@ -99,11 +99,10 @@ def test_paddings_differ_on_even_sizes():
     assert relative_error(symmetric(x), to_numpy(same(x))) > 1e-2
 
 
-def test_the_deepest_level_sees_the_whole_image():
+def test_the_deepest_level_sees_the_last_pixel():
     model = randomize(CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=False))
     x = keras.ops.zeros((1, 48, 48, 3))
     changed = np.zeros((1, 48, 48, 3))
     changed[0, -1, -1] = 100
     before, after = to_numpy(model(x)), to_numpy(model(changed))
     assert (before[0, -1, -1] != after[0, -1, -1]).any()
-    np.testing.assert_array_equal(before[0, 0, 0] * 0, after[0, 0, 0] * 0)
