@@ -31,9 +31,9 @@ def relative_error(value, reference):
 
 
 def randomize(model, seed=0):
-    """Give every variable, batch-norm statistics included, a value that matters."""
+    """Give every weight, batch-norm statistics included, a value that matters."""
     rng = np.random.default_rng(seed)
-    for variable in model.variables:
+    for variable in model.weights:
         shape = tuple(variable.shape)
         if variable.name == "kernel":
             variable.assign(rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
@@ -45,8 +45,8 @@ def randomize(model, seed=0):
 
 
 def assert_same_weights(a, b):
-    assert [v.path for v in a.variables] == [v.path for v in b.variables]
-    for x, y in zip(a.variables, b.variables, strict=True):
+    assert [v.path for v in a.weights] == [v.path for v in b.weights]
+    for x, y in zip(a.weights, b.weights, strict=True):
         np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
 
 

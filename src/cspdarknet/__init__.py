@@ -17,6 +17,7 @@ from cspdarknet.models import (  # noqa: E402
     CSPDarkNetSBackbone,
     CSPDarkNetTinyBackbone,
     CSPDarkNetXLBackbone,
+    ImageClassifier,
 )
 from cspdarknet.presets.upload import upload_preset  # noqa: E402
 
@@ -27,6 +28,7 @@ __all__ = [
     "CSPDarkNetSBackbone",
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
+    "ImageClassifier",
     "__version__",
     "checkpoints",
     "layers",

@@ -4,19 +4,33 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cspdarknet.checkpoints import formats, layouts, safetensors_file, torch_file, yolox
+import numpy as np
+
+from cspdarknet.checkpoints import (
+    formats,
+    keras_h5,
+    layouts,
+    safetensors_file,
+    structure,
+    torch_file,
+    yolox,
+)
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.load import load_weights
 from cspdarknet.checkpoints.targets import collect
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.presets import sources
+from cspdarknet.presets.config import CONFIG, WEIGHTS, split
+from cspdarknet.presets.download import sha256_of
+from cspdarknet.presets.load import split_arguments
+from cspdarknet.presets.records import PRESETS
+from cspdarknet.presets.save import save_preset
 
-if TYPE_CHECKING:
-    from cspdarknet.models import CSPDarkNetBackbone
 
-
-def load(source: str | Path, **kwargs: Any) -> "CSPDarkNetBackbone":
-    """Build a backbone from a weight file of any known format.
+def load(source: str | Path, **kwargs: Any) -> CSPDarkNetBackbone | ImageClassifier:
+    """Build a backbone or a classifier from a weight file of any known format.
 
     The architecture is read off the file. What a file does not tell can be given: a bare
     `.weights.h5` of this package has no architecture, and files of KerasCV do not say whether
@@ -28,7 +42,8 @@ def load(source: str | Path, **kwargs: Any) -> "CSPDarkNetBackbone":
         **kwargs: constructor arguments that take the place of those read off the file.
 
     Returns:
-        A `CSPDarkNetBackbone`.
+        An `ImageClassifier` if the file's config is that of one, or `num_classes` is given;
+        otherwise a `CSPDarkNetBackbone`: of a bare weight file with a head, its backbone.
 
     Raises:
         CheckpointError: if the file is damaged, unsafe, or does not tell its architecture.
@@ -39,16 +54,13 @@ def load(source: str | Path, **kwargs: Any) -> "CSPDarkNetBackbone":
         >>> load("my.pth").stackwise_channels
         [16, 32]
     """
-    # The models use the readers of this package; it cannot import them when it is imported.
-    from cspdarknet.models import CSPDarkNetBackbone
-
     path = Path(source)
     if not path.is_file():
-        return CSPDarkNetBackbone.from_preset(source, **kwargs)
+        return _from_preset(source, kwargs)
     if _is_keras_archive(path):
         return _load_keras_archive(path, kwargs)
-    if path.name == "model.weights.h5" and (path.parent / "config.json").is_file():
-        return CSPDarkNetBackbone.from_preset(path.parent, **kwargs)
+    if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+        return _from_preset(path.parent, kwargs)
     with formats.opened(path) as checkpoint:
         config = checkpoint.config()
     if config is None and "stackwise_channels" not in kwargs:
@@ -56,34 +68,52 @@ def load(source: str | Path, **kwargs: Any) -> "CSPDarkNetBackbone":
             f"{path} does not tell its architecture: pass stackwise_channels, stackwise_depth and "
             "include_rescaling, or put its config.json beside it."
         )
-    model = CSPDarkNetBackbone.from_config({**(config or {}), **kwargs})
+    model = _build(config or {}, kwargs)
     load_weights(model, path)
     return model
+
+
+def _from_preset(
+    preset: str | Path, kwargs: dict[str, Any]
+) -> CSPDarkNetBackbone | ImageClassifier:
+    is_classifier = "num_classes" in kwargs or sources.find(preset, False).head is not None
+    return (ImageClassifier if is_classifier else CSPDarkNetBackbone).from_preset(preset, **kwargs)
+
+
+def _build(config: dict[str, Any], kwargs: dict[str, Any]) -> CSPDarkNetBackbone | ImageClassifier:
+    """Build a model from the config that a file tells, with `kwargs` in place of its arguments."""
+    stored, head = split(config)
+    if head is None and "num_classes" not in kwargs:
+        return CSPDarkNetBackbone.from_config({**stored, **kwargs})
+    own, others = split_arguments(kwargs)
+    backbone = CSPDarkNetBackbone.from_config({**stored, **others})
+    return ImageClassifier(backbone, **{**(head or {}), **own})
 
 
 def _is_keras_archive(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return {"config.json", "model.weights.h5"} <= set(archive.namelist())
+        return {CONFIG, WEIGHTS} <= set(archive.namelist())
 
 
-def _load_keras_archive(path: Path, kwargs: dict[str, Any]) -> "CSPDarkNetBackbone":
+def _load_keras_archive(path: Path, kwargs: dict[str, Any]) -> CSPDarkNetBackbone | ImageClassifier:
     """Read a `.keras` file as the preset directory that it holds."""
-    from cspdarknet.models import CSPDarkNetBackbone
-
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-        for name in ("config.json", "model.weights.h5"):
+        for name in (CONFIG, WEIGHTS):
             if archive.getinfo(name).file_size > torch_file.MAX_BYTES:
                 raise CheckpointError(f"{path} claims to hold too large a {name}: refused.")
             archive.extract(name, folder)
-        return CSPDarkNetBackbone.from_preset(folder, **kwargs)
+        return _from_preset(folder, kwargs)
 
 
 def _write_torch(model: Any, path: Path) -> None:
     """Write YOLOX's names and layouts, with the counters that PyTorch expects."""
-    import numpy as np
-
+    if structure.parts(model)[1]:
+        raise ValueError(
+            "A .pth file of YOLOX has no place for a classifier's head: save `model.backbone` "
+            "alone, or the classifier as .safetensors, .keras or a preset directory."
+        )
     if model.padding != "symmetric":
         raise ValueError(
             "YOLOX pads symmetrically: weights of a model with padding='same' give other numbers "
@@ -105,19 +135,19 @@ def _write_safetensors(model: Any, path: Path) -> None:
 WRITERS: dict[str, Callable[[Any, Path], None]] = {
     ".pth": _write_torch,
     ".safetensors": _write_safetensors,
-    ".h5": lambda model, path: model.save_weights(path),
+    ".h5": keras_h5.write,
     ".keras": lambda model, path: model.save(path),
 }
 
 
 def save(model: Any, destination: str | Path, source: dict[str, Any] | None = None) -> None:
-    """Write a backbone in the format that the destination's suffix names.
+    """Write a backbone or a classifier in the format that the destination's suffix names.
 
     Args:
-        model: a `CSPDarkNetBackbone`.
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` with one.
         destination: `.safetensors`, `.keras`, `.weights.h5`, `.pth` (a state dict of YOLOX's
-            CSPDarknet), or a path without suffix for a preset directory. The file appears
-            whole or not at all.
+            CSPDarknet, for a backbone), or a path without suffix for a preset directory. The
+            file appears whole or not at all.
         source: where the weights come from, for the metadata of a preset directory.
 
     Raises:
@@ -127,10 +157,9 @@ def save(model: Any, destination: str | Path, source: dict[str, Any] | None = No
         >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], include_rescaling=True)
         >>> save(backbone, "my.safetensors")
     """
+    structure.parts(model)
     path = Path(destination)
     if not path.suffix or path.is_dir():
-        from cspdarknet.presets.save import save_preset
-
         save_preset(model, path, source)
         return
     if path.suffix not in WRITERS:
@@ -151,12 +180,9 @@ def save(model: Any, destination: str | Path, source: dict[str, Any] | None = No
 
 def describe(source: str | Path) -> dict[str, Any]:
     """Return what is known of a weight file's origin: name, format, licence and SHA-256."""
-    from cspdarknet.presets.download import sha256_of
-    from cspdarknet.presets.records import PRESETS
-
     path = Path(source)
     if path.is_dir():
-        path = path / "model.weights.h5"
+        path = path / WEIGHTS
     if not path.is_file():
         preset = PRESETS.get(str(source))
         return {"name": str(source), "licence": preset.licence if preset else "unknown"}

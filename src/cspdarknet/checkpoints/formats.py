@@ -29,11 +29,12 @@ class Checkpoint:
 
     Attributes:
         kind: name of the format, for people.
-        shapes: shape of each weight that a backbone can take, by its path in the file.
+        shapes: shape of each weight that a model can take, by its path in the file.
         read: returns the array at a path.
-        layout: returns what a model needs, by path.
+        layout: returns what a backbone needs, by path.
         config: constructor arguments read off the file; None where it does not tell.
         conventions: arguments without which the weights mean something else.
+        head: paths of the kernel and bias of a classifier's head, where the file holds one.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Checkpoint:
     layout: Callable[[Any], dict[str, Target]]
     config: Callable[[], dict[str, Any] | None] = lambda: None
     conventions: Mapping[str, Any] = field(default_factory=dict)
+    head: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -83,27 +85,47 @@ def _hdf5(file: Any) -> Checkpoint:
         return hdf5.read(file, name, found[name])
 
     if keras2_h5.is_keras2(file):
-        names = {path for paths in keras2_h5.layer_paths(file) for path in paths}
-        shapes = {name: item.shape for name, item in found.items() if name in names}
-        return Checkpoint(
-            "KerasCV, Keras 2",
-            shapes,
-            read,
-            lambda model: keras2_h5.layout(file, model),
-            lambda: keras2_h5.config(file),
-            KERASCV,
-        )
-    shapes = {name: item.shape for name, item in found.items()}
-    if layouts.is_kerascv(found):
-        return Checkpoint(
-            "KerasCV, Keras 3",
-            shapes,
-            read,
-            layouts.kerascv_layout,
-            lambda: layouts.kerascv_config(shapes),
-            KERASCV,
-        )
-    return Checkpoint("Keras", shapes, read, layouts.keras_layout)
+        return _keras2(file, found, read)
+    return _keras3({name: item.shape for name, item in found.items()}, read)
+
+
+def _keras2(file: Any, found: Mapping[str, Any], read: Callable[[str], np.ndarray]) -> Checkpoint:
+    head = keras2_h5.head_paths(file)
+    names = {*head, *(path for paths in keras2_h5.layer_paths(file) for path in paths)}
+    return Checkpoint(
+        "KerasCV, Keras 2",
+        {name: item.shape for name, item in found.items() if name in names},
+        read,
+        lambda model: keras2_h5.layout(file, model),
+        lambda: keras2_h5.config(file),
+        KERASCV,
+        head,
+    )
+
+
+def _keras3(found: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]) -> Checkpoint:
+    shapes = {name: shape for name, shape in found.items() if layouts.is_weight(name)}
+    is_classifier = any(name.startswith(layouts.NESTED) for name in shapes)
+    before = layouts.NESTED if is_classifier else ""
+    head = tuple(name for name in layouts.HEAD if name in shapes) if is_classifier else ()
+    backbone = {name.removeprefix(before): shapes[name] for name in shapes if name not in head}
+    is_kerascv = layouts.is_kerascv(backbone)
+    layout = layouts.kerascv_layout if is_kerascv else layouts.keras_layout
+
+    def nested(model: Any) -> dict[str, Target]:
+        return {before + path: goal for path, goal in layout(model).items()}
+
+    if not is_kerascv:
+        return Checkpoint("Keras", shapes, read, nested, head=head)
+    return Checkpoint(
+        "KerasCV, Keras 3",
+        shapes,
+        read,
+        nested,
+        lambda: layouts.kerascv_config(backbone),
+        KERASCV,
+        head,
+    )
 
 
 def _torch(path: Path) -> Checkpoint:
@@ -139,4 +161,5 @@ def _safetensors(path: Path) -> Checkpoint:
         lambda name: content.arrays[name].astype("float32"),
         layouts.by_variable_path,
         lambda: content.config,
+        head=tuple(name for name in layouts.HEAD_VARIABLES if name in content.arrays),
     )

@@ -22,8 +22,15 @@ def is_keras2(file: h5py.File) -> bool:
     return "layer_names" in file.attrs
 
 
+def head_paths(file: h5py.File) -> tuple[str, ...]:
+    """Return the paths of the kernel and bias of the classifier's head, where there is one."""
+    if HEAD not in _names(file, "layer_names") or HEAD not in file:
+        return ()
+    return tuple(f"{HEAD}/{weight}" for weight in _names(file[HEAD], "weight_names"))
+
+
 def layer_paths(file: h5py.File) -> list[list[str]]:
-    """Return the paths of the weights of each layer that has some, without the classifier's."""
+    """Return the paths of the weights of each layer of the backbone that has some."""
     layers = []
     for layer in _names(file, "layer_names"):
         if layer not in file:

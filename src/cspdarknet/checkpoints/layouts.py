@@ -9,6 +9,16 @@ from cspdarknet.checkpoints import stem
 from cspdarknet.checkpoints.structure import ConvUnit, conv_units, unit_variables
 from cspdarknet.checkpoints.targets import Target, target
 
+# Where a classifier's file has its backbone, and the kernel and bias of its head.
+NESTED = "layers/csp_dark_net_backbone/"
+HEAD = ("layers/dense/vars/0", "layers/dense/vars/1")
+HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
+
+
+def is_weight(path: str) -> bool:
+    """Whether a path is the model's: Keras also writes the optimizer of a compiled model."""
+    return "optimizer" not in path.split("/")
+
 
 def keras_layout(model: Any) -> dict[str, Target]:
     """Paths as Keras writes them for a functional model: a counter for each layer class."""
@@ -111,4 +121,4 @@ def is_kerascv(paths: Any) -> bool:
 
 def by_variable_path(model: Any) -> dict[str, Target]:
     """Paths as the model itself names its variables, such as `dark2_conv_conv/kernel`."""
-    return {variable.path: target(variable) for variable in model.variables}
+    return {variable.path: target(variable) for variable in model.weights}

@@ -5,18 +5,20 @@ from typing import Any
 
 from cspdarknet.checkpoints import formats, targets
 from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.structure import parts
 
 
 def load_weights(model: Any, path: str | Path) -> None:
-    """Load the weights of a file into a backbone.
+    """Load the weights of a file into a backbone or a classifier.
 
     The file is recognised by its content: `.weights.h5` of this package or of KerasCV, `.h5` of
     Keras 2, a YOLOX checkpoint (`.pth`, or `.onnx` with folded batch-norms), or `.safetensors`.
     Each of its weights must have its place in the model, and each of the model's weights must be
     in the file, with the same shape and finite values. Only then is the first of them assigned.
+    A backbone takes its part of a classifier's file.
 
     Args:
-        model: a `CSPDarkNetBackbone` of the file's architecture.
+        model: a `CSPDarkNetBackbone` or `ImageClassifier` of the file's architecture.
         path: the file.
 
     Raises:
@@ -28,16 +30,29 @@ def load_weights(model: Any, path: str | Path) -> None:
         >>> load_weights(backbone, "my.weights.h5")
     """
     path = Path(path)
-    if not hasattr(model, "stackwise_depth"):
-        raise ValueError(
-            f"`model` must be a CSPDarkNetBackbone. Received: a {type(model).__name__}"
-        )
+    backbone, head = parts(model)
     with formats.opened(path) as checkpoint:
-        _check_conventions(path, checkpoint, model)
-        wanted = checkpoint.layout(model)
-        targets.check(str(path), checkpoint.shapes, wanted)
+        _check_conventions(path, checkpoint, backbone)
+        wanted = checkpoint.layout(backbone)
+        shapes = dict(checkpoint.shapes)
+        if head:
+            wanted |= _head_targets(path, checkpoint, head)
+        else:  # a backbone has no use for the head of a classifier
+            shapes = {name: shapes[name] for name in shapes if name not in checkpoint.head}
+        targets.check(str(path), shapes, wanted)
         arrays = targets.read_all(str(path), checkpoint.read, wanted)
     targets.assign(arrays, wanted)
+
+
+def _head_targets(
+    path: Path, checkpoint: formats.Checkpoint, head: list[Any]
+) -> dict[str, targets.Target]:
+    if len(checkpoint.head) != len(head):
+        raise CheckpointError(
+            f"{path} ({checkpoint.kind}) holds no classifier's head with kernel and bias: load it "
+            "into `model.backbone`, or use ImageClassifier.from_preset for a new head."
+        )
+    return dict(zip(checkpoint.head, map(targets.target, head), strict=True))
 
 
 def _check_conventions(path: Path, checkpoint: formats.Checkpoint, model: Any) -> None:

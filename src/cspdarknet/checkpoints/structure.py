@@ -1,4 +1,4 @@
-"""The convolutions of a backbone, one by one: the order that all file formats share."""
+"""The parts of a model, down to the convolutions in the order that all file formats share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +22,24 @@ class ConvUnit:
     stage: int = -1
     place: str = ""
     kind: str = "conv"
+
+
+def parts(model: Any) -> tuple[Any, list[Any]]:
+    """Return a model's backbone, and the kernel and bias of the classifier's head, if it has one.
+
+    Raises:
+        ValueError: if the model is of another kind.
+    """
+    backbone = getattr(model, "backbone", model)
+    if not hasattr(backbone, "stackwise_depth"):
+        raise ValueError(
+            "`model` must be a CSPDarkNetBackbone, or an ImageClassifier with one. "
+            f"Received: a {type(model).__name__} with a {type(backbone).__name__}"
+        )
+    if backbone is model:
+        return model, []
+    head = model.get_layer("predictions")
+    return backbone, [head.kernel, head.bias]
 
 
 def conv_units(model: Any) -> Iterator[ConvUnit]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.structure import parts
+from cspdarknet.presets.records import PRESETS
 
 TOLERANCE = 1e-4  # of the largest reference value; float32 on another backend is 2e-6 away
 
@@ -21,6 +24,9 @@ PUBLISHED = {
         0.01,
     ),
 }
+
+
+HEAD_OUTPUTS = ("logits", "probs")
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,12 @@ def verify(model: Any, source: str | Path, golden: str | Path | None = None) -> 
     """Compare a model with stored figures.
 
     Args:
-        model: a `CSPDarkNetBackbone`, loaded from `source`.
+        model: a `CSPDarkNetBackbone` or `ImageClassifier`, loaded from `source`.
         source: the preset; its published figures, or those in its `metadata.json`, are used if no
             `golden` is given.
-        golden: `.npz` file with an input `x` and feature maps `P2`, `P3`, ...; several cases have
-            suffixes (`x_a` and `a_P3`, or `input_a` and `P3_a`).
+        golden: `.npz` file with an input `x` and feature maps `P2`, `P3`, ..., and a classifier's
+            `logits` and `probs`; several cases have suffixes (`x_a` and `a_P3`, or `input_a`
+            and `P3_a`).
 
     Returns:
         A list of `Check`s.
@@ -59,30 +66,57 @@ def verify(model: Any, source: str | Path, golden: str | Path | None = None) -> 
         shape, expected, tolerance = PUBLISHED[str(source)]
         found = model.predict(np.ones(shape, "float32"), verbose=0)[0, 0, 0, : len(expected)]
         return [Check("published figures", _error(found, np.asarray(expected)), tolerance)]
-    metadata = Path(source) / "metadata.json"
-    figures = json.loads(metadata.read_text()).get("figures") if metadata.is_file() else None
+    figures = _stored_figures(source)
     if figures is None:
         raise CheckpointError(f"{source} has no stored figures: pass a golden file (.npz).")
     found_now = figures_of(model)
+    if missing := sorted(set(figures) - set(found_now)):
+        raise CheckpointError(f"{source} has figures of {', '.join(missing)}: the model has none.")
     return [
-        Check(level, _error(np.asarray(found_now[level]), np.asarray(values)), TOLERANCE)
-        for level, values in figures.items()
+        Check(name, _error(np.asarray(found_now[name]), np.asarray(values)), TOLERANCE)
+        for name, values in figures.items()
     ]
+
+
+def _stored_figures(source: str | Path) -> dict[str, list[float]] | None:
+    preset = PRESETS.get(str(source))
+    folder = preset.folder if preset is not None else Path(source)
+    metadata = folder / "metadata.json" if folder is not None else None
+    if metadata is None or not metadata.is_file():
+        return None
+    return json.loads(metadata.read_text()).get("figures")
 
 
 def figures_of(model: Any) -> dict[str, list[float]]:
-    """Return eight numbers of each level for a fixed noise image, to store with a model."""
+    """Return eight numbers of each output for a fixed noise image, to store with a model."""
+    backbone, head = parts(model)
     size = [
         pixels or default
-        for pixels, default in zip(model.image_shape, _default(model), strict=True)
+        for pixels, default in zip(backbone.image_shape, _default(backbone), strict=True)
     ]
     x = np.random.default_rng(0).integers(0, 256, (1, *size)).astype("float32")
-    features = model.feature_pyramid(list(model.pyramid_level_inputs)).predict(x, verbose=0)
-    picked = {level: np.ravel(value).astype("float64") for level, value in features.items()}
+    names = [*backbone.pyramid_level_inputs, *(HEAD_OUTPUTS if head else ())]
+    picked = {name: np.ravel(value).astype("float64") for name, value in _outputs(model, x, names)}
     return {
-        level: values[np.linspace(0, len(values) - 1, 8).astype(int)].tolist()
-        for level, values in picked.items()
+        name: values[np.linspace(0, len(values) - 1, 8).astype(int)].tolist()
+        for name, values in picked.items()
     }
+
+
+def _outputs(model: Any, x: Any, names: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what a model computes of an image: feature maps by level, and a head's outputs."""
+    backbone, head = parts(model)
+    levels = [name for name in names if name not in HEAD_OUTPUTS]
+    if levels:
+        yield from backbone.feature_pyramid(levels).predict(x, verbose=0).items()
+    if wanted := [name for name in HEAD_OUTPUTS if name in names]:
+        last = model.get_layer("predictions")
+        found = keras.Model(model.input, {"vector": last.input, "probs": last.output}).predict(
+            x, verbose=0
+        )
+        kernel, bias = map(keras.ops.convert_to_numpy, head)
+        found["logits"] = found["vector"] @ kernel + bias
+        yield from ((name, found[name]) for name in wanted)
 
 
 def _default(model: Any) -> tuple[int, int, int]:
@@ -95,30 +129,36 @@ def _against_file(model: Any, golden: Path) -> Iterator[Check]:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{golden} is not a readable .npz file: {error}") from error
-    cases = list(_cases(arrays))
+    known = r"P\d|logits|probs" if parts(model)[1] else r"P\d"
+    cases = list(_cases(arrays, known))
     if not cases:
-        raise CheckpointError(f"{golden} has no input `x` with feature maps `P2`, `P3`, ... in it.")
-    for case, x, levels in cases:
-        features = model.feature_pyramid(list(levels)).predict(x, verbose=0)
-        for level, expected in levels.items():
-            yield Check(f"{level} {case}".strip(), _error(features[level], expected), TOLERANCE)
+        raise CheckpointError(
+            f"{golden} has no input `x` with what this model computes in it: feature maps `P2`, "
+            "`P3`, ..., and `logits` or `probs` of a classifier."
+        )
+    for case, x, outputs in cases:
+        for name, found in _outputs(model, x, list(outputs)):
+            yield Check(f"{name} {case}".strip(), _error(found, outputs[name]), TOLERANCE)
 
 
-def _cases(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Any, dict[str, np.ndarray]]]:
+def _cases(
+    arrays: Mapping[str, np.ndarray], known: str
+) -> Iterator[tuple[str, Any, dict[str, np.ndarray]]]:
+    """Yield the name, the input and the `known` outputs of each case."""
     for name, x in arrays.items():
         match = re.fullmatch(r"(?:x|input)(?:_(\w+))?", name)
         if not match:
             continue
         case = match[1] or ""
-        forms = (rf"{case}_(P\d)", rf"(P\d)_{case}") if case else (r"(P\d)",)
-        levels = {
+        forms = (rf"{case}_({known})", rf"({known})_{case}") if case else (rf"({known})",)
+        outputs = {
             found[1]: array
             for key, array in arrays.items()
             for form in forms
             if (found := re.fullmatch(form, key))
         }
-        if levels:
-            yield case, x, levels
+        if outputs:
+            yield case, x, outputs
 
 
 def _error(found: np.ndarray, expected: np.ndarray) -> float:

@@ -33,7 +33,7 @@ def convert(
 def verify(
     preset: Annotated[str, typer.Argument(help="A preset name, directory or weight file.")],
     golden: Annotated[
-        Path | None, typer.Option(help="An .npz file with x and P2, P3, ... to compare with.")
+        Path | None, typer.Option(help="An .npz file with x and P2, P3, ..., logits or probs.")
     ] = None,
 ) -> None:
     """Run a model and compare its outputs with stored figures."""

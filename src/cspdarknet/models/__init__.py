@@ -8,6 +8,7 @@ from cspdarknet.models.aliases import (
     CSPDarkNetXLBackbone,
 )
 from cspdarknet.models.backbone import CSPDarkNetBackbone
+from cspdarknet.models.classifier import ImageClassifier
 
 __all__ = [
     "CSPDarkNetBackbone",
@@ -16,4 +17,5 @@ __all__ = [
     "CSPDarkNetSBackbone",
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
+    "ImageClassifier",
 ]

@@ -10,15 +10,12 @@ import keras
 
 from cspdarknet import layers
 from cspdarknet.models import arguments, graph
-from cspdarknet.models.classproperty import classproperty
+from cspdarknet.models.preset_model import PresetModel
 from cspdarknet.presets import load as preset_loading
-from cspdarknet.presets import records
-from cspdarknet.presets.save import save_preset
-from cspdarknet.presets.upload import upload_preset
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
-class CSPDarkNetBackbone(keras.Model):
+class CSPDarkNetBackbone(PresetModel):
     """The CSPDarkNet architecture: a Focus stem, then one CSP stage for each pyramid level.
 
     Stage `i` halves the height and width (rounding up) and is level `P{i + 2}` of the feature
@@ -332,26 +329,13 @@ class CSPDarkNetBackbone(keras.Model):
 
     # Presets.
 
-    @classproperty
-    def presets(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
-        """All built-in presets: description, parameter count and source by name."""
-        return records.describe(records.PRESETS)
-
-    @classproperty
-    def presets_with_weights(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
-        """The built-in presets that bring trained weights."""
-        return {name: entry for name, entry in cls.presets.items() if entry["has_weights"]}
-
-    @classproperty
-    def presets_without_weights(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
-        """The built-in presets that are an architecture only."""
-        return {name: entry for name, entry in cls.presets.items() if not entry["has_weights"]}
-
     @classmethod
     def from_preset(
         cls, preset: str | Path, load_weights: bool | None = None, **kwargs: Any
     ) -> "CSPDarkNetBackbone":
         """Build a backbone from a preset's config and weights.
+
+        Of a classifier's preset it is the classifier's backbone, with the weights trained there.
 
         Args:
             preset: one of `CSPDarkNetBackbone.presets`; a local directory written by
@@ -376,26 +360,4 @@ class CSPDarkNetBackbone(keras.Model):
             >>> CSPDarkNetBackbone.from_preset("csp_darknet_tiny").count_params()
             2380416
         """
-        return preset_loading.build(CSPDarkNetBackbone, preset, load_weights, kwargs)
-
-    def save_to_preset(self, directory: str | Path, push_to: str | None = None) -> None:
-        """Write a directory that `from_preset` reads: config, weights and metadata.
-
-        A new directory appears whole or not at all. In a directory that holds a preset, its files
-        are replaced, each of them whole; other files there are kept.
-
-        Args:
-            directory: where to write `config.json`, `model.weights.h5` and `metadata.json`.
-            push_to: `"kaggle://..."` or `"hf://..."` to publish it there too, with a model card.
-
-        Raises:
-            ValueError: if the directory exists and holds something other than a preset.
-
-        Example:
-            >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
-            >>> backbone.save_to_preset("my_backbone")
-            >>> restored = CSPDarkNetBackbone.from_preset("my_backbone")
-        """
-        save_preset(self, directory)
-        if push_to is not None:
-            upload_preset(push_to, directory)
+        return preset_loading.build_backbone(CSPDarkNetBackbone, preset, load_weights, kwargs)

@@ -1,8 +1,11 @@
-"""Build a backbone from a preset: config, then weights, checked against each other."""
+"""Build a model from a preset: config, then weights, checked against each other."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import keras
 import numpy as np
 
 from cspdarknet.checkpoints.load import load_weights as load_checkpoint
@@ -24,38 +27,84 @@ FREE_ARGUMENTS = frozenset(
         "trainable",
     }
 )
+# Arguments of a classifier; every other is its backbone's, and `dtype` is for both.
+HEAD_ARGUMENTS = frozenset(
+    {
+        "activation",
+        "class_names",
+        "dropout",
+        "dtype",
+        "image_size",
+        "name",
+        "num_classes",
+        "pooling",
+        "trainable",
+    }
+)
 
 
-def build(
+def build_backbone(
     cls: type[Model], preset: str | Path, load_weights: bool | None, overrides: dict[str, Any]
 ) -> Model:
-    """Build a `cls` from the files of `preset`, with `overrides` in place of its arguments."""
+    """Build a backbone from the files of `preset`, with `overrides` in place of its arguments.
+
+    Of a classifier's preset it is the classifier's backbone.
+    """
+    files = _find(preset, load_weights)
+    model = _backbone(cls, files, overrides)
+    if files.weights is not None:
+        load_checkpoint(model, files.weights)
+    return model
+
+
+def build_classifier(
+    cls: type[Model],
+    backbone_cls: type[Any],
+    preset: str | Path,
+    load_weights: bool | None,
+    overrides: dict[str, Any],
+) -> Model:
+    """Build a classifier from the files of `preset`; its head is new if it has other classes."""
+    files = _find(preset, load_weights)
+    own, others = split_arguments(overrides)
+    head = _head(files, own)
+    backbone = _backbone(backbone_cls, files, others)
+    with _malformed(files):
+        model = cls(backbone, **head)  # type: ignore[call-arg]
+    if files.weights is not None:
+        load_checkpoint(model if _keeps_head(files, head) else backbone, files.weights)
+    return model
+
+
+def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return those of the arguments that are a classifier's, and those that are its backbone's."""
+    own = {name: value for name, value in arguments.items() if name in HEAD_ARGUMENTS}
+    shared = HEAD_ARGUMENTS - {"dtype"}
+    return own, {name: value for name, value in arguments.items() if name not in shared}
+
+
+def _find(preset: str | Path, load_weights: bool | None) -> sources.PresetFiles:
     if load_weights not in (None, True, False):
         raise ValueError(
             f"`load_weights` must be None, True or False. Received: load_weights={load_weights!r}"
         )
-    files = sources.find(preset, load_weights)
+    return sources.find(preset, load_weights)
+
+
+def _backbone(cls: type[Model], files: sources.PresetFiles, overrides: dict[str, Any]) -> Model:
     if files.weights is not None:
         _check_overrides(files, overrides)
-    config = dict(files.config)
-    if overrides.get("input_tensor") is not None or overrides.get("image_shape") is not None:
-        config.pop("input_shape", None)
-    if "data_format" in overrides and overrides["data_format"] != config.get("data_format"):
-        config = _reorder_shape(config, overrides["data_format"])
-    if isinstance(config.get("input_tensor"), dict) and {"input_shape", "image_shape"} & {
-        *overrides
-    }:
-        raise ValueError(
-            f"{files.origin!r} was saved with an `input_tensor`, which has a shape: pass another "
-            "input_tensor instead of input_shape."
-        )
+    config = {**_fitted_config(files, overrides), **overrides}
+    with _malformed(files):
+        return cls.from_config(config)  # type: ignore[attr-defined,no-any-return]
+
+
+@contextmanager
+def _malformed(files: sources.PresetFiles) -> Iterator[None]:
     try:
-        model = cls.from_config({**config, **overrides})  # type: ignore[attr-defined]
+        yield
     except (TypeError, AttributeError, KeyError, OverflowError) as error:
         raise ValueError(f"The config of {files.origin!r} is malformed: {error}") from error
-    if files.weights is not None:
-        load_checkpoint(model, files.weights)
-    return model
 
 
 def _check_overrides(files: sources.PresetFiles, overrides: dict[str, Any]) -> None:
@@ -64,23 +113,53 @@ def _check_overrides(files: sources.PresetFiles, overrides: dict[str, Any]) -> N
         if name in FREE_ARGUMENTS | files.free or name not in {*defaults, *files.config}:
             continue
         stored = files.config.get(name, defaults.get(name))
-        given = np.asarray(value).tolist()
-        if given != stored:
-            raise ValueError(
-                f"The weights of {files.origin!r} belong to {name}={stored!r}, and mean nothing "
-                f"with {name}={value!r}: leave the argument out, or pass load_weights=False."
-            )
+        if np.asarray(value).tolist() != stored:
+            raise _meaningless(files, name, stored, value)
 
 
-def _reorder_shape(config: dict[str, Any], data_format: str | None) -> dict[str, Any]:
-    """Move the channels of the stored shape to where `data_format` wants them."""
-    import keras
+def _meaningless(files: sources.PresetFiles, name: str, stored: Any, value: Any) -> ValueError:
+    return ValueError(
+        f"The weights of {files.origin!r} belong to {name}={stored!r}, and mean nothing "
+        f"with {name}={value!r}: leave the argument out, or pass load_weights=False."
+    )
 
-    stored = config.get("data_format", "channels_last")
-    wanted = data_format or keras.config.image_data_format()
-    shape = config.get("input_shape")
-    if shape is None or stored == wanted:
-        return config
-    *size, channels = shape if stored == "channels_last" else (*shape[1:], shape[0])
-    shape = [*size, channels] if wanted == "channels_last" else [channels, *size]
-    return {**config, "input_shape": shape}
+
+def _fitted_config(files: sources.PresetFiles, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the preset's config, with its input shape made to fit `overrides`, or left out."""
+    config = dict(files.config)
+    if isinstance(config.get("input_tensor"), dict) and {"input_shape", "image_shape"} & {
+        *overrides
+    }:
+        raise ValueError(
+            f"{files.origin!r} was saved with an `input_tensor`, which has a shape: pass another "
+            "input_tensor instead of input_shape."
+        )
+    if overrides.get("input_tensor") is not None or overrides.get("image_shape") is not None:
+        config.pop("input_shape", None)
+    elif "data_format" in overrides and config.get("input_shape") is not None:
+        stored = config.get("data_format", "channels_last")
+        wanted = overrides["data_format"] or keras.config.image_data_format()
+        channels_last = np.roll(config["input_shape"], -1 if stored == "channels_first" else 0)
+        shape = np.roll(channels_last, 1 if wanted == "channels_first" else 0)
+        config["input_shape"] = shape.tolist()
+    return config
+
+
+def _head(files: sources.PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
+    """Return a classifier's arguments: the preset's, with its `own` in their place."""
+    stored = files.head or {}
+    head = {**stored, **own}
+    if "num_classes" not in head:
+        raise ValueError(
+            f"The preset {files.origin!r} is a backbone without a classifier's head: pass "
+            "`num_classes` to put a new one on it."
+        )
+    if not _keeps_head(files, head):
+        head["class_names"] = own.get("class_names")  # the preset's name other classes
+    elif files.weights is not None and head.get("pooling") != stored.get("pooling"):
+        raise _meaningless(files, "pooling", stored.get("pooling"), head.get("pooling"))
+    return head
+
+
+def _keeps_head(files: sources.PresetFiles, head: dict[str, Any]) -> bool:
+    return files.head is not None and head["num_classes"] == files.head.get("num_classes")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cspdarknet.checkpoints.yolox import CONVENTIONS as YOLOX_CONVENTIONS
@@ -30,6 +31,7 @@ class Preset:
         conventions: constructor arguments besides the size.
         free: arguments that may be overridden although weights are loaded.
         licence: of the weights.
+        folder: preset directory inside this package, of a classifier that comes with it.
     """
 
     name: str
@@ -41,15 +43,16 @@ class Preset:
     conventions: Mapping[str, Any] = field(default_factory=lambda: {"include_rescaling": True})
     free: frozenset[str] = frozenset()
     licence: str = "Apache-2.0"
+    folder: Path | None = None
 
     @property
     def has_weights(self) -> bool:
         """Whether trained weights exist."""
-        return bool(self.sources)
+        return bool(self.sources) or self.folder is not None
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, moving averages included."""
+        """Number of parameters of the backbone, moving averages included."""
         return SIZES[self.size].parameters
 
     @property
@@ -76,6 +79,7 @@ class Preset:
 
 KERASCV_FILES = "https://storage.googleapis.com/keras-cv/models"
 YOLOX_FILES = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
+BOXED = Path(__file__).parent / "boxed"
 
 
 def _handle(name: str) -> str:
@@ -113,6 +117,15 @@ def _yolox(name: str, size: str, precision: float) -> Preset:
     )
 
 
+def _boxed(name: str, size: str, dataset: str, accuracy: str) -> Preset:
+    """A classifier that comes with the package, and its backbone, from one set of files.
+
+    `presets.save.save_preset(classifier, BOXED / name, source, weights_dtype="float16")` writes
+    them; a `README.md` beside them is the model card.
+    """
+    return Preset(name, size, dataset, accuracy, folder=BOXED / name)
+
+
 TINY_SHA256 = "0007ae82c95be4d4aef06368a7c38e006381324d77e5df029b04890e18a8ad19"
 L_SHA256 = "9303aabfadffbff8447171fce1e941f96d230d8f3cef30d3f05a9c85097f8f1e"
 
@@ -148,6 +161,7 @@ def describe(presets: Mapping[str, Preset]) -> dict[str, dict[str, Any]]:
             },
             "kaggle_handle": preset.kaggle_handle,
             "has_weights": preset.has_weights,
+            "has_head": preset.folder is not None,
             "sources": [source.uri for source in preset.sources],
             "config": preset.config(),
         }

@@ -9,18 +9,35 @@ from typing import Any
 import keras
 
 from cspdarknet._version import __version__
+from cspdarknet.checkpoints import keras_h5
+from cspdarknet.checkpoints.load import load_weights
+from cspdarknet.checkpoints.structure import parts
 from cspdarknet.checkpoints.verify import figures_of
+from cspdarknet.presets.config import CONFIG, METADATA, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
-from cspdarknet.presets.sources import CONFIG, METADATA, WEIGHTS, read_config
 
 
 def save_preset(
-    model: keras.Model, directory: str | Path, source: dict[str, Any] | None = None
+    model: keras.Model,
+    directory: str | Path,
+    source: dict[str, Any] | None = None,
+    weights_dtype: str | None = None,
 ) -> None:
     """Write `config.json`, `model.weights.h5` and `metadata.json` (the Keras preset layout).
 
-    `source` tells where the weights come from, and goes into the metadata.
+    Args:
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` with one.
+        directory: where to; what else is in a preset directory is kept.
+        source: where the weights come from, for the metadata, which then also get figures
+            that `verify` compares with.
+        weights_dtype: dtype of the stored weights; `"float16"` halves the file, and the variables
+            get the rounded values when they are loaded.
+
+    Raises:
+        ValueError: if the directory holds something else, the model is of another kind, or a
+            weight is too large for the dtype.
     """
+    parts(model)
     if str(directory).startswith((KAGGLE, HUGGING_FACE)):
         raise ValueError(f"Save to a local directory first, with push_to={str(directory)!r}.")
     target = Path(directory).resolve()
@@ -29,9 +46,9 @@ def save_preset(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         new = Path(scratch) / "preset"
         new.mkdir()
-        _write_json(new / CONFIG, keras.saving.serialize_keras_object(model))
-        model.save_weights(new / WEIGHTS)
-        _write_json(new / METADATA, _metadata(model) | _origin(model, source))
+        _write_json(new / CONFIG, _config(model))
+        keras_h5.write(model, new / WEIGHTS, weights_dtype)
+        _write_json(new / METADATA, _metadata(model) | _origin(model, new / WEIGHTS, source))
         if target.exists():
             for name in (WEIGHTS, CONFIG, METADATA):
                 (new / name).replace(target / name)
@@ -51,11 +68,19 @@ def _check_place(target: Path) -> None:
         ) from error
 
 
-def _origin(model: keras.Model, source: dict[str, Any] | None) -> dict[str, Any]:
+def _config(model: keras.Model) -> dict[str, Any]:
+    config: dict[str, Any] = keras.saving.serialize_keras_object(model)
+    config.pop("compile_config", None)  # how it was trained is no part of a preset
+    return config
+
+
+def _origin(model: keras.Model, weights: Path, source: dict[str, Any] | None) -> dict[str, Any]:
     """For converted weights: where they come from, and figures that `verify` compares with."""
     if source is None:
         return {}
-    return {"source": source, "figures": figures_of(model)}
+    written = type(model).from_config(model.get_config())  # the stored weights may be rounded
+    load_weights(written, weights)
+    return {"source": source, "figures": figures_of(written)}
 
 
 def _metadata(model: keras.Model) -> dict[str, Any]:

@@ -1,27 +1,33 @@
 """Find the files of a preset: built in, a local directory, Kaggle Models, or Hugging Face."""
 
 import difflib
-import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cspdarknet.presets.config import CONFIG, WEIGHTS, read_config, split
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
 from cspdarknet.presets.records import PRESETS, Source
-
-CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
-MAX_CONFIG_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
 class PresetFiles:
-    """The files of one preset: its config, and its weights if it has (and needs) some."""
+    """The files of one preset.
+
+    Attributes:
+        origin: what the user typed.
+        config: constructor arguments of the backbone.
+        weights: the weight file, if the preset has (and needs) one.
+        free: arguments that may be overridden although weights are loaded.
+        head: constructor arguments of the classifier around the backbone, if it is a classifier.
+    """
 
     origin: str
     config: dict[str, Any]
     weights: Path | None
     free: frozenset[str] = frozenset()
+    head: dict[str, Any] | None = None
 
 
 def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
@@ -59,6 +65,8 @@ def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
             f"The preset {name!r} is an architecture without trained weights: leave out "
             f"`load_weights=True`, or choose one of {with_weights}."
         )
+    if preset.folder is not None:
+        return replace(_directory(preset.folder, load_weights), origin=name)
     use = preset.has_weights and load_weights is not False
     weights = _first_reachable(name, preset.sources) if use else None
     return PresetFiles(name, preset.config(), weights, preset.free)
@@ -97,27 +105,8 @@ def _directory(path: Path, load_weights: bool | None) -> PresetFiles:
             f"The preset {str(path)!r} has no {WEIGHTS}: leave out `load_weights=True`."
         )
     use = promised and load_weights is not False
-    return PresetFiles(str(path), config["config"], weights if use else None)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the `config.json` of a preset whose class is a CSPDarkNet backbone."""
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes: not a preset's config.")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{str(path.parent)!r} is no preset: it has no {CONFIG}.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    arguments = config.get("config") if isinstance(config, dict) else None
-    if not isinstance(arguments, dict):
-        raise ValueError(f"{path} is not a preset's config: it has no 'config' entry.")
-    if config.get("class_name") != "CSPDarkNetBackbone":
-        raise ValueError(
-            f"{path} describes a {config.get('class_name')!r}, not a 'CSPDarkNetBackbone'."
-        )
-    return config
+    backbone, head = split(config["config"])
+    return PresetFiles(str(path), backbone, weights if use else None, head=head)
 
 
 def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
@@ -136,4 +125,5 @@ def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
             f"{error}. Put {CONFIG} and {WEIGHTS} into a directory by hand, and pass its path as "
             "the preset."
         ) from error
-    return PresetFiles(handle, config["config"], weights)
+    backbone, head = split(config["config"])
+    return PresetFiles(handle, backbone, weights, head=head)

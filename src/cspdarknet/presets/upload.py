@@ -5,26 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet._extras import require
+from cspdarknet.presets.config import CONFIG, METADATA, read_config, split
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
-from cspdarknet.presets.sources import CONFIG, METADATA, read_config
 
 CARD = """---
 library_name: keras
 license: {licence_id}
-pipeline_tag: image-feature-extraction
+pipeline_tag: {task}
 tags:
 - keras
 - cspdarknet
-- backbone
+- {kind}
 ---
 
 # {title}
 
-A CSPDarkNet backbone for Keras 3 (JAX, PyTorch, TensorFlow).
+{summary} for Keras 3 (JAX, PyTorch, TensorFlow).
 
 | | |
 |---|---|
-| channels of P2, P3, ... | {channels} |
+{head}| channels of P2, P3, ... | {channels} |
 | bottlenecks per stage | {depth} |
 | depthwise separable | {depthwise} |
 | parameters | {parameters} |
@@ -40,12 +40,27 @@ pip install 'cspdarknet[jax{extra}]'
 ```
 
 ```python
-from cspdarknet.models import CSPDarkNetBackbone
-
-backbone = CSPDarkNetBackbone.from_preset("{uri}")
-features = backbone.feature_pyramid(["P3", "P4", "P5"])
+{use}
 ```
 """
+BACKBONE = {
+    "task": "image-feature-extraction",
+    "kind": "backbone",
+    "summary": "A CSPDarkNet backbone",
+    "use": """from cspdarknet.models import CSPDarkNetBackbone
+
+backbone = CSPDarkNetBackbone.from_preset("{uri}")
+features = backbone.feature_pyramid(["P3", "P4", "P5"])""",
+}
+CLASSIFIER = {
+    "task": "image-classification",
+    "kind": "classifier",
+    "summary": "An image classifier with a CSPDarkNet backbone",
+    "use": """from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+
+classifier = ImageClassifier.from_preset("{uri}")
+backbone = CSPDarkNetBackbone.from_preset("{uri}")  # for another task""",
+}
 
 
 def upload_preset(uri: str, directory: str | Path) -> None:
@@ -80,13 +95,16 @@ def upload_preset(uri: str, directory: str | Path) -> None:
     hub.upload_folder(repo_id=repository, folder_path=str(path))
 
 
-def model_card(uri: str, config: dict[str, Any], metadata: dict[str, Any]) -> str:
-    """Write the text of a model card from a preset's config and metadata."""
+def model_card(uri: str, arguments: dict[str, Any], metadata: dict[str, Any]) -> str:
+    """Write the text of a model card from a preset's constructor arguments and metadata."""
+    config, head = split(arguments)
     source = metadata.get("source", {})
     licence = source.get("licence", "unknown")
+    texts = BACKBONE if head is None else CLASSIFIER
     return CARD.format(
+        **{**texts, "use": texts["use"].format(uri=uri)},
+        head="" if head is None else _head_rows(head),
         title=uri.rpartition("/")[2],
-        uri=uri,
         extra=",hf" if uri.startswith(HUGGING_FACE) else "",
         channels=config["stackwise_channels"],
         depth=config["stackwise_depth"],
@@ -98,6 +116,13 @@ def model_card(uri: str, config: dict[str, Any], metadata: dict[str, Any]) -> st
         licence=licence,
         licence_id=licence.lower() if licence != "unknown" else "other",
     )
+
+
+def _head_rows(head: dict[str, Any]) -> str:
+    names = ", ".join(head.get("class_names") or ["not named"])
+    side = head.get("image_size")
+    size = f"| trained on images of | {side} x {side} pixels |\n" if side else ""
+    return f"| classes | {head['num_classes']}: {names} |\n{size}"
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""Checks of the classifier's arguments, made before any graph is built."""
+
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import keras
+
+from cspdarknet.models.arguments import is_integer
+
+# Far above any task in use; a damaged or hostile config could ask for more than memory holds.
+MAX_CLASSES = 100_000
+MAX_PIXELS = 1_000_000
+
+
+def check_backbone(backbone: Any) -> None:
+    """Accept a model from one image to one feature map."""
+    is_model = isinstance(backbone, keras.Model)
+    ends = [getattr(backbone, name, None) for name in ("inputs", "outputs")] if is_model else [()]
+    if any(not end or len(end) != 1 or len(end[0].shape) != 4 for end in ends):
+        raise ValueError(
+            "`backbone` must be a CSPDarkNetBackbone, or another built keras.Model with one image "
+            "input and one feature map (four dimensions) as its output. "
+            f"Received: {backbone!r} of type {type(backbone).__name__}"
+        )
+
+
+def check_count(name: str, value: Any, maximum: int) -> int:
+    """Accept an integer of at least 1."""
+    if not is_integer(value) or not 1 <= value <= maximum:
+        raise ValueError(
+            f"`{name}` must be an integer, at least 1 and at most {maximum}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_activation(activation: Any) -> str | None:
+    """Return the name of an activation of Keras; only a name can be saved without its code."""
+    if activation is None:
+        return None
+    try:
+        known = isinstance(activation, str) or callable(activation)
+        name = keras.activations.serialize(keras.activations.get(activation)) if known else None
+    except (ValueError, TypeError, AttributeError):
+        name = None
+    if not isinstance(name, str):
+        raise ValueError(
+            "`activation` must be the name of a Keras activation such as 'softmax', or None for "
+            f"logits; apply any other function to the logits. Received: activation={activation!r}"
+        )
+    return name
+
+
+def check_dropout(rate: Any) -> float:
+    """Accept a share that leaves something."""
+    is_number = isinstance(rate, Real) and not isinstance(rate, bool)
+    if not is_number or not 0 <= float(rate) < 1:
+        raise ValueError(
+            f"`dropout` must be a number, at least 0 and less than 1. Received: dropout={rate!r}"
+        )
+    return float(rate)
+
+
+def check_class_names(names: Any, num_classes: int) -> tuple[str, ...] | None:
+    """Accept one name for each class, all of them different."""
+    if names is None:
+        return None
+    rule = f"`class_names` must be a list of {num_classes} different strings, one for each class"
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{rule}. Received: class_names={names!r}")
+    names = list(names)
+    if len(names) != num_classes:
+        raise ValueError(f"{rule}. Received: {len(names)} names, class_names={names!r}")
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name or name in seen:
+            raise ValueError(f"{rule}. Received: {name!r} in class_names={names!r}")
+        seen.add(name)
+    return tuple(names)
