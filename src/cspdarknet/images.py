@@ -37,17 +37,36 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
         >>> read_photo("sea.png", longer_side=640).shape
         (480, 640, 3)
     """
-    path = Path(path)
     if longer_side is not None and longer_side < 1:
         raise ValueError(f"`longer_side` must be 1 or more, or None. Received: {longer_side}")
+    image = open_photo(path, 2 * longer_side if longer_side else None)
+    if longer_side and max(image.size) > longer_side:
+        image = image.resize(_fit(image.size, longer_side), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def open_photo(path: str | Path, enough: int | None = None) -> Image.Image:
+    """Open a photo as `read_photo` does, as a Pillow image.
+
+    Args:
+        path: the file.
+        enough: a JPEG larger than this may be decoded at a fraction of its size, as long as its
+            longer side keeps so many pixels: the decoder skips what a resizing would throw away.
+
+    Returns:
+        An RGB image, decoded and upright.
+
+    Raises:
+        PhotoError: as `read_photo`.
+    """
+    path = Path(path)
     try:
         with Image.open(path) as image:
             if math.prod(image.size) > MAX_PIXELS:
                 raise PhotoError(f"{path}: {image.width} x {image.height} pixels are too many.")
-            if longer_side and image.format == "JPEG":
-                # Let the decoder skip what the resizing below would throw away.
-                image.draft("RGB", _fit(image.size, 2 * longer_side))
-            return _to_array(image, longer_side)
+            if enough and image.format == "JPEG":
+                image.draft("RGB", _fit(image.size, enough))
+            return _to_rgb(_upright(image))
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -60,13 +79,29 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
         raise PhotoError(f"{path}: damaged ({error}).") from error
 
 
-def _to_array(image: Image.Image, longer_side: int | None) -> np.ndarray:
+def centre_square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
+    """Resize a photo and cut out the square in its middle: how a classifier looks at it.
+
+    Args:
+        image: an RGB image.
+        size: side of the square, in pixels.
+        share: part of the shorter side that the square shows, in 0..1.
+
+    Returns:
+        Array of uint8, `(size, size, 3)`.
+    """
+    side = min(image.size) * share
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return np.asarray(
+        image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    )
+
+
+def _upright(image: Image.Image) -> Image.Image:
     with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged EXIF data
-        image = ImageOps.exif_transpose(image)
-    image = _to_rgb(image)
-    if longer_side and max(image.size) > longer_side:
-        image = image.resize(_fit(image.size, longer_side), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+        return ImageOps.exif_transpose(image)
+    return image
 
 
 def _fit(size: tuple[int, int], longer_side: int) -> tuple[int, int]:

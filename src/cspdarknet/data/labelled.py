@@ -1,0 +1,247 @@
+"""Find photos and their classes, in folders or a CSV file, and split them."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cspdarknet.images import SUFFIXES
+
+# Names of the three parts, with those that other tools use.
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test",),
+}
+CSV_PATH = ("path", "file", "filename", "image", "photo")
+CSV_LABEL = ("label", "class", "class_name", "category")
+CSV_PART = ("split", "part", "subset")
+
+
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """Photos, each of one class.
+
+    Attributes:
+        class_names: names of the classes, in the order of the labels.
+        paths: the files.
+        labels: int array, the index of each photo's class.
+    """
+
+    class_names: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "LabelledPhotos":
+        """Return the photos at these places."""
+        picked = [int(i) for i in indices]
+        return LabelledPhotos(
+            self.class_names, tuple(self.paths[i] for i in picked), self.labels[picked]
+        )
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of photos of each class."""
+        return np.bincount(self.labels, minlength=len(self.class_names))
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell these photos, in this order and with these labels, from any others."""
+        digest = hashlib.sha256("\n".join(self.class_names).encode())
+        for path, label in zip(self.paths, self.labels, strict=True):
+            digest.update(f"\0{path.as_posix()}\0{label}".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a data set; `test` is `None` where there is none."""
+
+    train: LabelledPhotos
+    validation: LabelledPhotos
+    test: LabelledPhotos | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return self.train.class_names
+
+
+# What is known of one photo before labels are numbers.
+Entry = tuple[Path, str]
+
+
+def find_labelled_photos(data: str | Path, validation_share: float = 0.15, seed: int = 0) -> Splits:
+    """List the photos of a data set with their classes.
+
+    Three forms are known: a folder with a subfolder for each class; a folder with `train`,
+    `validation` (or `val`) and perhaps `test`, each of that form; and a CSV file with the columns
+    `path` (relative to the file), `label`, and perhaps `split`. Where no part is for validation,
+    a share of each class is set aside, the same for the same seed.
+
+    Args:
+        data: the folder or the CSV file.
+        validation_share: share of each class that is set aside, between 0 and 1.
+        seed: of the split.
+
+    Returns:
+        `Splits`. The classes are those of the training part, sorted by name.
+
+    Raises:
+        ValueError: if there are no photos, fewer than two classes, or classes outside the
+            training part.
+
+    Example:
+        >>> for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
+        ...     path = Path(f"pets/{name}.png")
+        ...     path.parent.mkdir(parents=True, exist_ok=True)
+        ...     Image.new("RGB", (8, 8)).save(path)
+        >>> splits = find_labelled_photos("pets", validation_share=0.5)
+        >>> splits.class_names, len(splits.train), len(splits.validation)
+        (('cat', 'dog'), 2, 2)
+    """
+    if not 0 < validation_share < 1:
+        raise ValueError(
+            f"`validation_share` must be between 0 and 1. Received: {validation_share}"
+        )
+    path = Path(data)
+    if path.is_dir():
+        parts = _from_folder(path)
+    elif path.suffix.lower() == ".csv" and path.is_file():
+        parts = _from_csv(path)
+    else:
+        raise ValueError(f"{path} is neither a folder of photos nor a CSV file.")
+    names = _class_names(path, parts)
+    found = {part: _labelled(entries, names) for part, entries in parts.items() if entries}
+    if "validation" not in found:
+        found["train"], found["validation"] = split(found["train"], validation_share, seed)
+    return Splits(found["train"], found["validation"], found.get("test"))
+
+
+def find_photos_of_classes(data: str | Path, class_names: Sequence[str]) -> LabelledPhotos:
+    """List the photos of a data set for a model that knows these classes.
+
+    The `test` part is taken where there is one, then `validation`, else all photos.
+
+    Raises:
+        ValueError: if there are no photos, or one is of another class.
+    """
+    path = Path(data)
+    parts = _from_csv(path) if path.is_file() else _from_folder(path)
+    entries = parts.get("test") or parts.get("validation") or parts.get("train")
+    if not entries:
+        raise ValueError(f"{path} holds no photo in a folder of its class.")
+    if unknown := sorted({label for _, label in entries} - set(class_names)):
+        raise ValueError(
+            f"{path} has photos of {', '.join(unknown)}; the model knows {', '.join(class_names)}."
+        )
+    return _labelled(entries, tuple(class_names))
+
+
+def split(photos: LabelledPhotos, share: float, seed: int) -> tuple[LabelledPhotos, LabelledPhotos]:
+    """Set a share of each class aside, at least one photo where a class has two or more."""
+    rng = np.random.default_rng(seed)
+    aside: list[int] = []
+    for label, count in enumerate(photos.counts):
+        indices = rng.permutation(np.flatnonzero(photos.labels == label))
+        aside += indices[: min(count - 1, max(1, round(count * share)))].tolist()
+    if not aside:
+        raise ValueError("Each class has a single photo: add some, to validate on.")
+    rest = np.setdiff1d(np.arange(len(photos)), aside)
+    return photos.take(rest), photos.take(sorted(aside))
+
+
+def _from_folder(folder: Path) -> dict[str, list[Entry]]:
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}.")
+    by_name = {child.name.lower(): child for child in folder.iterdir() if child.is_dir()}
+    parts = {
+        part: by_name[name] for part, names in PARTS.items() for name in names if name in by_name
+    }
+    if "train" not in parts and not {"validation", "test"} <= parts.keys():
+        return {"train": _photos_by_class(folder)}
+    return {part: _photos_by_class(place) for part, place in parts.items()}
+
+
+def _photos_by_class(folder: Path) -> list[Entry]:
+    entries: list[Entry] = []
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and not child.name.startswith("."):
+            photos = (path for path in child.rglob("*") if _is_photo(path))
+            entries += [(path, child.name) for path in sorted(photos)]
+    return entries
+
+
+def _is_photo(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+
+
+def _from_csv(path: Path) -> dict[str, list[Entry]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+            file_column = _column(path, columns, CSV_PATH)
+            label_column = _column(path, columns, CSV_LABEL)
+            part_column = next((columns[name] for name in CSV_PART if name in columns), None)
+            parts: dict[str, list[Entry]] = {}
+            for row in reader:
+                part = _part(path, row[part_column]) if part_column else "train"
+                label = (row[label_column] or "").strip()
+                if not label or not row[file_column]:
+                    raise ValueError(f"{path}, line {reader.line_num}: no path or no label.")
+                parts.setdefault(part, []).append((path.parent / row[file_column], label))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    return parts
+
+
+def _column(path: Path, columns: dict[str, str], names: tuple[str, ...]) -> str:
+    for name in names:
+        if name in columns:
+            return columns[name]
+    raise ValueError(
+        f"{path} needs a header with a column {names[0]!r} (or {', '.join(names[1:])}). "
+        f"Found: {', '.join(columns)}"
+    )
+
+
+def _part(path: Path, value: str | None) -> str:
+    name = (value or "").strip().lower() or "train"
+    for part, names in PARTS.items():
+        if name in names:
+            return part
+    raise ValueError(f"{path}: the split must be one of {', '.join(PARTS)}. Found: {value!r}")
+
+
+def _class_names(path: Path, parts: dict[str, list[Entry]]) -> tuple[str, ...]:
+    names = sorted({label for _, label in parts.get("train", [])})
+    if not names:
+        raise ValueError(
+            f"{path} holds no photo to train on: expected a subfolder for each class "
+            f"({', '.join(SUFFIXES)})."
+        )
+    if len(names) == 1:
+        raise ValueError(f"{path} has a single class, {names[0]!r}: at least two are needed.")
+    for part, entries in parts.items():
+        if unknown := sorted({label for _, label in entries} - set(names)):
+            raise ValueError(
+                f"{path}: the {part} part has classes without training photos: "
+                f"{', '.join(unknown)}."
+            )
+    return tuple(names)
+
+
+def _labelled(entries: list[Entry], names: tuple[str, ...]) -> LabelledPhotos:
+    index = {name: i for i, name in enumerate(names)}
+    labels = np.array([index[label] for _, label in entries], "int64")
+    return LabelledPhotos(names, tuple(path for path, _ in entries), labels)
