@@ -1,4 +1,4 @@
-"""The command line: `cspdarknet presets`, `features`, `convert`, `verify`, `info`."""
+"""The command line: one module for each command."""
 
 import sys
 
@@ -7,9 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from cspdarknet.cli.convert import convert, verify
+from cspdarknet.cli.evaluate import evaluate
 from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
+from cspdarknet.cli.predict import predict
 from cspdarknet.cli.presets import presets
+from cspdarknet.cli.train import train
 
 app = typer.Typer(
     help="CSPDarkNet, the backbone of the YOLO line, for Keras 3.",
@@ -21,6 +24,9 @@ app.command()(presets)
 app.command()(features)
 app.command()(convert)
 app.command()(verify)
+app.command()(train)
+app.command()(evaluate)
+app.command()(predict)
 app.command()(info)
 
 

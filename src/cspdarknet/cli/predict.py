@@ -1,0 +1,98 @@
+"""`cspdarknet predict`: what is in a photo."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="A run folder, a preset directory or a preset name.")],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    out: Annotated[Path | None, typer.Option(help="A .csv or .json file for the results.")] = None,
+    top: Annotated[int, typer.Option(help="How many classes to show of each photo.", min=1)] = 3,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the images; that of the training if not given.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 32,
+) -> None:
+    """Classify photos."""
+    from cspdarknet.cli.classifiers import load_classifier, names_of
+    from cspdarknet.evaluate import classify
+    from cspdarknet.features import find_photos
+
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise ValueError(f"The results go to a .csv or .json file. Received: {out}")
+    console = Console()
+    paths = [photo.path for photo in find_photos(photos)]
+    with console.status("loading the model"):
+        model = load_classifier(run)
+    columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(paths))
+        found = classify(
+            model,
+            paths,
+            size=image_size,
+            batch_size=min(batch_size, len(paths)),
+            advance=lambda count: progress.advance(task, count),
+        )
+    rows = [
+        _row(path, probabilities, names_of(model), top)
+        for path, probabilities, good in zip(
+            found.paths, found.probabilities, found.readable, strict=True
+        )
+        if good
+    ]
+    console.print(_table(rows))
+    if out is not None:
+        _write(out, rows)
+    for reason in found.errors.values():
+        console.print(f"[bold red]left out:[/] {escape(reason)}", soft_wrap=True, highlight=False)
+    if found.errors:
+        raise typer.Exit(1)
+
+
+def _row(path: Path, probabilities: np.ndarray, names: tuple[str, ...], top: int) -> dict[str, Any]:
+    likeliest = np.argsort(-probabilities, kind="stable")[:top]
+    return {
+        "photo": str(path),
+        "classes": [{"name": names[i], "probability": float(probabilities[i])} for i in likeliest],
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("photo", "class", "probability", "or")
+    for row in rows:
+        first, *others = row["classes"]
+        rest = ", ".join(f"{c['name']} {c['probability']:.0%}" for c in others)
+        cells = (row["photo"], first["name"], f"{first['probability']:.1%}", rest)
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    if path.suffix == ".json":
+        text = json.dumps(rows, indent=2) + "\n"
+    else:
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["photo", "rank", "class", "probability"])
+        for row in rows:
+            for rank, c in enumerate(row["classes"], 1):
+                writer.writerow([row["photo"], rank, c["name"], f"{c['probability']:.6f}"])
+        text = table.getvalue()
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

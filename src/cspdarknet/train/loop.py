@@ -1,0 +1,195 @@
+"""Run a recipe: stages, epochs, averages, and a state on disk after each epoch."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from cspdarknet.data.labelled import LabelledPhotos
+from cspdarknet.data.pipeline import TrainingSource, training_batches
+from cspdarknet.evaluate import evaluate
+from cspdarknet.models import ImageClassifier
+from cspdarknet.presets.save import save_preset
+from cspdarknet.run_folder import STATE, RunFolder
+from cspdarknet.train import distributed
+from cspdarknet.train.average import WeightAverage
+from cspdarknet.train.display import Display
+from cspdarknet.train.optimizer import build_optimizer
+from cspdarknet.train.recipe import Recipe, Stage
+from cspdarknet.train.state import State, save_state
+
+BEST, LAST = "best", "last"
+Row = dict[str, Any]
+
+
+@dataclass
+class Training:
+    """One training in a run folder.
+
+    Attributes:
+        model: the classifier without activation: its outputs are logits.
+        finished: the classifier as it is saved, with softmax and nothing frozen.
+        source: the photos to train on, and how they are fed.
+        validation: the photos to evaluate on.
+        recipe: how to train.
+        run: where the files go.
+        display: where progress is shown.
+        on_epoch: called with the figures of each epoch.
+    """
+
+    model: ImageClassifier
+    finished: ImageClassifier
+    source: TrainingSource
+    validation: LabelledPhotos
+    recipe: Recipe
+    run: RunFolder
+    display: Display
+    on_epoch: Callable[[Row], object] = id
+
+    def __post_init__(self) -> None:
+        self.history: list[Row] = []
+        self.average: WeightAverage | None = None
+        if self.recipe.ema_decay:
+            self.average = WeightAverage(self.model, self.recipe.ema_decay)
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return max(1, round(len(self.source.photos) / self.source.batch_size))
+
+    def fit(self) -> list[Row]:
+        """Train, from the state in the run folder if there is one; return all epochs' figures."""
+        state = self._resume()
+        epoch = 0
+        for phase in self.recipe.phases:
+            first, epoch = epoch, epoch + len(phase)
+            if epoch <= len(self.history):
+                continue
+            self._begin(phase[0], len(phase) * self.steps)
+            if state is not None and len(self.history) > first:
+                state.restore_optimizer(self.model)
+            for stage in phase[len(self.history) - first :]:
+                if self.stopped_early:
+                    return self.history
+                self._epoch(stage)
+        return self.history
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the accuracy has not risen for as many epochs as the recipe has patience."""
+        best = max((i for i, row in enumerate(self.history) if row["best"]), default=-1)
+        waited = len(self.history) - 1 - best
+        return bool(self.recipe.patience) and waited >= self.recipe.patience
+
+    def _resume(self) -> State | None:
+        if not (self.run.path / STATE).exists():
+            return None
+        state = State(self.run.path / STATE)
+        self.history = state.history
+        state.restore_model(self.model, self.average)
+        return state
+
+    def _begin(self, stage: Stage, steps: int) -> None:
+        """Set what is trained in the next steps, and compile."""
+        set_trained_part(self.model, stage.train)
+        self.model.compile(
+            build_optimizer(self.recipe, stage, steps, self.model),
+            keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=self.recipe.label_smoothing
+            ),
+            metrics=["accuracy"],
+        )
+
+    def _epoch(self, stage: Stage) -> None:
+        start, epoch = time.perf_counter(), len(self.history)
+        figures = self._train(stage, epoch)
+        seconds = time.perf_counter() - start
+        row: Row = {
+            "epoch": epoch + 1,
+            "stage": self.recipe.stages.index(stage) + 1,
+            "train": stage.train,
+            "image_size": stage.image_size,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            **figures,
+            "seconds": round(seconds, 2),
+            "images_per_second": round(self.steps * self.source.batch_size / seconds, 1),
+        }
+        if not np.isfinite(row["loss"]):
+            raise ValueError(
+                f"The loss is {row['loss']} in epoch {row['epoch']}: train with a lower learning "
+                "rate, or with a limit of the gradient (clip_norm)."
+            )
+        with distributed.on_one_device():
+            self._evaluate(row, self.recipe.evaluation_size(stage))
+
+    def _train(self, stage: Stage, epoch: int) -> dict[str, float]:
+        """Train for an epoch; return the means of loss and accuracy."""
+        # PyTorch's dropout draws from the global generator, which no checkpoint holds.
+        keras.utils.set_random_seed(self.recipe.seed + epoch)
+        sums = {"loss": 0.0, "accuracy": 0.0}
+        start = epoch * self.steps
+        for step, batch in enumerate(
+            training_batches(self.source, stage.image_size, start, self.steps), 1
+        ):
+            self.model.reset_metrics()
+            figures = self.model.train_on_batch(*batch, return_dict=True)
+            sums = {name: value + float(figures[name]) for name, value in sums.items()}
+            if self.average is not None and step % self.recipe.accumulate == 0:
+                self.average.update()
+            means = {name: value / step for name, value in sums.items()}
+            self.display.batch(epoch, step, self.steps, self.source.batch_size, means)
+        return means
+
+    def _evaluate(self, row: Row, size: int) -> None:
+        """Evaluate the weights that would be kept, and save everything."""
+        self.finished.set_weights(self._kept_weights())
+        found = evaluate(
+            self.finished,
+            self.validation,
+            size=size,
+            batch_size=min(self.source.batch_size, 64),
+            workers=self.source.workers,
+        )
+        row |= {"val_loss": found.loss, "val_accuracy": found.accuracy}
+        row["best"] = all(_rank(row) > _rank(other) for other in self.history)
+        self.history.append(row)
+        if distributed.is_first_process():
+            self._save(row)
+        self.on_epoch(row)
+
+    def _kept_weights(self) -> list[np.ndarray]:
+        if self.average is None:
+            return list(self.model.get_weights())
+        return [np.array(keras.ops.convert_to_numpy(v)) for v in self.average.values]
+
+    def _save(self, row: Row) -> None:
+        # The state comes last: an epoch that it does not know is run again, with the same result.
+        if row["best"]:
+            save_preset(self.finished, self.run.path / BEST)
+        save_preset(self.finished, self.run.path / LAST)
+        self.run.write_history(self.history)
+        save_state(self.run, self.model, self.average, self.history)
+
+
+def _rank(row: Row) -> tuple[float, ...]:
+    """Order epochs: accuracies compare at the same image size only, and the last one counts."""
+    return row["image_size"], row["val_accuracy"], -row["val_loss"]
+
+
+def set_trained_part(model: ImageClassifier, part: str) -> None:
+    """Freeze what is below `part`: `"all"`, `"head"`, or a level of the backbone such as `"P4"`."""
+    levels = list(model.backbone.pyramid_level_inputs)
+    if part == "all":
+        model.backbone.freeze(None)
+    elif part == "head":
+        model.backbone.freeze(levels[-1])
+    elif part in levels:
+        model.backbone.freeze(levels.index(part))
+    else:
+        raise ValueError(
+            f"A stage trains 'all', 'head' or from a level on ({', '.join(levels)}). "
+            f"Received: {part!r}"
+        )

@@ -1,0 +1,282 @@
+"""How a classifier is trained, as data: every choice in one place, saved with each run."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cspdarknet.data.augment import Augmentation
+
+OPTIMIZERS = ("adamw", "sgd")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+CLASS_WEIGHTS = ("equal", "balanced")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training.
+
+    Stages that follow each other with the same `train` and `learning_rate` share one optimizer and
+    one learning-rate curve; otherwise a stage begins with new ones.
+
+    Attributes:
+        epochs: passes over the photos.
+        image_size: side of the training images, in pixels.
+        train: what is trained: `"all"`, `"head"`, or the head and the backbone from a level on,
+            such as `"P4"`.
+        learning_rate: peak, as a factor of the recipe's.
+    """
+
+    epochs: int
+    image_size: int = 224
+    train: str = "all"
+    learning_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "epochs", "image_size", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        stages: what is trained, in turn.
+        evaluation_scale: side of the images that are evaluated, as a factor of the training
+            images'. Random crops show things enlarged, so that more than 1 is often best
+            (https://arxiv.org/abs/1906.06423).
+        batch_size: photos in a batch, of all devices together.
+        optimizer: `"adamw"`, or `"sgd"` with Nesterov momentum 0.9.
+        learning_rate: peak of the curve.
+        weight_decay: decoupled; batch-norms and biases are left out.
+        warmup: share of a stage's steps in which the rate rises from 0.
+        hold: share of a stage's steps after that, at the peak; then it falls as a cosine to 0.
+        layer_decay: factor of the learning rate from each part to the one before it (head, last
+            stage, ..., stem); 1 is the same rate everywhere.
+        clip_norm: largest norm of the gradient of all weights together; 0 is no limit.
+        accumulate: batches whose gradients are averaged for one step.
+        label_smoothing: share of the label that is spread over all classes.
+        class_weights: `"equal"`, or `"balanced"`: in proportion to 1 / photos of the class.
+        dropout: in front of the head.
+        batch_norm_momentum: of the moving averages; a short training wants less than 0.99.
+        ema_decay: the weights that are kept are a moving average with this factor at each step;
+            0 keeps the last ones.
+        precision: dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        patience: epochs without a better validation accuracy after which training stops; 0 never
+            stops early.
+        seed: of weights, order and augmentation.
+        augmentation: how photos are changed.
+    """
+
+    stages: tuple[Stage, ...]
+    evaluation_scale: float = 1.0
+    batch_size: int = 32
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.05
+    hold: float = 0.0
+    layer_decay: float = 1.0
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    label_smoothing: float = 0.1
+    class_weights: str = "equal"
+    dropout: float = 0.0
+    batch_norm_momentum: float = 0.97
+    ema_decay: float = 0.995
+    precision: str = "float32"
+    patience: int = 0
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("A recipe needs at least one stage.")
+        _positive(
+            self, "evaluation_scale", "batch_size", "learning_rate", "accumulate", "layer_decay"
+        )
+        _among("optimizer", self.optimizer, OPTIMIZERS)
+        _among("precision", self.precision, PRECISIONS)
+        _among("class_weights", self.class_weights, CLASS_WEIGHTS)
+        for name in ("label_smoothing", "dropout", "batch_norm_momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be in 0..1. Received: {getattr(self, name)}")
+        for name in ("weight_decay", "clip_norm", "patience", "warmup", "hold", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must be 0 or more. Received: {getattr(self, name)}")
+        if self.warmup + self.hold > 1:
+            raise ValueError("`warmup` and `hold` together are more than all steps.")
+        if self.layer_decay > 1:
+            raise ValueError(f"`layer_decay` is at most 1. Received: {self.layer_decay}")
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the photos, of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def phases(self) -> list[list[Stage]]:
+        """For each optimizer, the stage of each of its epochs."""
+        groups = itertools.groupby(self.stages, lambda stage: (stage.train, stage.learning_rate))
+        return [[stage for stage in group for _ in range(stage.epochs)] for _, group in groups]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images that the finished model is for."""
+        return self.evaluation_size(self.stages[-1])
+
+    def evaluation_size(self, stage: Stage) -> int:
+        """Side of the images that the model is evaluated on in a stage: a multiple of 8."""
+        return max(8, round(stage.image_size * self.evaluation_scale / 8) * 8)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON types."""
+        return dict(json.loads(json.dumps(dataclasses.asdict(self))))
+
+
+def _positive(owner: Any, *names: str) -> None:
+    for name in names:
+        if not getattr(owner, name) > 0:
+            raise ValueError(f"`{name}` must be more than 0. Received: {getattr(owner, name)}")
+
+
+def _among(name: str, value: str, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise ValueError(f"`{name}` must be one of {', '.join(accepted)}. Received: {value!r}")
+
+
+RECIPES: Mapping[str, Recipe] = {
+    # From trained weights: the head alone, then the deep stages, then everything, gently.
+    "finetune": Recipe(
+        stages=(
+            Stage(2, 160, "head"),
+            Stage(4, 160, "P4", 0.5),
+            Stage(6, 160, "all", 0.5),
+        ),
+        layer_decay=0.75,
+        dropout=0.1,
+        ema_decay=0.98,
+        augmentation=Augmentation(magnitude=0.3, erase=0.1),
+    ),
+    # From random weights, on some thousand photos: small images first, where epochs are cheap.
+    "scratch": Recipe(
+        stages=(Stage(60, 64), Stage(36, 96), Stage(6, 128)),
+        evaluation_scale=1.2,
+        batch_size=64,
+        learning_rate=2e-3,
+        clip_norm=5.0,
+        dropout=0.1,
+        ema_decay=0.998,
+        augmentation=Augmentation(magnitude=0.3, mix=0.3),
+    ),
+    # As KerasCV trained its weights of size L: 224 x 224, crops of 80 to 100 % of the area,
+    # RandAugment 0.3, CutMix or MixUp on each batch, SGD, warm-up 1 %, hold 45 %, cosine.
+    "imagenet": Recipe(
+        stages=(Stage(300, 224),),
+        batch_size=512,
+        optimizer="sgd",
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        warmup=0.01,
+        hold=0.45,
+        ema_decay=0.9999,
+        batch_norm_momentum=0.99,
+        augmentation=Augmentation(
+            crop_area=(0.8, 1.0), magnitude=0.3, erase=0.0, mix=1.0, mixup_alpha=0.2
+        ),
+    ),
+}
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Return a recipe by its name, or read one from a JSON file such as a run's `recipe.json`.
+
+    Raises:
+        ValueError: if there is no such recipe, or the file is malformed.
+
+    Example:
+        >>> load_recipe("finetune").epochs
+        12
+    """
+    if str(name) in RECIPES:
+        return RECIPES[str(name)]
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(
+            f"Unknown recipe {str(name)!r}: choose {', '.join(RECIPES)}, or a JSON file."
+        )
+    try:
+        return recipe_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not a recipe: {error}") from error
+
+
+def recipe_from_json(content: Mapping[str, Any]) -> Recipe:
+    """Build a recipe from what `Recipe.to_json` returned."""
+    stages = tuple(Stage(**stage) for stage in content["stages"])
+    augmentation: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in content.get("augmentation", {}).items()
+    }
+    return Recipe(**{**content, "stages": stages, "augmentation": Augmentation(**augmentation)})
+
+
+def customize(
+    recipe: Recipe, epochs: int | None = None, image_size: int | None = None, **changes: Any
+) -> Recipe:
+    """Return a recipe with other values; those that are `None` stay as they are.
+
+    Args:
+        recipe: the recipe to start from.
+        epochs: of all stages together, which keep their shares.
+        image_size: of the last stage; the others keep their ratio to it.
+        **changes: attributes of `Recipe`, or of its `Augmentation`.
+
+    Raises:
+        ValueError: if a value is out of range, or the epochs are too few for the stages.
+
+    Example:
+        >>> customize(RECIPES["scratch"], epochs=35, seed=1).epochs
+        35
+    """
+    stages = recipe.stages
+    if epochs is not None:
+        stages = _with_epochs(stages, epochs)
+    if image_size is not None:
+        stages = _with_image_size(stages, image_size)
+    given = {name: value for name, value in changes.items() if value is not None}
+    own = {field.name for field in dataclasses.fields(Augmentation)}
+    augmentation = dataclasses.replace(
+        recipe.augmentation, **{name: given.pop(name) for name in own & given.keys()}
+    )
+    return dataclasses.replace(recipe, stages=stages, augmentation=augmentation, **given)
+
+
+def _with_image_size(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:
+    """Scale the images of all stages, those before the last to a multiple of 32 pixels."""
+    ratio = size / stages[-1].image_size
+    sizes = [max(32, round(stage.image_size * ratio / 32) * 32) for stage in stages[:-1]]
+    return tuple(
+        dataclasses.replace(stage, image_size=side)
+        for stage, side in zip(stages, [*sizes, size], strict=True)
+    )
+
+
+def _with_epochs(stages: tuple[Stage, ...], epochs: int) -> tuple[Stage, ...]:
+    """Share out epochs as the stages do; each boundary is rounded, so that the sum is right."""
+    if epochs < len(stages):
+        raise ValueError(
+            f"The recipe has {len(stages)} stages of at least one epoch. Received: epochs={epochs}"
+        )
+    total = sum(stage.epochs for stage in stages)
+    shared, before, used = [], 0, 0
+    for i, stage in enumerate(stages):
+        before += stage.epochs
+        left = len(stages) - i - 1
+        end = min(max(round(before * epochs / total), used + 1), epochs - left)
+        shared.append(dataclasses.replace(stage, epochs=end - used))
+        used = end
+    return tuple(shared)
