@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n 2
 OLDEST_KERAS := 3.8.0
-SOURCES := src tests examples benchmarks
+SOURCES := src tests examples benchmarks tools
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import cspdarknet
 from cspdarknet.cli import app
-from cspdarknet.models import CSPDarkNetBackbone, CSPDarkNetTinyBackbone
+from cspdarknet.models import CSPDarkNetBackbone, CSPDarkNetTinyBackbone, ImageClassifier
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,6 +25,8 @@ MODULES = [
     "layers",
     "models.aliases",
     "models.backbone",
+    "models.classifier",
+    "models.preset_model",
     "visualize",
 ]
 
@@ -81,6 +83,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
         "CSPDarkNetBackbone": CSPDarkNetBackbone,
         "CSPDarkNetTinyBackbone": CSPDarkNetTinyBackbone,
         "Image": Image,
+        "ImageClassifier": ImageClassifier,
         "cspdarknet": cspdarknet,
         "keras": keras,
         "np": np,

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Train on several machines with Slurm: sbatch examples/cluster/slurm.sh
+#SBATCH --job-name=cspdarknet
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=4
+#SBATCH --cpus-per-task=32
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+
+# DATA and RUN are folders that all machines see. A job that was stopped goes on when it runs again.
+export KERAS_BACKEND=jax
+srun cspdarknet train "${DATA:?a folder of photos}" --out "${RUN:?a run folder}" \
+    --preset csp_darknet_l --recipe imagenet --workers 32 --join auto

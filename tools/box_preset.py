@@ -1,0 +1,154 @@
+"""Turn the best model of a run into a preset that comes with the package, with its model card.
+
+python tools/box_preset.py RUN NAME --data "name of the data set" --licence CC0-1.0 --command "..."
+"""
+
+import argparse
+import csv
+import json
+import shutil
+from pathlib import Path
+
+from cspdarknet.data import find_labelled_photos
+from cspdarknet.evaluate import Evaluation, evaluate
+from cspdarknet.models import ImageClassifier
+from cspdarknet.presets.records import BOXED
+from cspdarknet.presets.save import save_preset
+
+CARD = """# {name}
+
+A classifier of {classes} for Keras 3 (JAX, PyTorch, TensorFlow), and its backbone, as they come with
+the package `cspdarknet`. It is for demonstrations, for tests without a network, and as a start for
+fine-tuning where better weights are out of reach.
+
+```python
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+
+classifier = ImageClassifier.from_preset("{name}")
+backbone = CSPDarkNetBackbone.from_preset("{name}")
+```
+
+| | |
+|---|---|
+| classes | {names} |
+| data | {data}: {train} photos to train on, {validation} to validate on |
+| licence | weights {licence} |
+| start | random weights |
+| accuracy on the validation photos | **{accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}), top 5 {top5:.2%} |
+| images | RGB, 0 to 255, any size; evaluated on the square in the middle, at {size} pixels |
+| parameters | {parameters:,}, stored as float16 |
+| trained in | {epochs} epochs, {hours:.1f} hours on one processor core |
+
+The epoch with the best validation accuracy was kept, so that the figure above flatters the model a little.
+
+| image size | {sizes} |
+|---|{rule}|
+| accuracy | {accuracies} |
+
+## Recipe
+
+`{command}`
+
+Stages (epochs at pixels): {stages}. {recipe}
+The whole recipe is in `metadata.json`.
+
+![Learning curves](curves.png)
+
+## Classes
+
+| class | photos | precision | recall | F1 |
+|---|---|---|---|---|
+{table}
+
+## Limits
+
+- It knows nothing but these {count} classes: of any other photo it names one of them all the same.
+- One garment that fills most of the photo, as in the data. People, several garments and other
+  perspectives were rare in training.
+- Few photos of some classes ({rare}): the interval above is wide for them.
+- Accuracies differ between classes; what they depend on besides the class was not studied.
+"""
+
+
+def figures_at(classifier: ImageClassifier, data: str, sizes: list[int]) -> dict[int, Evaluation]:
+    photos = find_labelled_photos(data).validation
+    return {size: evaluate(classifier, photos, size=size) for size in sizes}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--folder", required=True, help="where the photos are")
+    parser.add_argument("--licence", required=True)
+    parser.add_argument("--command", required=True)
+    options = parser.parse_args()
+
+    trained = ImageClassifier.from_preset(options.run / "best")
+    sizes = [96, 128, trained.image_size or 224, 192, 224, 256]
+    found = figures_at(trained, options.folder, sorted(set(sizes)))
+    size = max(found, key=lambda s: (found[s].accuracy, -found[s].loss))
+    classifier = ImageClassifier.from_config({**trained.get_config(), "image_size": size})
+    classifier.set_weights(trained.get_weights())
+
+    settings = json.loads((options.run / "run.json").read_text())
+    settings.pop("data")
+    folder = BOXED / options.name
+    source = {"name": options.data, "licence": options.licence, "run": settings}
+    save_preset(classifier, folder, source, weights_dtype="float16")
+    shutil.copy(options.run / "curves.png", folder / "curves.png")
+    stored = ImageClassifier.from_preset(folder)
+    result = figures_at(stored, options.folder, [size])[size]
+    (folder / "README.md").write_text(card(options, settings, stored, result, found))
+
+
+def card(
+    options: argparse.Namespace,
+    settings: dict,  # type: ignore[type-arg]
+    model: ImageClassifier,
+    result: Evaluation,
+    found: dict[int, Evaluation],
+) -> str:
+    recipe = settings["recipe"]
+    with (options.run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    low, high = result.interval
+    rare = sorted(result.classes, key=lambda c: c.photos)[:3]
+    kept = [
+        *("optimizer", "learning_rate", "weight_decay", "batch_size", "ema_decay", "clip_norm"),
+        *("label_smoothing", "dropout", "batch_norm_momentum", "seed"),
+    ]
+    return CARD.format(
+        name=options.name,
+        classes=f"{model.num_classes} classes",
+        names=", ".join(model.class_names or ()),
+        data=options.data,
+        train=settings["photos"]["train"]["count"],
+        validation=len(result.photos),
+        licence=options.licence,
+        accuracy=result.accuracy,
+        low=low,
+        high=high,
+        top5=result.top(5),
+        size=model.image_size,
+        parameters=model.count_params(),
+        epochs=len(rows),
+        hours=sum(float(row["seconds"]) for row in rows) / 3600,
+        sizes=" | ".join(map(str, found)),
+        rule="|".join("---" for _ in found),
+        accuracies=" | ".join(f"{e.accuracy:.2%}" for e in found.values()),
+        command=options.command,
+        stages=", ".join(f"{s['epochs']} at {s['image_size']}" for s in recipe["stages"]),
+        recipe=", ".join(f"{name} {recipe[name]}" for name in kept) + ".",
+        table="\n".join(
+            f"| {c.name} | {c.photos} | {c.precision:.3f} | {c.recall:.3f} | {c.f1:.3f} |"
+            for c in result.classes
+        ),
+        count=model.num_classes,
+        rare=", ".join(f"{c.name} {c.photos}" for c in rare),
+    )
+
+
+if __name__ == "__main__":
+    main()
