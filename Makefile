@@ -11,8 +11,8 @@ TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
 .PHONY: demo test test-all test-oldest lint format bench clean
 
-demo: $(VENV)/.demo  ## features of two photos, then a trained classifier; prints where the pictures are
-	KERAS_BACKEND=jax $(BIN)/python examples/demo.py
+demo: $(VENV)/.demo  ## features of two photos, then a fine-tuned classifier; PHOTO=... names a garment
+	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(PHOTO),--photo '$(PHOTO)')
 
 test: $(VENV)/.dev  ## the tests on JAX
 	KERAS_BACKEND=jax $(PYTEST)

@@ -66,8 +66,15 @@ class TestPresets:
         assert_same_weights(model, build().backbone)
 
     def test_the_same_number_of_classes_keeps_the_head(self, preset):
-        model = ImageClassifier.from_preset(preset, num_classes=3, class_names=["a", "b", "c"])
+        names = build().class_names
+        model = ImageClassifier.from_preset(preset, num_classes=3, class_names=names)
         assert_same_weights(model, build())
+        assert model.class_names == names
+
+    def test_other_classes_of_the_same_number_are_a_new_head(self, preset):
+        model = ImageClassifier.from_preset(preset, num_classes=3, class_names=["a", "b", "c"])
+        same_backbone(model, build())
+        assert not np.array_equal(kernel(model), kernel(build()))
         assert model.class_names == ("a", "b", "c")
 
     @pytest.mark.parametrize("names", [None, ["a", "b"]])

@@ -35,6 +35,15 @@ def test_a_folder_of_classes_is_split_by_class_and_seed(tmp_path):
     assert other.validation.paths != splits.validation.paths
 
 
+def test_the_fingerprint_tells_photos_not_where_they_are(tmp_path, monkeypatch):
+    write_photos(tmp_path / "a", 3)
+    monkeypatch.chdir(tmp_path)
+    there, here = find_labelled_photos(tmp_path / "a"), find_labelled_photos("a")
+    assert here.train.fingerprint == there.train.fingerprint
+    (tmp_path / "a/red/0.png").rename(tmp_path / "a/red/9.png")
+    assert find_labelled_photos("a").train.fingerprint != there.train.fingerprint
+
+
 @pytest.mark.parametrize("name", ["validation", "val", "Valid"])
 def test_parts_of_a_data_set(tmp_path, name):
     write_photos(tmp_path / "train", 3)
@@ -64,6 +73,7 @@ def test_a_csv_file(tmp_path):
         ("path,label,split\na.png,x,dev", "one of train, validation, test"),
         ("path,label\na.png,", "line 2"),
         ("path,label\na.png,x\nb.png,x", "single class"),
+        ("path,label\na.png,x\na.png,y", "twice"),
     ],
 )
 def test_a_csv_file_that_cannot_be_used(tmp_path, text, message):
@@ -198,22 +208,20 @@ def test_no_magnitude_leaves_geometry_alone():
 
 
 def batch(count=4, size=8):
-    rng = np.random.default_rng(0)
     images = np.arange(count, dtype="float32")[:, None, None, None] * np.ones((1, size, size, 3))
     labels = np.eye(count, dtype="float32")
-    return images.astype("float32"), labels, rng.uniform(0.5, 1, count).astype("float32")
+    return images.astype("float32"), labels
 
 
 def test_mixup_blends_photos_as_it_blends_labels():
-    images, labels, weights = mixup(batch(), 0.4, np.random.default_rng(0))
+    images, labels = mixup(batch(), 0.4, np.random.default_rng(0))
     np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(images[:, 0, 0, 0], labels @ np.arange(4), rtol=1e-5)
-    assert weights.shape == (4,)
 
 
 def test_cutmix_shares_labels_by_area():
     for seed in range(20):
-        images, labels, _ = cutmix(batch(), 1.0, np.random.default_rng(seed))
+        images, labels = cutmix(batch(), 1.0, np.random.default_rng(seed))
         for i in range(4):
             shown = [(images[i] == value).mean() for value in range(4)]
             np.testing.assert_allclose(labels[i], shown, atol=1e-6)
@@ -287,6 +295,28 @@ def test_class_weights_are_the_weights_of_the_photos(tmp_path):
     )
     for _, labels, weights in training_batches(weighted, 32, 0, 3):
         np.testing.assert_array_equal(weights, labels @ [1, 2, 4])
+
+
+def test_a_mixture_keeps_the_weight_of_each_class(tmp_path):
+    source = source_of(tmp_path)
+    factors = np.array([1, 2, 4], "float32")
+    mixing = Augmentation(mix=1.0)
+    plain = TrainingSource(source.photos, mixing, 4, 3)
+    weighted = TrainingSource(source.photos, mixing, 4, 3, class_weights=factors)
+    for a, b in zip(*(training_batches(s, 32, 0, 4) for s in (plain, weighted)), strict=True):
+        # weight x label is what the loss of each class is multiplied by
+        np.testing.assert_allclose(b[1] * b[2][:, None], a[1] * factors, rtol=1e-5)
+        np.testing.assert_allclose(b[1].sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_class_may_be_named_like_a_part(tmp_path):
+    write_photos(tmp_path, 4)
+    (tmp_path / "red").rename(tmp_path / "train")
+    (tmp_path / "blue/.hidden").mkdir()
+    (tmp_path / "blue/0.png").rename(tmp_path / "blue/.hidden/0.png")
+    splits = find_labelled_photos(tmp_path)
+    assert splits.class_names == ("blue", "green", "train")
+    assert len(splits.train) + len(splits.validation) == 11
 
 
 def test_evaluation_batches_keep_the_order_and_report_what_is_no_photo(tmp_path):

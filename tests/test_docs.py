@@ -3,12 +3,15 @@
 import doctest
 import importlib
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 import cspdarknet
@@ -20,6 +23,8 @@ README = (ROOT / "README.md").read_text()
 MODULES = [
     "checkpoints.convert",
     "checkpoints.load",
+    "data.labelled",
+    "evaluate",
     "features",
     "images",
     "layers",
@@ -27,12 +32,15 @@ MODULES = [
     "models.backbone",
     "models.classifier",
     "models.preset_model",
+    "train.classifier",
+    "train.optimizer",
+    "train.recipe",
     "visualize",
 ]
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
 def test_readme_python(tmp_path, monkeypatch):
@@ -49,7 +57,9 @@ def test_readme_python(tmp_path, monkeypatch):
 
 def test_readme_commands():
     commands = re.findall(r"^cspdarknet (\w+)(.*)$", "\n".join(blocks("shell")), re.MULTILINE)
-    assert {name for name, _ in commands} == {"presets", "info", "features", "convert", "verify"}
+    assert {name for name, _ in commands} == {
+        *("presets", "info", "features", "convert", "verify", "train", "evaluate", "predict")
+    }
     for name, rest in commands:
         help_text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).output
         for option in re.findall(r"--\w+", rest.split("#")[0]):
@@ -82,7 +92,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
         "save": cspdarknet.checkpoints.save,
         "CSPDarkNetBackbone": CSPDarkNetBackbone,
         "CSPDarkNetTinyBackbone": CSPDarkNetTinyBackbone,
+        "Console": Console,
         "Image": Image,
+        "Path": Path,
         "ImageClassifier": ImageClassifier,
         "cspdarknet": cspdarknet,
         "keras": keras,
@@ -91,3 +103,50 @@ def test_docstrings(name, tmp_path, monkeypatch):
     result = doctest.testmod(module, extraglobs=given, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
+    """Its commands and its code, one after the other, on photos like those that it speaks of."""
+    monkeypatch.chdir(tmp_path)
+    colours = {"daisy": "white", "poppy": "red", "tulip": "yellow"}
+    for name, colour in colours.items():
+        Path("photos", name).mkdir(parents=True)
+        for i in range(8):
+            Image.new("RGB", (80 + i, 64), colour).save(Path("photos", name, f"{i}.png"))
+    shutil.copytree("photos", "photos_kept_apart")
+    page = (ROOT / "docs/fine-tune.md").read_text()
+    names, ran = {}, []
+    for language, block in re.findall(r"^```(shell|python)\n(.*?)^```", page, re.M | re.DOTALL):
+        if language == "python":
+            exec(compile(block, "fine-tune.md", "exec"), names)
+            continue
+        for command in re.findall(r"^cspdarknet (.*)$", block, re.MULTILINE):
+            result = CliRunner().invoke(app, shlex.split(command))
+            assert result.exit_code == 0, (command, result.output, result.exception)
+            ran.append(command.split()[0])
+    assert ran == ["train", "evaluate", "predict", "train"]
+    assert names["found"].readable.all()
+    for row in re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE):
+        for name in re.findall(r"`([\w.]+(?:\.\w+|/))`", row):
+            assert Path("my_run", name).exists(), name
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about tf.distribute")
+def test_the_example_of_tf_distribute():
+    import tensorflow as tf
+
+    (block,) = blocks("python", (ROOT / "docs/scale.md").read_text())
+    images = np.random.default_rng(0).uniform(0, 255, (64, 32, 32, 3)).astype("float32")
+    names = {"tf": tf, "ImageClassifier": ImageClassifier, "images": images}
+    exec(compile(block, "scale.md", "exec"), {**names, "labels": np.arange(64) % 3})
+
+
+@pytest.mark.parametrize("name", ["slurm.sh", "kubernetes.yaml"])
+def test_cluster_files_name_real_options(name):
+    text = (ROOT / "examples/cluster" / name).read_text()
+    (command,) = re.findall(r"cspdarknet train (.*?)(?:\n {10}\w|\Z)", text, re.DOTALL)
+    help_text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
+    options = re.findall(r"--[\w-]+", command)
+    assert "--join" in options
+    for option in options:
+        assert option in re.sub(r"\x1b\[[0-9;]*m", "", help_text)

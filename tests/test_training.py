@@ -1,6 +1,7 @@
 """Trainings from start to end, interrupted ones too, and what they leave in the run folder."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from cspdarknet.cli import app
 from cspdarknet.models import ImageClassifier
 from cspdarknet.run_folder import RunFolder
-from cspdarknet.train import RECIPES, customize, train_classifier
+from cspdarknet.train import RECIPES, Stage, customize, train_classifier
 from photo_sets import QUICK, write_photos, write_preset
 
 QUIET = Console(quiet=True)
@@ -171,7 +172,7 @@ def test_another_command_does_not_go_on_with_a_run(work):
 def test_a_folder_with_other_files_is_refused(work):
     data, _, preset, recipe = arguments(work, "x")
     with pytest.raises(ValueError, match="holds other files"):
-        train_classifier(data, work / "photos", preset, recipe, console=QUIET)
+        train_classifier(data, work / "preset", preset, recipe, console=QUIET)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, work):
@@ -250,11 +251,42 @@ def test_a_training_learns(tmp_path):
 def test_patience_stops_early_and_stays_stopped(work):
     data, out, preset, recipe = arguments(work, "patient")
     # A rate of nothing: the accuracy cannot rise after the first epoch of the last stage.
-    recipe = customize(recipe, epochs=20, patience=2, learning_rate=1e-12)
+    recipe = customize(recipe, epochs=30, patience=2, learning_rate=1e-12)
     history = train_classifier(data, out, preset, recipe, console=QUIET)
-    assert len(history) < 10
+    assert 10 < len(history) < 30  # the head's epochs, before the rest, don't count
     again = train_classifier(data, out, preset, recipe, console=QUIET)
     assert again == history
+
+
+def test_the_average_follows_the_steps_of_the_optimizer(work):
+    data, out, preset, recipe = arguments(work, "accumulated")
+    recipe = customize(recipe, batch_size=9, accumulate=3, epochs=4)  # two batches in an epoch
+    with pytest.raises(ValueError, match="accumulate fewer"):
+        train_classifier(data, out, preset, recipe, console=QUIET)
+    recipe = dataclasses.replace(recipe, stages=(Stage(3, 32),))
+    train_classifier(data, work / "accumulated_2", preset, recipe, console=QUIET)
+    with np.load(work / "accumulated_2/state.npz") as state:
+        assert int(state["average/updates"]) == 2
+
+
+def test_the_last_stage_can_be_best_at_any_size(work):
+    for size in (28, 48, 112, 150):
+        stages = customize(RECIPES["finetune"], image_size=size).stages
+        assert max(stage.image_size for stage in stages) == stages[-1].image_size == size
+
+
+def test_a_run_inside_the_data_is_refused(work):
+    data, _, preset, recipe = arguments(work, "x")
+    with pytest.raises(ValueError, match="inside the data"):
+        train_classifier(data, data / "run", preset, recipe, console=QUIET)
+
+
+def test_a_level_that_the_model_lacks_is_refused_before_the_training(work):
+    data, out, preset, recipe = arguments(work, "level")
+    recipe = dataclasses.replace(recipe, stages=(Stage(1, 32), Stage(1, 32, "P7")))
+    with pytest.raises(ValueError, match="P7"):
+        train_classifier(data, out, preset, recipe, console=QUIET)
+    assert not (out / "metrics.csv").exists()
 
 
 def test_tensorboard_files(work):

@@ -33,13 +33,14 @@ backbone = CSPDarkNetBackbone.from_preset("{name}")
 | classes | {names} |
 | data | {data}: {train} photos to train on, {validation} to validate on |
 | licence | weights {licence} |
-| start | random weights |
+| start | {start} |
 | accuracy on the validation photos | **{accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}), top 5 {top5:.2%} |
 | images | RGB, 0 to 255, any size; evaluated on the square in the middle, at {size} pixels |
 | parameters | {parameters:,}, stored as float16 |
-| trained in | {epochs} epochs, {hours:.1f} hours on one processor core |
+| last training | {epochs} epochs, {hours:.1f} hours on processor cores |
 
-The epoch with the best validation accuracy was kept, so that the figure above flatters the model a little.
+The epoch and the image size with the best validation accuracy were kept, so that the figure above flatters
+the model a little.
 
 | image size | {sizes} |
 |---|{rule}|
@@ -47,12 +48,16 @@ The epoch with the best validation accuracy was kept, so that the figure above f
 
 ## Recipe
 
-`{command}`
+```shell
+{command}
+```
 
-Stages (epochs at pixels): {stages}. {recipe}
+The last training's stages (epochs at pixels): {stages}. {recipe}
 The whole recipe is in `metadata.json`.
 
 ![Learning curves](curves.png)
+
+*The last training.*
 
 ## Classes
 
@@ -83,17 +88,18 @@ def main() -> None:
     parser.add_argument("--folder", required=True, help="where the photos are")
     parser.add_argument("--licence", required=True)
     parser.add_argument("--command", required=True)
+    parser.add_argument("--start", default="random weights")
     options = parser.parse_args()
 
     trained = ImageClassifier.from_preset(options.run / "best")
-    sizes = [96, 128, trained.image_size or 224, 192, 224, 256]
+    sizes = [96, 128, 160, trained.image_size or 224, 192, 224]
     found = figures_at(trained, options.folder, sorted(set(sizes)))
     size = max(found, key=lambda s: (found[s].accuracy, -found[s].loss))
     classifier = ImageClassifier.from_config({**trained.get_config(), "image_size": size})
     classifier.set_weights(trained.get_weights())
 
     settings = json.loads((options.run / "run.json").read_text())
-    settings.pop("data")
+    del settings["data"], settings["preset"]  # places on the machine that trained
     folder = BOXED / options.name
     source = {"name": options.data, "licence": options.licence, "run": settings}
     save_preset(classifier, folder, source, weights_dtype="float16")
@@ -127,6 +133,7 @@ def card(
         train=settings["photos"]["train"]["count"],
         validation=len(result.photos),
         licence=options.licence,
+        start=options.start,
         accuracy=result.accuracy,
         low=low,
         high=high,

@@ -180,7 +180,10 @@ class Evaluation:
             "accuracy_95_percent_interval": [low, high],
             "top_5": self.top(5),
             "loss": self.loss,
-            "classes": [vars(figures) for figures in self.classes],
+            "classes": [
+                {name: None if value != value else value for name, value in vars(c).items()}
+                for c in self.classes
+            ],
             "confusion": self.confusion.tolist(),
         }
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from cspdarknet.data.check import Skipped
 SETTINGS, SKIPPED, STATE, LOCK = "run.json", "skipped.csv", "state.npz", ".lock"
 PICTURES_BYTES = 20_000_000
 # Settings that may change when a run goes on, since they don't change its result.
-FREE_SETTINGS = ("workers", "versions", "tensorboard")
+FREE_SETTINGS = ("data", "versions")
 
 
 class RunFolder:
@@ -32,9 +33,8 @@ class RunFolder:
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".probe"
-            probe.write_bytes(b"1")
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.path) as probe:
+                probe.write(b"1")
         except OSError as error:
             raise ValueError(
                 f"{self.path} cannot be written ({error.strerror}): choose another folder."
@@ -47,8 +47,6 @@ class RunFolder:
             if not _locked(lock):
                 raise ValueError(f"Another process is training in {self.path}.")
             yield
-        with contextlib.suppress(OSError):
-            (self.path / LOCK).unlink()
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Write the settings of a new run, or check that a begun one had the same.
@@ -101,7 +99,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file."""
-        self.write(name, lambda file: file.write(text.encode()))
+        self.write(name, lambda file: file.write(text.encode(errors="surrogateescape")))
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
@@ -130,7 +128,7 @@ class RunFolder:
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["path", "reason"])
-        writer.writerows([item.path, item.reason] for item in skipped)
+        writer.writerows([item.path.absolute(), item.reason] for item in skipped)
         self.write_text(SKIPPED, table.getvalue())
 
     def read_skipped(self) -> list[Skipped] | None:

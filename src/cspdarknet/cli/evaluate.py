@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -18,20 +19,23 @@ def evaluate(
         Path | None, typer.Option(help="Folder for figures, pictures and a page.")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the images; that of the training if not given.")
+        int | None,
+        typer.Option(help="Side of the images; that of the training if not given.", min=1),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Photos in a batch.")] = 32,
-    workers: Annotated[int, typer.Option(help="Threads that read photos.")] = 2,
+    batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 32,
+    workers: Annotated[int, typer.Option(help="Threads that read photos.", min=1)] = 2,
     last: Annotated[bool, typer.Option(help="The last model of the run, not the best.")] = False,
 ) -> None:
     """Evaluate a classifier: accuracy with its confidence interval, and a table of classes."""
     from cspdarknet.cli.classifiers import load_classifier, names_of
     from cspdarknet.data.labelled import find_photos_of_classes
     from cspdarknet.evaluate import evaluate as evaluate_classifier
-    from cspdarknet.run_folder import RunFolder
+    from cspdarknet.run_folder import SETTINGS, RunFolder
 
     console = Console()
     folder = RunFolder(out) if out is not None else None
+    if folder is not None and (folder.path / SETTINGS).exists():
+        raise ValueError(f"{out} is the folder of a training: choose another one.")
     with console.status("loading the model"):
         model = load_classifier(run, "last" if last else "best")
     photos = find_photos_of_classes(data, names_of(model))
@@ -51,7 +55,7 @@ def evaluate(
         table.add_column(title, justify="left" if title == "class" else "right")
     for c in found.classes:
         figures = (f"{value:.3f}" for value in (c.precision, c.recall, c.f1))
-        table.add_row(c.name, str(c.photos), *figures)
+        table.add_row(escape(c.name), str(c.photos), *figures)
     console.print(table)
     low, high = found.interval
     console.print(

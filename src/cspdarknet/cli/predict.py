@@ -20,7 +20,8 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="A .csv or .json file for the results.")] = None,
     top: Annotated[int, typer.Option(help="How many classes to show of each photo.", min=1)] = 3,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the images; that of the training if not given.")
+        int | None,
+        typer.Option(help="Side of the images; that of the training if not given.", min=1),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 32,
 ) -> None:
@@ -29,10 +30,13 @@ def predict(
     from cspdarknet.evaluate import classify
     from cspdarknet.features import find_photos
 
+    if out is not None and not out.parent.is_dir():
+        raise ValueError(f"There is no folder {out.parent} for the results.")
     if out is not None and out.suffix not in (".csv", ".json"):
         raise ValueError(f"The results go to a .csv or .json file. Received: {out}")
     console = Console()
-    paths = [photo.path for photo in find_photos(photos)]
+    listed = [photo for source in photos for photo in find_photos(source)]
+    paths = [photo.path for photo in listed]
     with console.status("loading the model"):
         model = load_classifier(run)
     columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn())
@@ -45,6 +49,7 @@ def predict(
             batch_size=min(batch_size, len(paths)),
             advance=lambda count: progress.advance(task, count),
         )
+    keys = [str(photo.key) for photo, good in zip(listed, found.readable, strict=True) if good]
     rows = [
         _row(path, probabilities, names_of(model), top)
         for path, probabilities, good in zip(
@@ -52,7 +57,7 @@ def predict(
         )
         if good
     ]
-    console.print(_table(rows))
+    console.print(_table(keys, rows))
     if out is not None:
         _write(out, rows)
     for reason in found.errors.values():
@@ -69,12 +74,13 @@ def _row(path: Path, probabilities: np.ndarray, names: tuple[str, ...], top: int
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _table(keys: list[str], rows: list[dict[str, Any]]) -> Table:
     table = Table("photo", "class", "probability", "or")
-    for row in rows:
+    table.columns[0].overflow = "fold"
+    for key, row in zip(keys, rows, strict=True):
         first, *others = row["classes"]
         rest = ", ".join(f"{c['name']} {c['probability']:.0%}" for c in others)
-        cells = (row["photo"], first["name"], f"{first['probability']:.1%}", rest)
+        cells = (key, first["name"], f"{first['probability']:.1%}", rest)
         table.add_row(*map(escape, cells))
     return table
 
@@ -92,7 +98,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         text = table.getvalue()
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 GRAY = (128, 128, 128)
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+Batch = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Augmentation:
         return pixels
 
     def batch(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Return a batch `(images, labels, weights)` in which pairs of photos may be mixed."""
+        """Return a batch `(images, labels)` in which pairs of photos may be mixed."""
         if rng.random() >= self.mix:
             return batch
         cut = bool(self.cutmix_alpha and (not self.mixup_alpha or rng.random() < 0.5))
@@ -151,13 +151,13 @@ def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     """Blend each photo and label with those of a partner."""
     partner = rng.permutation(len(batch[0]))
     share = np.float32(rng.beta(alpha, alpha))
-    images, labels, weights = (share * part + (1 - share) * part[partner] for part in batch)
-    return images, labels, weights
+    images, labels = (share * part + (1 - share) * part[partner] for part in batch)
+    return images, labels
 
 
 def cutmix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     """Paste a rectangle of a partner into each photo, and blend the labels by area."""
-    images, labels, weights = batch
+    images, labels = batch
     partner = rng.permutation(len(images))
     side = math.sqrt(1 - rng.beta(alpha, alpha))
     height, width = images.shape[1:3]
@@ -166,8 +166,7 @@ def cutmix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     images[:, rows, columns] = batch[0][partner][:, rows, columns]
     covered = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
     share = np.float32(1 - covered)
-    labels, weights = (share * part + (1 - share) * part[partner] for part in (labels, weights))
-    return images, labels, weights
+    return images, share * labels + (1 - share) * labels[partner]
 
 
 def _span(length: int, share: float, rng: np.random.Generator) -> slice:

@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +54,16 @@ class LabelledPhotos:
 
     @property
     def fingerprint(self) -> str:
-        """Tell these photos, in this order and with these labels, from any others."""
-        digest = hashlib.sha256("\n".join(self.class_names).encode())
-        for path, label in zip(self.paths, self.labels, strict=True):
-            digest.update(f"\0{path.as_posix()}\0{label}".encode())
+        """Tell these photos, in this order and with these labels, from any others.
+
+        It does not depend on where the folder of all of them is.
+        """
+        digest = hashlib.sha256("\n".join(self.class_names).encode(errors="surrogateescape"))
+        places = [path.absolute() for path in self.paths]
+        root = os.path.commonpath([path.parent for path in places]) if places else ""
+        for path, label in zip(places, self.labels, strict=True):
+            name = Path(os.path.relpath(path, root)).as_posix()
+            digest.update(f"\0{name}\0{label}".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
 
@@ -164,7 +172,8 @@ def _from_folder(folder: Path) -> dict[str, list[Entry]]:
     parts = {
         part: by_name[name] for part, names in PARTS.items() for name in names if name in by_name
     }
-    if "train" not in parts and not {"validation", "test"} <= parts.keys():
+    # A part has folders of classes; a folder of photos that is named like one is a class.
+    if not parts or not all(any(c.is_dir() for c in part.iterdir()) for part in parts.values()):
         return {"train": _photos_by_class(folder)}
     return {part: _photos_by_class(place) for part, place in parts.items()}
 
@@ -173,13 +182,13 @@ def _photos_by_class(folder: Path) -> list[Entry]:
     entries: list[Entry] = []
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
-            photos = (path for path in child.rglob("*") if _is_photo(path))
+            photos = (path for path in child.rglob("*") if _is_photo(path, child))
             entries += [(path, child.name) for path in sorted(photos)]
     return entries
 
 
-def _is_photo(path: Path) -> bool:
-    hidden = path.name.startswith(".")
+def _is_photo(path: Path, folder: Path) -> bool:
+    hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
@@ -198,11 +207,18 @@ def _from_csv(path: Path) -> dict[str, list[Entry]]:
                 if not label or not row[file_column]:
                     raise ValueError(f"{path}, line {reader.line_num}: no path or no label.")
                 parts.setdefault(part, []).append((path.parent / row[file_column], label))
+        _refuse_repeats(path, parts)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     return parts
+
+
+def _refuse_repeats(path: Path, parts: dict[str, list[Entry]]) -> None:
+    files = Counter(file for entries in parts.values() for file, _ in entries)
+    if repeated := [str(file) for file, count in files.items() if count > 1]:
+        raise ValueError(f"{path} names {len(repeated)} files twice, such as {repeated[0]}.")
 
 
 def _column(path: Path, columns: dict[str, str], names: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._extras import require
-from cspdarknet.data.augment import GRAY, Augmentation, Batch
+from cspdarknet.data.augment import GRAY, Augmentation
 from cspdarknet.data.labelled import LabelledPhotos
 from cspdarknet.images import PhotoError, centre_square, open_photo
 
@@ -51,18 +51,23 @@ class TrainingSource:
             return np.full((size, size, 3), GRAY, "uint8"), -1
         return self.augmentation.photo(image, size, rng), int(self.photos.labels[index])
 
-    def finish(self, element: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> Batch:
+    def finish(
+        self, element: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Turn photos and labels into `(images, labels, weights)`; a missing photo weighs 0."""
         images, labels = element
-        classes = len(self.photos.class_names)
-        weights = (labels >= 0).astype("float32")
+        one_hot = (labels[:, None] == np.arange(len(self.photos.class_names))).astype("float32")
         if self.class_weights is not None:
-            weights *= self.class_weights[labels]
-        one_hot = np.eye(classes, dtype="float32")[labels]
-        return self.augmentation.batch((images.astype("float32"), one_hot, weights), rng)
+            one_hot *= self.class_weights
+        # Mixed with their weights, so that each class keeps its own in a mixture.
+        images, mixed = self.augmentation.batch((images.astype("float32"), one_hot), rng)
+        weights = mixed.sum(axis=1)
+        return images, mixed / np.maximum(weights, 1e-12)[:, None], weights
 
 
-def training_batches(source: TrainingSource, size: int, start: int, steps: int) -> Iterator[Batch]:
+def training_batches(
+    source: TrainingSource, size: int, start: int, steps: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return batches `start` to `start + steps` of the endless, shuffled sequence of batches.
 
     Each pass over the photos has an order of its own. A batch is the same whenever it is asked

@@ -155,9 +155,9 @@ class ImageClassifier(PresetModel):
     ) -> "ImageClassifier":
         """Build a classifier from the preset of a classifier or of a backbone.
 
-        Of a classifier's preset all weights are loaded, unless `num_classes` is another than the
-        preset's. Then, and of a backbone's preset, the backbone's weights are loaded and
-        the head is a new one, to be trained.
+        Of a classifier's preset all weights are loaded, unless `num_classes` or `class_names` are
+        others than the preset's. Then, and of a backbone's preset, the backbone's weights are
+        loaded and the head is a new one, to be trained.
 
         Args:
             preset: one of `ImageClassifier.presets`; a local directory written by `save_to_preset`

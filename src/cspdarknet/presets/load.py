@@ -162,4 +162,8 @@ def _head(files: sources.PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keeps_head(files: sources.PresetFiles, head: dict[str, Any]) -> bool:
-    return files.head is not None and head["num_classes"] == files.head.get("num_classes")
+    """Whether the preset's head is for the same classes."""
+    if files.head is None or head["num_classes"] != files.head.get("num_classes"):
+        return False
+    stored, wanted = files.head.get("class_names"), head.get("class_names")
+    return stored is None or wanted is None or list(stored) == list(wanted)

@@ -139,6 +139,12 @@ PRESETS: dict[str, Preset] = {
         _architecture("xl"),
         _imagenet("tiny", "61.69 %", TINY_SHA256),
         _imagenet("l", "77.44 %", L_SHA256),
+        _boxed(
+            "csp_darknet_tiny_clothing",
+            "tiny",
+            "photos of clothing (CC0)",
+            "84 % top-1 of 10 classes on validation",
+        ),
         _yolox("nano", "nano", 25.8),
         _yolox("tiny", "tiny", 32.8),
         _yolox("s", "s", 40.5),

@@ -18,10 +18,10 @@ from cspdarknet.data.labelled import LabelledPhotos, Splits, find_labelled_photo
 from cspdarknet.data.pipeline import TrainingSource
 from cspdarknet.models import ImageClassifier
 from cspdarknet.reports.run_report import write_run_report
-from cspdarknet.run_folder import RunFolder
+from cspdarknet.run_folder import SKIPPED, RunFolder
 from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
-from cspdarknet.train.loop import BEST, Training
+from cspdarknet.train.loop import BEST, Training, check_trained_part
 from cspdarknet.train.recipe import Recipe, load_recipe
 
 Row = dict[str, Any]
@@ -64,14 +64,15 @@ def train_classifier(
         ImportError: if a package for training is missing.
 
     Example:
+        >>> from cspdarknet.train import RECIPES, customize
         >>> for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
         ...     path = Path(f"pets/{name}.png")
         ...     path.parent.mkdir(parents=True, exist_ok=True)
         ...     Image.new("RGB", (48, 48), "navy").save(path)
-        >>> recipe = customize(RECIPES["scratch"], epochs=2, image_size=32, batch_size=2)
+        >>> recipe = customize(RECIPES["scratch"], epochs=3, image_size=32, batch_size=2)
         >>> history = train_classifier("pets", "run", recipe=recipe, console=Console(quiet=True))
         >>> len(history), ImageClassifier.from_preset("run/best").class_names
-        (2, ('cat', 'dog'))
+        (3, ('cat', 'dog'))
 
     References:
         The recipes are described in `cspdarknet.train.recipe`.
@@ -82,6 +83,10 @@ def train_classifier(
         require("tensorboardX", "tensorboard", "Writing for TensorBoard")
     console = console or Console()
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if workers < 1:
+        raise ValueError(f"`workers` must be 1 or more. Received: {workers}")
+    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise ValueError(f"The run folder {out} is inside the data {data}: choose another place.")
     distributed.check_batch_size(recipe.batch_size)
     run = RunFolder(out)
     with run.claimed() if distributed.is_first_process() else contextlib.nullcontext():
@@ -136,7 +141,13 @@ def _usable(run: RunFolder, splits: Splits, check: bool, workers: int, console: 
     console.print(f"[yellow]{len(skipped)} files cannot be used as photos:[/]")
     for item in skipped:
         console.print(f"  {item.path}: {item.reason}", soft_wrap=True, markup=False)
-    bad = {item.path for item in skipped}
+    bad = {item.path.absolute() for item in skipped}
+    present = {path.absolute() for path in splits.train.paths + splits.validation.paths}
+    if not bad <= present:
+        raise ValueError(
+            f"{run.path / SKIPPED} names files that are not among the photos, such as "
+            f"{min(bad - present)}: were they moved? Train into a new folder."
+        )
     return dataclasses.replace(
         splits,
         train=_without(splits.train, bad, "training"),
@@ -157,7 +168,7 @@ def _check(splits: Splits, workers: int, console: Console) -> list[Skipped]:
 
 
 def _without(photos: LabelledPhotos, bad: set[Path], part: str) -> LabelledPhotos:
-    good = photos.take([i for i, path in enumerate(photos.paths) if path not in bad])
+    good = photos.take([i for i, path in enumerate(photos.paths) if path.absolute() not in bad])
     if part == "training":
         empty = [good.class_names[i] for i in np.flatnonzero(good.counts == 0)]
         if empty:
@@ -194,6 +205,8 @@ def _training(
         batch_norm_momentum=recipe.batch_norm_momentum,
         dtype=recipe.precision,
     )
+    for stage in recipe.stages:
+        check_trained_part(model, stage.train)
     run.check_space(4 * model.count_params())
     model.backbone.freeze(None)
     with distributed.on_one_device():
@@ -219,8 +232,8 @@ def class_weights(photos: LabelledPhotos, kind: str) -> np.ndarray | None:
 
 
 def _report(run: RunFolder, splits: Splits, training: Training, console: Console) -> None:
-    for path, reason in training.source.failures.items():
-        console.print(f"[yellow]Left out while training:[/] {path}: {reason}", soft_wrap=True)
+    for reason in training.source.failures.values():
+        console.print(f"Left out while training: {reason}", soft_wrap=True, markup=False)
     with console.status("writing the report"), distributed.on_one_device():
         best = ImageClassifier.from_preset(run.path / BEST)
         write_run_report(run, best, splits, training.history, training.source.workers)

@@ -68,6 +68,7 @@ class Training:
             first, epoch = epoch, epoch + len(phase)
             if epoch <= len(self.history):
                 continue
+            self._phase_start = first
             self._begin(phase[0], len(phase) * self.steps)
             if state is not None and len(self.history) > first:
                 state.restore_optimizer(self.model)
@@ -79,10 +80,20 @@ class Training:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the accuracy has not risen for as many epochs as the recipe has patience."""
-        best = max((i for i, row in enumerate(self.history) if row["best"]), default=-1)
-        waited = len(self.history) - 1 - best
-        return bool(self.recipe.patience) and waited >= self.recipe.patience
+        """Whether the accuracy has not risen for as many epochs as the recipe has patience.
+
+        Only epochs count that are like the last one: what was trained or shown before that was
+        different.
+        """
+        first = self.recipe.epochs - len(self.recipe.phases[-1])
+        accuracies = [row["val_accuracy"] for row in self.history[first:] if self._is_final(row)]
+        if not self.recipe.patience or not accuracies:
+            return False
+        return len(accuracies) - 1 - int(np.argmax(accuracies)) >= self.recipe.patience
+
+    def _is_final(self, row: Row) -> bool:
+        """Whether an epoch had the image size that the finished model is for."""
+        return bool(row["image_size"] == self.recipe.stages[-1].image_size)
 
     def _resume(self) -> State | None:
         if not (self.run.path / STATE).exists():
@@ -94,6 +105,11 @@ class Training:
 
     def _begin(self, stage: Stage, steps: int) -> None:
         """Set what is trained in the next steps, and compile."""
+        if self.recipe.accumulate > steps:
+            raise ValueError(
+                f"A stage of {steps} batches never steps with accumulate="
+                f"{self.recipe.accumulate}: accumulate fewer, or train for more epochs."
+            )
         set_trained_part(self.model, stage.train)
         self.model.compile(
             build_optimizer(self.recipe, stage, steps, self.model),
@@ -109,7 +125,7 @@ class Training:
         seconds = time.perf_counter() - start
         row: Row = {
             "epoch": epoch + 1,
-            "stage": self.recipe.stages.index(stage) + 1,
+            "stage": self.recipe.stage_number(epoch),
             "train": stage.train,
             "image_size": stage.image_size,
             "learning_rate": float(self.model.optimizer.learning_rate),
@@ -131,13 +147,22 @@ class Training:
         keras.utils.set_random_seed(self.recipe.seed + epoch)
         sums = {"loss": 0.0, "accuracy": 0.0}
         start = epoch * self.steps
-        for step, batch in enumerate(
+        before = (epoch - self._phase_start) * self.steps  # batches that the optimizer has seen
+        for step, (images, labels, weights) in enumerate(
             training_batches(self.source, stage.image_size, start, self.steps), 1
         ):
+            if not weights.any():
+                raise ValueError(
+                    "None of the photos of a batch can be read: "
+                    f"{next(iter(self.source.failures.values()))} Run the same command again when "
+                    "they are back."
+                )
+            if self.model.backbone.data_format == "channels_first":
+                images = images.transpose(0, 3, 1, 2)
             self.model.reset_metrics()
-            figures = self.model.train_on_batch(*batch, return_dict=True)
+            figures = self.model.train_on_batch(images, labels, weights, return_dict=True)
             sums = {name: value + float(figures[name]) for name, value in sums.items()}
-            if self.average is not None and step % self.recipe.accumulate == 0:
+            if self.average is not None and (before + step) % self.recipe.accumulate == 0:
                 self.average.update()
             means = {name: value / step for name, value in sums.items()}
             self.display.batch(epoch, step, self.steps, self.source.batch_size, means)
@@ -154,7 +179,7 @@ class Training:
             workers=self.source.workers,
         )
         row |= {"val_loss": found.loss, "val_accuracy": found.accuracy}
-        row["best"] = all(_rank(row) > _rank(other) for other in self.history)
+        row["best"] = all(self._rank(row) > self._rank(other) for other in self.history)
         self.history.append(row)
         if distributed.is_first_process():
             self._save(row)
@@ -165,6 +190,10 @@ class Training:
             return list(self.model.get_weights())
         return [np.array(keras.ops.convert_to_numpy(v)) for v in self.average.values]
 
+    def _rank(self, row: Row) -> tuple[float, ...]:
+        """Order epochs: those with the final image size are before all others."""
+        return self._is_final(row), row["val_accuracy"], -row["val_loss"]
+
     def _save(self, row: Row) -> None:
         # The state comes last: an epoch that it does not know is run again, with the same result.
         if row["best"]:
@@ -174,21 +203,26 @@ class Training:
         save_state(self.run, self.model, self.average, self.history)
 
 
-def _rank(row: Row) -> tuple[float, ...]:
-    """Order epochs: accuracies compare at the same image size only, and the last one counts."""
-    return row["image_size"], row["val_accuracy"], -row["val_loss"]
-
-
 def set_trained_part(model: ImageClassifier, part: str) -> None:
     """Freeze what is below `part`: `"all"`, `"head"`, or a level of the backbone such as `"P4"`."""
     levels = list(model.backbone.pyramid_level_inputs)
+    check_trained_part(model, part)
     if part == "all":
         model.backbone.freeze(None)
     elif part == "head":
         model.backbone.freeze(levels[-1])
-    elif part in levels:
-        model.backbone.freeze(levels.index(part))
     else:
+        model.backbone.freeze(levels.index(part))
+
+
+def check_trained_part(model: ImageClassifier, part: str) -> None:
+    """Refuse what is no part of this model.
+
+    Raises:
+        ValueError: if it is neither `"all"`, `"head"` nor a level.
+    """
+    levels = list(model.backbone.pyramid_level_inputs)
+    if part not in ("all", "head", *levels):
         raise ValueError(
             f"A stage trains 'all', 'head' or from a level on ({', '.join(levels)}). "
             f"Received: {part!r}"

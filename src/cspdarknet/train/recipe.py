@@ -36,6 +36,7 @@ class Stage:
     learning_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        _whole(self, "epochs", "image_size")
         _positive(self, "epochs", "image_size", "learning_rate")
 
 
@@ -65,8 +66,8 @@ class Recipe:
         ema_decay: the weights that are kept are a moving average with this factor at each step;
             0 keeps the last ones.
         precision: dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
-        patience: epochs without a better validation accuracy after which training stops; 0 never
-            stops early.
+        patience: epochs of the last optimizer and image size without a better validation
+            accuracy, after which training stops; 0 never stops early.
         seed: of weights, order and augmentation.
         augmentation: how photos are changed.
     """
@@ -95,6 +96,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("A recipe needs at least one stage.")
+        _whole(self, "batch_size", "accumulate", "patience", "seed")
         _positive(
             self, "evaluation_scale", "batch_size", "learning_rate", "accumulate", "layer_decay"
         )
@@ -123,6 +125,11 @@ class Recipe:
         groups = itertools.groupby(self.stages, lambda stage: (stage.train, stage.learning_rate))
         return [[stage for stage in group for _ in range(stage.epochs)] for _, group in groups]
 
+    def stage_number(self, epoch: int) -> int:
+        """Number of the stage, from 1, that an epoch, from 0, belongs to."""
+        ends = itertools.accumulate(stage.epochs for stage in self.stages)
+        return 1 + sum(epoch >= end for end in ends)
+
     @property
     def image_size(self) -> int:
         """Side of the images that the finished model is for."""
@@ -135,6 +142,13 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types."""
         return dict(json.loads(json.dumps(dataclasses.asdict(self))))
+
+
+def _whole(owner: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"`{name}` must be a whole number. Received: {value!r}")
 
 
 def _positive(owner: Any, *names: str) -> None:
@@ -156,6 +170,7 @@ RECIPES: Mapping[str, Recipe] = {
             Stage(4, 160, "P4", 0.5),
             Stage(6, 160, "all", 0.5),
         ),
+        evaluation_scale=1.2,
         layer_decay=0.75,
         dropout=0.1,
         ema_decay=0.98,
@@ -192,7 +207,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """Return a recipe by its name, or read one from a JSON file such as a run's `recipe.json`.
+    """Return a recipe by its name, or read one from a JSON file (a run's `run.json`, too).
 
     Raises:
         ValueError: if there is no such recipe, or the file is malformed.
@@ -209,7 +224,8 @@ def load_recipe(name: str | Path) -> Recipe:
             f"Unknown recipe {str(name)!r}: choose {', '.join(RECIPES)}, or a JSON file."
         )
     try:
-        return recipe_from_json(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return recipe_from_json(content.get("recipe", content))
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not a recipe: {error}") from error
 
@@ -258,7 +274,8 @@ def customize(
 def _with_image_size(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:
     """Scale the images of all stages, those before the last to a multiple of 32 pixels."""
     ratio = size / stages[-1].image_size
-    sizes = [max(32, round(stage.image_size * ratio / 32) * 32) for stage in stages[:-1]]
+    rounded = [max(32, round(stage.image_size * ratio / 32) * 32) for stage in stages[:-1]]
+    sizes = [min(size, side) for side in rounded]
     return tuple(
         dataclasses.replace(stage, image_size=side)
         for stage, side in zip(stages, [*sizes, size], strict=True)

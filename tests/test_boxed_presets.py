@@ -1,0 +1,65 @@
+"""The presets that come with the package, and what their cards say of them."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from cspdarknet.data.labelled import find_photos_of_classes
+from cspdarknet.evaluate import evaluate
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.presets.records import BOXED
+from support import SHARED, relative_error
+
+NAME = "csp_darknet_tiny_clothing"
+CLOTHING = SHARED / "data/clothing"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    import socket
+
+    def refuse(*_, **__):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_classifier_and_backbone_come_from_one_set_of_files(no_network):
+    classifier = ImageClassifier.from_preset(NAME)
+    backbone = CSPDarkNetBackbone.from_preset(NAME)
+    x = np.random.default_rng(0).uniform(0, 255, (1, 61, 90, 3)).astype("float32")
+    inside = classifier.backbone.predict(x, verbose=0)
+    assert relative_error(backbone.predict(x, verbose=0), inside) == 0
+    assert len(classifier.class_names) == classifier.num_classes == 10
+    assert sum(f.stat().st_size for f in (BOXED / NAME).iterdir()) <= 6e6
+
+
+def test_the_head_is_new_for_other_classes(no_network):
+    trained = CSPDarkNetBackbone.from_preset(NAME)
+    other = ImageClassifier.from_preset(NAME, num_classes=3)
+    assert other.class_names is None
+    for a, b in zip(trained.get_weights(), other.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(not CLOTHING.is_dir(), reason=f"the photos are not at {CLOTHING}")
+def test_the_accuracy_is_that_of_the_card():
+    card = (BOXED / NAME / "README.md").read_text()
+    stated = float(re.search(r"accuracy on the validation photos \| \*\*([\d.]+)%", card)[1]) / 100
+    model = ImageClassifier.from_preset(NAME)
+    found = evaluate(model, find_photos_of_classes(CLOTHING, model.class_names))
+    assert len(found.photos) == 341
+    # Rounding on another backend may turn one photo whose two likeliest classes are nearly even.
+    assert found.accuracy == pytest.approx(stated, abs=1.5 / 341)
+    assert stated >= 0.78
+    record = ImageClassifier.presets[NAME]["metadata"]["description"]
+    assert f"{round(stated * 100)} %" in record
+
+
+def test_a_photo_of_nothing_is_no_certain_garment():
+    model = ImageClassifier.from_preset(NAME)
+    gray = np.full((1, 96, 96, 3), 128, "float32")
+    assert float(keras.ops.max(model(gray))) < 0.9
