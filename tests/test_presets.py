@@ -23,6 +23,7 @@ NAMES = [
     "csp_darknet_tiny_imagenet",
     "csp_darknet_l_imagenet",
 ]
+BOXED = ["csp_darknet_tiny_clothing"]
 YOLOX = [f"yolox_{size}_coco" for size in ("nano", "tiny", "s", "m", "l", "x")]
 
 
@@ -51,8 +52,8 @@ def weights_equal(a, b):
 
 class TestTables:
     def test_names(self):
-        assert list(CSPDarkNetBackbone.presets) == NAMES + YOLOX
-        assert list(CSPDarkNetBackbone.presets_with_weights) == NAMES[5:] + YOLOX
+        assert list(CSPDarkNetBackbone.presets) == NAMES + BOXED + YOLOX
+        assert list(CSPDarkNetBackbone.presets_with_weights) == NAMES[5:] + BOXED + YOLOX
         assert list(CSPDarkNetBackbone.presets_without_weights) == NAMES[:5]
 
     def test_entries(self):
