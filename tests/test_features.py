@@ -155,7 +155,7 @@ def test_interrupted_and_resumed(preset, tmp_path):
     assert "Run the same command again" in output
     first = {path: path.stat().st_mtime_ns for path in out.glob("*.npz")}
     assert 3 <= len(first) < total
-    assert not list(out.glob(".*.part"))
+    assert not list(out.glob(".part-*"))
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{len(first)} kept" in done.stdout

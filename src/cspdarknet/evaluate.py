@@ -82,7 +82,7 @@ def _probabilities(model: keras.Model, images: np.ndarray, batch_size: int) -> n
     count = len(images)
     if count < batch_size:  # the same shape for every batch: a compiled model is compiled once
         images = np.pad(images, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
-    if getattr(model.layers[1], "data_format", None) == "channels_first":
+    if getattr(model.backbone, "data_format", None) == "channels_first":
         images = images.transpose(0, 3, 1, 2)
     outputs = np.array(model.predict_on_batch(images), "float64")[:count]
     if model.activation in (None, "linear"):

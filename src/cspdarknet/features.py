@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet.files import write_whole
 from cspdarknet.images import SUFFIXES, PhotoError, read_photo
 from cspdarknet.visualize import feature_picture
 
@@ -159,7 +160,7 @@ class FeatureExtractor:
                     "another folder."
                 )
         else:
-            _write_whole(path, lambda part: part.write_text(json.dumps(wanted, indent=2) + "\n"))
+            write_whole(path, lambda part: part.write_text(json.dumps(wanted, indent=2) + "\n"))
 
     def run(self, photos: Sequence[Photo]) -> Iterator[Result]:
         """Work through the photos, yielding what became of each; a bad photo does not stop it."""
@@ -190,10 +191,10 @@ class FeatureExtractor:
         arrays = {**maps, "vector": list(maps.values())[-1].mean(axis=(0, 1))}
         target, *picture = self._targets(photo)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(target, lambda part: self._write(part, arrays))
+        write_whole(target, lambda part: self._write(part, arrays))
         if picture:
             image = feature_picture(pixels, maps)
-            _write_whole(picture[0], lambda part: image.save(part, format="PNG"))
+            write_whole(picture[0], lambda part: image.save(part, format="PNG"))
         return "done"
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -211,12 +212,3 @@ def _fingerprint(model: keras.Model) -> str:
     for array in model.get_weights():
         digest.update(np.ascontiguousarray(array, "float32").tobytes())
     return digest.hexdigest()
-
-
-def _write_whole(path: Path, write: Any) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

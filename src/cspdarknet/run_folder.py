@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet.data.check import Skipped
+from cspdarknet.files import write_whole
 
 SETTINGS, SKIPPED, STATE, LOCK = "run.json", "skipped.csv", "state.npz", ".lock"
 PICTURES_BYTES = 20_000_000
@@ -87,15 +88,14 @@ class RunFolder:
 
     def write(self, name: str, write: Callable[[Any], Any]) -> None:
         """Write a file through a function that is given a binary file."""
-        part = self.path / f".{name}.part"
-        try:
+
+        def write_through(part: Path) -> None:
             with part.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(self.path / name)
-        finally:
-            part.unlink(missing_ok=True)
+
+        write_whole(self.path / name, write_through)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file."""

@@ -20,6 +20,7 @@ from cspdarknet.checkpoints import (
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.load import load_weights
 from cspdarknet.checkpoints.targets import collect
+from cspdarknet.files import write_whole
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.presets import sources
 from cspdarknet.presets.config import CONFIG, WEIGHTS, split
@@ -170,12 +171,7 @@ def save(model: Any, destination: str | Path, source: dict[str, Any] | None = No
     if path.suffix == ".h5" and not path.name.endswith(".weights.h5"):
         raise ValueError(f"The name of a Keras weight file ends in .weights.h5; found {path}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    try:
-        WRITERS[path.suffix](model, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, lambda part: WRITERS[path.suffix](model, part))
 
 
 def describe(source: str | Path) -> dict[str, Any]:

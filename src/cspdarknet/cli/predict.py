@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from cspdarknet.files import write_whole
+
 
 def predict(
     run: Annotated[str, typer.Argument(help="A run folder, a preset directory or a preset name.")],
@@ -96,9 +98,6 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
             for rank, c in enumerate(row["classes"], 1):
                 writer.writerow([row["photo"], rank, c["name"], f"{c['probability']:.6f}"])
         text = table.getvalue()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="surrogateescape")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(
+        path, lambda part: part.write_text(text, encoding="utf-8", errors="surrogateescape")
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
+from cspdarknet.cli.features import INTERRUPTED
 
 
 def train(
