@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, work):
 def test_a_full_disk_is_an_error_at_the_start(work, monkeypatch):
     import shutil
 
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: os.terminal_size((0, 0)) and Usage())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
     with pytest.raises(ValueError, match=r"needs 2\d MB, and its disk has 1 MB"):
         train_classifier(*arguments(work, "full"), console=QUIET)
 
