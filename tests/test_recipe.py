@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from cspdarknet.data import Augmentation
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.train import RECIPES, Recipe, Stage, customize, load_recipe
 from cspdarknet.train.average import WeightAverage
@@ -24,7 +25,8 @@ def classifier(tiny_net):
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_survive_json(name, tmp_path):
     recipe = RECIPES[name]
-    assert recipe_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    content = json.loads(json.dumps(recipe.to_json()))
+    assert recipe_from_json(content, Recipe, Augmentation) == recipe
     (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_json()))
     assert load_recipe(tmp_path / "recipe.json") == recipe == load_recipe(name)
 

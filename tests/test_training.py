@@ -140,9 +140,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(work):
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(work, monkeypatch):
-    from cspdarknet.train import loop
+    from cspdarknet.train import tasks
 
-    original = loop.evaluate
+    original = tasks.evaluate
 
     def interrupted(*args, **kwargs):
         interrupted.calls += 1
@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(work, monkeypatch):
         return original(*args, **kwargs)
 
     interrupted.calls = 0
-    monkeypatch.setattr(loop, "evaluate", interrupted)
+    monkeypatch.setattr(tasks, "evaluate", interrupted)
     result = CliRunner().invoke(app, command(work, "stopped")[3:])
     assert result.exit_code == 130
     assert "go on" in result.output

@@ -18,6 +18,7 @@ from cspdarknet.models import (  # noqa: E402
     CSPDarkNetTinyBackbone,
     CSPDarkNetXLBackbone,
     ImageClassifier,
+    YOLOXDetector,
 )
 from cspdarknet.presets.upload import upload_preset  # noqa: E402
 
@@ -29,6 +30,7 @@ __all__ = [
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
     "ImageClassifier",
+    "YOLOXDetector",
     "__version__",
     "checkpoints",
     "layers",

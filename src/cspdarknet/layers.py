@@ -26,6 +26,7 @@ __all__ = [
     "csp_stage",
     "depthwise_conv_block",
     "focus_stem",
+    "prediction_conv",
     "spp",
 ]
 
@@ -83,6 +84,12 @@ class BlockSettings:
     def image_format(self) -> str:
         """The data format with Keras' global setting filled in."""
         return self.data_format or keras.config.image_data_format()
+
+    @property
+    def wide_dtype(self) -> str:
+        """The dtype of what is too delicate for half precision."""
+        policy = keras.dtype_policies.get(self.dtype) if self.dtype else keras.config.dtype_policy()
+        return "float64" if policy.compute_dtype == "float64" else "float32"
 
     @property
     def channel_axis(self) -> int:
@@ -370,3 +377,38 @@ def csp_stage(
         axis=settings.channel_axis, dtype=settings.dtype, name=_join(name, "concat")
     )([main, shortcut])
     return conv_block(x, filters, 1, name=_join(name, "conv3"), output_name=name, settings=settings)
+
+
+def prediction_conv(
+    x: Any,
+    filters: int,
+    *,
+    bias: float = 0.0,
+    name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """A 1x1 convolution with bias and nothing after it: what a detector's head says of each place.
+
+    Args:
+        x: image tensor.
+        filters: number of output channels.
+        bias: what all biases begin with.
+        name: name of the layer.
+        settings: as in `conv_block`. The layer computes in float32 at least.
+
+    Returns:
+        A Keras tensor of the same height and width.
+
+    Example:
+        >>> prediction_conv(keras.Input((28, 28, 64)), 80, bias=-4.6).shape
+        (None, 28, 28, 80)
+    """
+    layer = keras.layers.Conv2D(
+        filters,
+        1,
+        data_format=settings.data_format,
+        bias_initializer=keras.initializers.Constant(bias),
+        dtype=settings.wide_dtype,
+        name=name,
+    )
+    return _convolve(layer, x)

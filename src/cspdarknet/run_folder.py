@@ -123,13 +123,13 @@ class RunFolder:
         self.write_text("metrics.csv", table.getvalue())
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
-    def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Write the list of files that are left out."""
+    def write_skipped(self, skipped: Sequence[Skipped], name: str = SKIPPED) -> None:
+        """Write a list of files and what is wrong with them: those that are left out."""
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["path", "reason"])
         writer.writerows([item.path.absolute(), item.reason] for item in skipped)
-        self.write_text(SKIPPED, table.getvalue())
+        self.write_text(name, table.getvalue())
 
     def read_skipped(self) -> list[Skipped] | None:
         """Return the files that were left out; `None` if the photos were not checked yet."""

@@ -21,7 +21,7 @@ from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.load import load_weights
 from cspdarknet.checkpoints.targets import collect
 from cspdarknet.files import write_whole
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets import sources
 from cspdarknet.presets.config import CONFIG, WEIGHTS, split
 from cspdarknet.presets.download import sha256_of
@@ -29,9 +29,11 @@ from cspdarknet.presets.load import split_arguments
 from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.save import save_preset
 
+AnyModel = CSPDarkNetBackbone | ImageClassifier | YOLOXDetector
 
-def load(source: str | Path, **kwargs: Any) -> CSPDarkNetBackbone | ImageClassifier:
-    """Build a backbone or a classifier from a weight file of any known format.
+
+def load(source: str | Path, *, detector: bool | None = None, **kwargs: Any) -> AnyModel:
+    """Build a backbone, a classifier or a detector from a weight file of any known format.
 
     The architecture is read off the file. What a file does not tell can be given: a bare
     `.weights.h5` of this package has no architecture, and files of KerasCV do not say whether
@@ -40,11 +42,15 @@ def load(source: str | Path, **kwargs: Any) -> CSPDarkNetBackbone | ImageClassif
     Args:
         source: a weight file (see `load_weights`), a `.keras` file of this package or of KerasCV, a
             preset directory, or any name that `from_preset` takes.
+        detector: whether a detector is wanted of a source that holds one. `None` means yes for
+            what this package saved, and no for YOLOX's own files and presets, of which it is
+            the backbone.
         **kwargs: constructor arguments that take the place of those read off the file.
 
     Returns:
-        An `ImageClassifier` if the file's config is that of one, or `num_classes` is given;
-        otherwise a `CSPDarkNetBackbone`: of a bare weight file with a head, its backbone.
+        An `ImageClassifier` if the file's config is that of one, or `num_classes` is given; a
+        `YOLOXDetector` as said above; otherwise a `CSPDarkNetBackbone`: of a bare weight file with
+        a head, its backbone.
 
     Raises:
         CheckpointError: if the file is damaged, unsafe, or does not tell its architecture.
@@ -56,12 +62,14 @@ def load(source: str | Path, **kwargs: Any) -> CSPDarkNetBackbone | ImageClassif
         [16, 32]
     """
     path = Path(source)
+    if detector and not _is_keras_archive(path):
+        return YOLOXDetector.from_preset(source, **kwargs)
     if not path.is_file():
-        return _from_preset(source, kwargs)
+        return _from_preset(source, detector, kwargs)
     if _is_keras_archive(path):
-        return _load_keras_archive(path, kwargs)
+        return _load_keras_archive(path, detector, kwargs)
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
-        return _from_preset(path.parent, kwargs)
+        return _from_preset(path.parent, detector, kwargs)
     with formats.opened(path) as checkpoint:
         config = checkpoint.config()
     if config is None and "stackwise_channels" not in kwargs:
@@ -69,21 +77,32 @@ def load(source: str | Path, **kwargs: Any) -> CSPDarkNetBackbone | ImageClassif
             f"{path} does not tell its architecture: pass stackwise_channels, stackwise_depth and "
             "include_rescaling, or put its config.json beside it."
         )
-    model = _build(config or {}, kwargs)
+    model = _build(config or {}, detector, kwargs)
     load_weights(model, path)
     return model
 
 
-def _from_preset(
-    preset: str | Path, kwargs: dict[str, Any]
-) -> CSPDarkNetBackbone | ImageClassifier:
-    is_classifier = "num_classes" in kwargs or sources.find(preset, False).head is not None
+def _from_preset(preset: str | Path, detector: bool | None, kwargs: dict[str, Any]) -> AnyModel:
+    files = sources.find(preset, False)
+    if files.is_detector and detector is not False and (detector or _is_ours(preset)):
+        return YOLOXDetector.from_preset(preset, **kwargs)
+    has_classes = files.head is not None and not files.is_detector
+    is_classifier = "num_classes" in kwargs or has_classes
     return (ImageClassifier if is_classifier else CSPDarkNetBackbone).from_preset(preset, **kwargs)
 
 
-def _build(config: dict[str, Any], kwargs: dict[str, Any]) -> CSPDarkNetBackbone | ImageClassifier:
+def _is_ours(preset: str | Path) -> bool:
+    """Whether a preset was written by this package, rather than being YOLOX's."""
+    return str(preset) not in PRESETS or PRESETS[str(preset)].folder is not None
+
+
+def _build(config: dict[str, Any], detector: bool | None, kwargs: dict[str, Any]) -> AnyModel:
     """Build a model from the config that a file tells, with `kwargs` in place of its arguments."""
     stored, head = split(config)
+    if head is not None and "bounding_box_format" in head:
+        own, others = split_arguments(kwargs)
+        backbone = CSPDarkNetBackbone.from_config({**stored, **others})
+        return backbone if detector is False else YOLOXDetector(backbone, **{**head, **own})
     if head is None and "num_classes" not in kwargs:
         return CSPDarkNetBackbone.from_config({**stored, **kwargs})
     own, others = split_arguments(kwargs)
@@ -92,20 +111,20 @@ def _build(config: dict[str, Any], kwargs: dict[str, Any]) -> CSPDarkNetBackbone
 
 
 def _is_keras_archive(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    if not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return {CONFIG, WEIGHTS} <= set(archive.namelist())
 
 
-def _load_keras_archive(path: Path, kwargs: dict[str, Any]) -> CSPDarkNetBackbone | ImageClassifier:
+def _load_keras_archive(path: Path, detector: bool | None, kwargs: dict[str, Any]) -> AnyModel:
     """Read a `.keras` file as the preset directory that it holds."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         for name in (CONFIG, WEIGHTS):
             if archive.getinfo(name).file_size > torch_file.MAX_BYTES:
                 raise CheckpointError(f"{path} claims to hold too large a {name}: refused.")
             archive.extract(name, folder)
-        return _from_preset(folder, kwargs)
+        return _from_preset(folder, detector, kwargs)
 
 
 def _write_torch(model: Any, path: Path) -> None:
@@ -115,13 +134,14 @@ def _write_torch(model: Any, path: Path) -> None:
             "A .pth file of YOLOX has no place for a classifier's head: save `model.backbone` "
             "alone, or the classifier as .safetensors, .keras or a preset directory."
         )
-    if model.padding != "symmetric":
+    if structure.parts(model)[0].padding != "symmetric":
         raise ValueError(
             "YOLOX pads symmetrically: weights of a model with padding='same' give other numbers "
             "there. Build the model with padding='symmetric'."
         )
     tensors = {}
-    for name, array in collect(yolox.layout(model)).items():
+    before = yolox.BACKBONE if structure.is_detector(model) else ""
+    for name, array in collect(yolox.layout(model, before)).items():
         tensors[name] = array
         if name.endswith(".running_var"):
             counter = name.removesuffix(".running_var") + yolox.COUNTER
@@ -142,12 +162,12 @@ WRITERS: dict[str, Callable[[Any, Path], None]] = {
 
 
 def save(model: Any, destination: str | Path, source: dict[str, Any] | None = None) -> None:
-    """Write a backbone or a classifier in the format that the destination's suffix names.
+    """Write a model in the format that the destination's suffix names.
 
     Args:
-        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` with one.
-        destination: `.safetensors`, `.keras`, `.weights.h5`, `.pth` (a state dict of YOLOX's
-            CSPDarknet, for a backbone), or a path without suffix for a preset directory. The
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
+        destination: `.safetensors`, `.keras`, `.weights.h5`, `.pth` (a state dict of YOLOX, or of
+            its CSPDarknet for a backbone), or a path without suffix for a preset directory. The
             file appears whole or not at all.
         source: where the weights come from, for the metadata of a preset directory.
 

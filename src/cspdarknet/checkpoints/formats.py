@@ -31,10 +31,12 @@ class Checkpoint:
         kind: name of the format, for people.
         shapes: shape of each weight that a model can take, by its path in the file.
         read: returns the array at a path.
-        layout: returns what a backbone needs, by path.
+        layout: returns what a backbone or a detector needs, by path.
         config: constructor arguments read off the file; None where it does not tell.
         conventions: arguments without which the weights mean something else.
-        head: paths of the kernel and bias of a classifier's head, where the file holds one.
+        head: paths of what is not the backbone's: the kernel and bias of a classifier's head, or
+            a detector's neck and head.
+        head_config: a detector's arguments read off the file; None where it has none.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Checkpoint:
     config: Callable[[], dict[str, Any] | None] = lambda: None
     conventions: Mapping[str, Any] = field(default_factory=dict)
     head: tuple[str, ...] = ()
+    head_config: Callable[[], dict[str, Any] | None] = lambda: None
 
 
 @contextmanager
@@ -142,7 +145,8 @@ def _state_dict(kind: str, path: Path, arrays: dict[str, np.ndarray]) -> Checkpo
     before = yolox.prefix(arrays)
     if before is None:
         raise CheckpointError(f"{path} holds no CSPDarkNet of YOLOX: no {yolox.STEM!r} in it.")
-    shapes = {name: arrays[name].shape for name in yolox.backbone_part(arrays, before)}
+    head = yolox.detector_part(arrays, before)
+    shapes = {name: arrays[name].shape for name in (*yolox.backbone_part(arrays, before), *head)}
     return Checkpoint(
         kind,
         shapes,
@@ -150,6 +154,8 @@ def _state_dict(kind: str, path: Path, arrays: dict[str, np.ndarray]) -> Checkpo
         lambda model: yolox.layout(model, before),
         lambda: yolox.config(str(path), shapes, before),
         {name: yolox.CONVENTIONS[name] for name in ("padding", "batch_norm_epsilon")},
+        tuple(head),
+        lambda: yolox.head_config(shapes, before),
     )
 
 
@@ -161,5 +167,5 @@ def _safetensors(path: Path) -> Checkpoint:
         lambda name: content.arrays[name].astype("float32"),
         layouts.by_variable_path,
         lambda: content.config,
-        head=tuple(name for name in layouts.HEAD_VARIABLES if name in content.arrays),
+        head=tuple(name for name in content.arrays if layouts.is_head_variable(name)),
     )

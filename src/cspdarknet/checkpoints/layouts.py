@@ -15,6 +15,11 @@ HEAD = ("layers/dense/vars/0", "layers/dense/vars/1")
 HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
 
 
+def is_head_variable(path: str) -> bool:
+    """Whether a variable, by its own path, belongs to a classifier's head or a detector's part."""
+    return path in HEAD_VARIABLES or path.startswith(("neck_", "head_"))
+
+
 def is_weight(path: str) -> bool:
     """Whether a path is the model's: Keras also writes the optimizer of a compiled model."""
     return "optimizer" not in path.split("/")

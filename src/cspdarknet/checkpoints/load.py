@@ -5,20 +5,21 @@ from typing import Any
 
 from cspdarknet.checkpoints import formats, targets
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.structure import parts
+from cspdarknet.checkpoints.structure import is_detector, parts
 
 
 def load_weights(model: Any, path: str | Path) -> None:
-    """Load the weights of a file into a backbone or a classifier.
+    """Load the weights of a file into a backbone, a classifier or a detector.
 
     The file is recognised by its content: `.weights.h5` of this package or of KerasCV, `.h5` of
     Keras 2, a YOLOX checkpoint (`.pth`, or `.onnx` with folded batch-norms), or `.safetensors`.
     Each of its weights must have its place in the model, and each of the model's weights must be
     in the file, with the same shape and finite values. Only then is the first of them assigned.
-    A backbone takes its part of a classifier's file.
+    A backbone takes its part of a classifier's file, and of YOLOX's files.
 
     Args:
-        model: a `CSPDarkNetBackbone` or `ImageClassifier` of the file's architecture.
+        model: a `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector` of the file's
+            architecture.
         path: the file.
 
     Raises:
@@ -33,11 +34,11 @@ def load_weights(model: Any, path: str | Path) -> None:
     backbone, head = parts(model)
     with formats.opened(path) as checkpoint:
         _check_conventions(path, checkpoint, backbone)
-        wanted = checkpoint.layout(backbone)
+        wanted = checkpoint.layout(model if is_detector(model) else backbone)
         shapes = dict(checkpoint.shapes)
         if head:
             wanted |= _head_targets(path, checkpoint, head)
-        else:  # a backbone has no use for the head of a classifier
+        elif not is_detector(model):  # a backbone has no use for the head of a classifier
             shapes = {name: shapes[name] for name in shapes if name not in checkpoint.head}
         targets.check(str(path), shapes, wanted)
         arrays = targets.read_all(str(path), checkpoint.read, wanted)

@@ -1,7 +1,8 @@
-"""Read the backbone out of an ONNX export of YOLOX, whose batch-norms are folded.
+"""Read an ONNX export of YOLOX, whose batch-norms are folded.
 
 The exporter drops names; the order of the nodes stays that of the forward pass, which is the order
-of `structure.conv_units`. A folded batch-norm comes back as one that only adds the bias.
+of `structure.conv_units` and its companions for neck and head. A folded batch-norm comes back as
+one that only adds the bias.
 """
 
 from collections.abc import Iterator
@@ -14,13 +15,20 @@ import numpy as np
 from cspdarknet._extras import require
 from cspdarknet.checkpoints import yolox
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.structure import conv_units
+from cspdarknet.checkpoints.structure import (
+    ConvUnit,
+    conv_units,
+    head_units,
+    neck_units,
+    prediction_layers,
+)
 
+MAX_NECK_DEPTH = 100
 MAX_BYTES = 2 << 30  # what a protobuf file can hold
 
 
 def read_onnx(path: Path) -> dict[str, np.ndarray]:
-    """Return the backbone's weights under YOLOX's names.
+    """Return the weights under YOLOX's names: the backbone's, and a detector's neck and head.
 
     Raises:
         CheckpointError: if the file is damaged or no YOLOX with folded batch-norms.
@@ -36,12 +44,17 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
         if any(item.data_location == external for item in stored.values()):
             raise CheckpointError(f"{path} keeps weights in other files: refused.")
         weights = {name: onnx.numpy_helper.to_array(item) for name, item in stored.items()}
-        convs, architecture = _walk(path, _Nodes(graph.node, weights))
+        nodes = _Nodes(graph.node, weights)
+        convs, architecture = _walk(path, nodes)
+        rest = nodes.all_left("Conv")
     except CheckpointError:
         raise
     except Exception as error:  # protobuf and onnx raise many kinds
         raise CheckpointError(f"{path} is not an ONNX file, or damaged: {error}") from error
-    return _named(convs, architecture)
+    plan = SimpleNamespace(**architecture)
+    return {yolox.BACKBONE + name: array for name, array in _named(convs, plan).items()} | (
+        _neck_and_head([arrays for arrays, _ in rest], plan)
+    )
 
 
 class _Nodes:
@@ -74,6 +87,11 @@ class _Nodes:
         value = self.ahead[1]
         self.ahead = next(self.steps, None)
         return value
+
+    def all_left(self, kind: str) -> list[Any]:
+        """Return all steps of a kind that are left."""
+        left = [] if self.ahead is None else [self.ahead, *self.steps]
+        return [value for found, value in left if found == kind]
 
 
 def _walk(path: Path, nodes: _Nodes) -> tuple[list[list[np.ndarray]], dict[str, Any]]:
@@ -124,15 +142,50 @@ def _walk(path: Path, nodes: _Nodes) -> tuple[list[list[np.ndarray]], dict[str, 
     return convs, architecture
 
 
-def _named(convs: list[list[np.ndarray]], architecture: dict[str, Any]) -> dict[str, np.ndarray]:
-    named = {}
-    plan = SimpleNamespace(**architecture)
+def _named(convs: list[list[np.ndarray]], plan: Any) -> dict[str, np.ndarray]:
+    named: dict[str, np.ndarray] = {}
     last = len(plan.stackwise_depth) - 1
-    for unit, (weight, bias) in zip(conv_units(plan), convs, strict=True):
-        name = yolox.unit_name(unit, last)
-        named[f"{name}.conv.weight"] = weight
-        ones, zeros = np.ones_like(bias), np.zeros_like(bias)
-        variance = ones - np.float32(yolox.EPSILON)
-        for part, array in zip(yolox.NORM, (ones, bias, zeros, variance), strict=True):
-            named[f"{name}.bn.{part}"] = array
+    for unit, arrays in zip(conv_units(plan), convs, strict=True):
+        named |= _unfolded(yolox.unit_name(unit, last), *arrays)
     return named
+
+
+def _unfolded(name: str, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a convolution, and a batch-norm after it that only adds the bias."""
+    ones, zeros = np.ones_like(bias), np.zeros_like(bias)
+    variance = ones - np.float32(yolox.EPSILON)
+    norm = zip(yolox.NORM, (ones, bias, zeros, variance), strict=True)
+    return {f"{name}.conv.weight": weight} | {f"{name}.bn.{part}": array for part, array in norm}
+
+
+def _neck_and_head(convs: list[list[np.ndarray]], plan: Any) -> dict[str, np.ndarray]:
+    """Name what follows the backbone; nothing, if it is not as many as YOLOX has there."""
+    plan.levels = ("P3", "P4", "P5")
+    for plan.neck_depth in range(MAX_NECK_DEPTH + 1):
+        order = _order(plan)
+        if len(order) >= len(convs):
+            break
+    if len(order) != len(convs) or any(len(arrays) != 2 for arrays in convs):
+        return {}
+    named: dict[str, np.ndarray] = {}
+    for place, arrays in zip(order, convs, strict=True):
+        if isinstance(place, str):
+            named |= dict(zip((f"{place}.weight", f"{place}.bias"), arrays, strict=True))
+        else:
+            named |= _unfolded(yolox.neck_or_head_name(place), *arrays)
+    return named
+
+
+def _order(plan: Any) -> list[ConvUnit | str]:
+    """Return the convolutions of neck and head; predictions, without batch-norm, by name."""
+    order: list[ConvUnit | str] = list(neck_units(plan))
+    predictions = {
+        (i, kind): yolox.prediction_name(i, kind) for i, kind, _ in prediction_layers(plan)
+    }
+    for level in range(len(plan.levels)):
+        units = [unit for unit in head_units(plan) if unit.stage == level]
+        order += [unit for unit in units if not unit.place.startswith("box")]
+        order.append(predictions[level, "classes"])
+        order += [unit for unit in units if unit.place.startswith("box")]
+        order += [predictions[level, kind] for kind in ("boxes", "objectness")]
+    return order

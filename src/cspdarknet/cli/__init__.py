@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cspdarknet.cli.convert import convert, verify
+from cspdarknet.cli.detect import detect
 from cspdarknet.cli.evaluate import evaluate
 from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
@@ -27,6 +28,7 @@ app.command()(verify)
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(detect)
 app.command()(info)
 
 

@@ -28,7 +28,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 32,
 ) -> None:
     """Classify photos."""
-    from cspdarknet.cli.classifiers import load_classifier, names_of
+    from cspdarknet.cli.models import load_classifier, names_of
     from cspdarknet.evaluate import classify
     from cspdarknet.features import find_photos
 

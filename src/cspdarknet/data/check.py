@@ -1,15 +1,31 @@
 """Find the files that cannot be used as photos before they are needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
-from cspdarknet.data.labelled import LabelledPhotos
 from cspdarknet.images import PhotoError, read_photo
 
 # Smaller than any photo is used at: a decoder then skips most of its work, yet reads every byte.
 CHECK_SIDE = 64
+
+
+class Photos(Protocol):
+    """Photos of a data set, whatever is known of them."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """Return the photos at these places."""
+
+
+AnyPhotos = TypeVar("AnyPhotos", bound=Photos)
 
 
 @dataclass(frozen=True)
@@ -21,8 +37,8 @@ class Skipped:
 
 
 def check_photos(
-    photos: LabelledPhotos, workers: int, advance: Callable[[], None] = lambda: None
-) -> tuple[LabelledPhotos, list[Skipped]]:
+    photos: AnyPhotos, workers: int, advance: Callable[[], None] = lambda: None
+) -> tuple[AnyPhotos, list[Skipped]]:
     """Decode every photo once; return those that can be used, and those that cannot.
 
     Args:

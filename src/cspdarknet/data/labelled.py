@@ -154,15 +154,29 @@ def find_photos_of_classes(data: str | Path, class_names: Sequence[str]) -> Labe
 
 def split(photos: LabelledPhotos, share: float, seed: int) -> tuple[LabelledPhotos, LabelledPhotos]:
     """Set a share of each class aside, at least one photo where a class has two or more."""
+    rest, aside = set_aside(photos.labels, share, seed)
+    return photos.take(rest), photos.take(aside)
+
+
+def set_aside(kinds: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which photos stay and which are set aside: a share of each kind.
+
+    Args:
+        kinds: int array, the kind of each photo.
+        share: share of each kind, at least one photo where there are two or more.
+        seed: of the choice.
+
+    Raises:
+        ValueError: if each kind has a single photo.
+    """
     rng = np.random.default_rng(seed)
     aside: list[int] = []
-    for label, count in enumerate(photos.counts):
-        indices = rng.permutation(np.flatnonzero(photos.labels == label))
+    for kind, count in enumerate(np.bincount(kinds)):
+        indices = rng.permutation(np.flatnonzero(kinds == kind))
         aside += indices[: min(count - 1, max(1, round(count * share)))].tolist()
     if not aside:
         raise ValueError("Each class has a single photo: add some, to validate on.")
-    rest = np.setdiff1d(np.arange(len(photos)), aside)
-    return photos.take(rest), photos.take(sorted(aside))
+    return np.setdiff1d(np.arange(len(kinds)), aside), np.array(sorted(aside))
 
 
 def _from_folder(folder: Path) -> dict[str, list[Entry]]:

@@ -1,10 +1,10 @@
 """Feed a network: batches for training (endless order, by Grain), and for evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,36 @@ from cspdarknet.data.labelled import LabelledPhotos
 from cspdarknet.images import PhotoError, centre_square, open_photo
 
 PREFETCHED_BATCHES = 4
+
+
+class Source(Protocol):
+    """What `training_batches` needs: loads single photos, and finishes batches of them."""
+
+    @property
+    def photos(self) -> Sized:
+        """The photos."""
+
+    @property
+    def batch_size(self) -> int:
+        """Photos in a batch, of all processes together."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of order and changes."""
+
+    @property
+    def workers(self) -> int:
+        """Number of threads."""
+
+    @property
+    def process(self) -> tuple[int, int]:
+        """Index of this process, and how many there are."""
+
+    def load(self, index: int, size: int, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Return one photo as arrays, to be stacked with those of the others."""
+
+    def finish(self, element: Any, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Turn stacked arrays into a batch `(images, targets, weights)`."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +69,11 @@ class TrainingSource:
     workers: int = 2
     process: tuple[int, int] = (0, 1)
     failures: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def gentle(self) -> "TrainingSource":
+        """The same without mixtures of photos."""
+        return replace(self, augmentation=replace(self.augmentation, mix=0.0))
 
     def load(self, index: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
         """Return one changed photo and its label; -1 marks a file that could not be read."""
@@ -66,22 +101,23 @@ class TrainingSource:
 
 
 def training_batches(
-    source: TrainingSource, size: int, start: int, steps: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    source: Source, size: int, start: int, steps: int
+) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
     """Return batches `start` to `start + steps` of the endless, shuffled sequence of batches.
 
     Each pass over the photos has an order of its own. A batch is the same whenever it is asked
     for, so that an interrupted training can go on where it stopped.
 
     Args:
-        source: photos, augmentation, batch size and seed.
+        source: a `TrainingSource` or another that loads photos and finishes batches.
         size: side of the images, in pixels.
         start: index of the first batch.
         steps: how many.
 
     Returns:
-        Iterator over `(images, labels, weights)`: float32 arrays `(batch, size, size, 3)` in
-        0..255, `(batch, classes)` and `(batch,)`.
+        Iterator over what the source makes of a batch. A `TrainingSource` gives `(images, labels,
+        weights)`: float32 arrays `(batch, size, size, 3)` in 0..255, `(batch, classes)` and
+        `(batch,)`.
 
     Raises:
         ImportError: if Grain is missing.

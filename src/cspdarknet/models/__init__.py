@@ -9,6 +9,7 @@ from cspdarknet.models.aliases import (
 )
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.classifier import ImageClassifier
+from cspdarknet.models.detector import YOLOXDetector
 
 __all__ = [
     "CSPDarkNetBackbone",
@@ -18,4 +19,5 @@ __all__ = [
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
     "ImageClassifier",
+    "YOLOXDetector",
 ]

@@ -11,6 +11,18 @@ from cspdarknet.models.arguments import is_integer
 # Far above any task in use; a damaged or hostile config could ask for more than memory holds.
 MAX_CLASSES = 100_000
 MAX_PIXELS = 1_000_000
+# Those of `keras.utils.bounding_boxes.convert_format`.
+BOX_FORMATS = (
+    "xyxy",
+    "yxyx",
+    "xywh",
+    "center_xywh",
+    "center_yxhw",
+    "rel_xyxy",
+    "rel_yxyx",
+    "rel_xywh",
+    "rel_center_xywh",
+)
 
 
 def check_backbone(backbone: Any) -> None:
@@ -25,11 +37,11 @@ def check_backbone(backbone: Any) -> None:
         )
 
 
-def check_count(name: str, value: Any, maximum: int) -> int:
-    """Accept an integer of at least 1."""
-    if not is_integer(value) or not 1 <= value <= maximum:
+def check_count(name: str, value: Any, maximum: int, least: int = 1) -> int:
+    """Accept an integer of at least 1, or another least value."""
+    if not is_integer(value) or not least <= value <= maximum:
         raise ValueError(
-            f"`{name}` must be an integer, at least 1 and at most {maximum}. "
+            f"`{name}` must be an integer, at least {least} and at most {maximum}. "
             f"Received: {name}={value!r}"
         )
     return int(value)
@@ -60,6 +72,46 @@ def check_dropout(rate: Any) -> float:
             f"`dropout` must be a number, at least 0 and less than 1. Received: dropout={rate!r}"
         )
     return float(rate)
+
+
+def check_share(name: str, value: Any) -> float:
+    """Accept a number of 0..1."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= float(value) <= 1:
+        raise ValueError(f"`{name}` must be a number in 0..1. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_detector_backbone(backbone: Any, levels: int) -> None:
+    """Accept a `CSPDarkNetBackbone` with feature maps of enough sizes for a neck."""
+    if len(getattr(backbone, "pyramid_outputs", ())) < levels or not isinstance(
+        backbone, keras.Model
+    ):
+        raise ValueError(
+            f"`backbone` must be a CSPDarkNetBackbone with {levels} stages or more. "
+            f"Received: {backbone!r} of type {type(backbone).__name__}"
+        )
+
+
+def check_image_size(size: Any, stride: int) -> int:
+    """Accept the side of a square that the deepest feature map divides."""
+    size = check_count("image_size", size, MAX_PIXELS)
+    if size % stride:
+        raise ValueError(
+            f"`image_size` must be a multiple of {stride}, the backbone's largest stride. "
+            f"Received: image_size={size}"
+        )
+    return size
+
+
+def check_box_format(name: Any) -> str:
+    """Accept one of Keras' names."""
+    if not isinstance(name, str) or name.lower() not in BOX_FORMATS:
+        raise ValueError(
+            f"`bounding_box_format` must be one of {', '.join(BOX_FORMATS)}. "
+            f"Received: bounding_box_format={name!r}"
+        )
+    return name.lower()
 
 
 def check_class_names(names: Any, num_classes: int) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 MAX_CONFIG_BYTES = 10_000_000
-BACKBONE, CLASSIFIER = "CSPDarkNetBackbone", "ImageClassifier"
+BACKBONE, CLASSIFIER, DETECTOR = "CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector"
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -22,19 +22,20 @@ def read_config(path: Path) -> dict[str, Any]:
     arguments = config.get("config") if isinstance(config, dict) else None
     if not isinstance(arguments, dict):
         raise ValueError(f"{path} is not a preset's config: it has no 'config' entry.")
-    if config.get("class_name") != (CLASSIFIER if "backbone" in arguments else BACKBONE):
+    accepted = (CLASSIFIER, DETECTOR) if "backbone" in arguments else (BACKBONE,)
+    if config.get("class_name") not in accepted:
         raise ValueError(
-            f"{path} describes a {config.get('class_name')!r}, not a {BACKBONE!r} or an "
-            f"{CLASSIFIER!r} with a backbone."
+            f"{path} describes a {config.get('class_name')!r}, not a {BACKBONE!r}, or an "
+            f"{CLASSIFIER!r} or {DETECTOR!r} with a backbone."
         )
     return config
 
 
 def split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the arguments of a backbone, and those of the classifier around it, if there is one.
+    """Return the arguments of a backbone, and those of what stands on it, if anything does.
 
     Raises:
-        ValueError: if the classifier's backbone is not a `CSPDarkNetBackbone`.
+        ValueError: if the backbone is not a `CSPDarkNetBackbone`.
     """
     if "backbone" not in arguments:
         return arguments, None
@@ -42,5 +43,5 @@ def split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | N
     backbone = head.pop("backbone")
     config = backbone.get("config") if isinstance(backbone, dict) else None
     if not isinstance(config, dict) or backbone.get("class_name") != BACKBONE:
-        raise ValueError(f"The classifier's backbone must be a {BACKBONE!r}: {str(backbone)[:200]}")
+        raise ValueError(f"The model's backbone must be a {BACKBONE!r}: {str(backbone)[:200]}")
     return config, head

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from cspdarknet.checkpoints.load import load_weights as load_checkpoint
 from cspdarknet.presets import sources
+from cspdarknet.presets.config import WEIGHTS
 
 Model = TypeVar("Model")
 
@@ -27,17 +29,23 @@ FREE_ARGUMENTS = frozenset(
         "trainable",
     }
 )
-# Arguments of a classifier; every other is its backbone's, and `dtype` is for both.
+# Arguments of what stands on a backbone; every other is the backbone's, and `dtype` is for both.
 HEAD_ARGUMENTS = frozenset(
     {
         "activation",
+        "bounding_box_format",
         "class_names",
         "dropout",
         "dtype",
+        "head_channels",
         "image_size",
+        "iou_threshold",
+        "max_detections",
         "name",
+        "neck_depth",
         "num_classes",
         "pooling",
+        "score_threshold",
         "trainable",
     }
 )
@@ -48,13 +56,25 @@ def build_backbone(
 ) -> Model:
     """Build a backbone from the files of `preset`, with `overrides` in place of its arguments.
 
-    Of a classifier's preset it is the classifier's backbone.
+    Of a classifier's or detector's preset it is that one's backbone.
     """
     files = _find(preset, load_weights)
     model = _backbone(cls, files, overrides)
     if files.weights is not None:
-        load_checkpoint(model, files.weights)
+        _load_backbone(model, files)
     return model
+
+
+def _load_backbone(backbone: Any, files: sources.PresetFiles) -> None:
+    """Load a backbone's part of the weights."""
+    assert files.weights is not None
+    if files.is_detector and files.weights.name == WEIGHTS:
+        # Keras numbers the layers of the whole: only the whole can tell which are the backbone's.
+        from cspdarknet.models.detector import YOLOXDetector
+
+        load_checkpoint(YOLOXDetector(backbone, **(files.head or {})), files.weights)
+    else:
+        load_checkpoint(backbone, files.weights)
 
 
 def build_classifier(
@@ -65,15 +85,57 @@ def build_classifier(
     overrides: dict[str, Any],
 ) -> Model:
     """Build a classifier from the files of `preset`; its head is new if it has other classes."""
-    files = _find(preset, load_weights)
+    found = _find(preset, load_weights)
+    files = replace(found, head=None) if found.is_detector else found
     own, others = split_arguments(overrides)
     head = _head(files, own)
     backbone = _backbone(backbone_cls, files, others)
     with _malformed(files):
         model = cls(backbone, **head)  # type: ignore[call-arg]
-    if files.weights is not None:
-        load_checkpoint(model if _keeps_head(files, head) else backbone, files.weights)
+    if files.weights is not None and _keeps_head(files, head):
+        load_checkpoint(model, files.weights)
+    elif files.weights is not None:
+        _load_backbone(backbone, found)
     return model
+
+
+def build_detector(
+    cls: type[Model],
+    backbone_cls: type[Any],
+    preset: str | Path,
+    load_weights: bool | None,
+    overrides: dict[str, Any],
+) -> Model:
+    """Build a detector from the files of `preset`.
+
+    If it has other classes, what tells them apart is new; all else keeps its weights.
+    """
+    files = _find(preset, load_weights)
+    if not files.is_detector:
+        files = replace(files, head=None)
+    own, others = split_arguments(overrides)
+    head = _head(files, own)
+    backbone = _backbone(backbone_cls, files, others)
+    with _malformed(files):
+        model = cls(backbone, **head)  # type: ignore[call-arg]
+    if files.weights is None:
+        return model
+    if files.head is None:
+        load_checkpoint(backbone, files.weights)
+    elif _keeps_head(files, head):
+        load_checkpoint(model, files.weights)
+    else:
+        whole: Any = cls(backbone, **files.head)  # type: ignore[call-arg]
+        load_checkpoint(whole, files.weights)
+        _copy_all_but_classes(whole, model)
+    return model
+
+
+def _copy_all_but_classes(source: Any, target: Any) -> None:
+    """Copy neck and head, without the predictions of classes; the backbone is shared."""
+    for layer in target.layers:
+        if layer.name.startswith(("neck_", "head_")) and not layer.name.endswith("_classes"):
+            layer.set_weights(source.get_layer(layer.name).get_weights())
 
 
 def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,18 +208,19 @@ def _fitted_config(files: sources.PresetFiles, overrides: dict[str, Any]) -> dic
 
 
 def _head(files: sources.PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
-    """Return a classifier's arguments: the preset's, with its `own` in their place."""
+    """Return the arguments of a head: the preset's, with its `own` in their place."""
     stored = files.head or {}
     head = {**stored, **own}
     if "num_classes" not in head:
         raise ValueError(
-            f"The preset {files.origin!r} is a backbone without a classifier's head: pass "
+            f"The preset {files.origin!r} is a backbone without such a head: pass "
             "`num_classes` to put a new one on it."
         )
     if not _keeps_head(files, head):
         head["class_names"] = own.get("class_names")  # the preset's name other classes
-    elif files.weights is not None and head.get("pooling") != stored.get("pooling"):
-        raise _meaningless(files, "pooling", stored.get("pooling"), head.get("pooling"))
+    for name in ("pooling", "neck_depth", "head_channels") if files.weights is not None else ():
+        if name in own and name in stored and own[name] != stored[name]:
+            raise _meaningless(files, name, stored[name], own[name])
     return head
 
 

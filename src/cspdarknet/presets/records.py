@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet.checkpoints.yolox import CONVENTIONS as YOLOX_CONVENTIONS
+from cspdarknet.coco_names import COCO_NAMES
 from cspdarknet.sizes import SIZES
 
 
@@ -31,7 +32,8 @@ class Preset:
         conventions: constructor arguments besides the size.
         free: arguments that may be overridden although weights are loaded.
         licence: of the weights.
-        folder: preset directory inside this package, of a classifier that comes with it.
+        folder: preset directory inside this package, of a model that comes with it.
+        image_size: side in pixels of the images of a detector; 0 for what is none.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Preset:
     free: frozenset[str] = frozenset()
     licence: str = "Apache-2.0"
     folder: Path | None = None
+    image_size: int = 0
 
     @property
     def has_weights(self) -> bool:
@@ -76,6 +79,17 @@ class Preset:
             **self.conventions,
         }
 
+    def head(self) -> dict[str, Any] | None:
+        """Constructor arguments of the detector around the backbone, if it is one of YOLOX's."""
+        if not self.image_size:
+            return None
+        return {
+            "num_classes": len(COCO_NAMES),
+            "bounding_box_format": "xyxy",
+            "class_names": list(COCO_NAMES),
+            "image_size": self.image_size,
+        }
+
 
 KERASCV_FILES = "https://storage.googleapis.com/keras-cv/models"
 YOLOX_FILES = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
@@ -104,24 +118,27 @@ def _imagenet(size: str, accuracy: str, sha256: str) -> Preset:
     )
 
 
-def _yolox(name: str, size: str, precision: float) -> Preset:
+# The reader of YOLOX files moves the factor of the rescaling into the stem's weights.
+YOLOX_FREE = frozenset({"include_rescaling"})
+
+
+def _yolox(name: str, size: str, precision: float, image_size: int = 640) -> Preset:
     return Preset(
         f"yolox_{name}_coco",
         size,
         "COCO",
-        f"backbone of YOLOX-{name}, {precision} AP",
+        f"YOLOX-{name}, {precision} AP, and its backbone",
         (Source(f"{YOLOX_FILES}/yolox_{name}.pth"),),
         conventions=YOLOX_CONVENTIONS,
-        # The reader of YOLOX files moves the factor of the rescaling into the stem's weights.
-        free=frozenset({"include_rescaling"}),
+        free=YOLOX_FREE,
+        image_size=image_size,
     )
 
 
 def _boxed(name: str, size: str, dataset: str, accuracy: str) -> Preset:
-    """A classifier that comes with the package, and its backbone, from one set of files.
+    """A model that comes with the package, and its backbone, from one set of files.
 
-    `presets.save.save_preset(classifier, BOXED / name, source, weights_dtype="float16")` writes
-    them; a `README.md` beside them is the model card.
+    `tools/box_preset.py` writes them; a `README.md` beside them is the model card.
     """
     return Preset(name, size, dataset, accuracy, folder=BOXED / name)
 
@@ -145,8 +162,8 @@ PRESETS: dict[str, Preset] = {
             "photos of clothing (CC0)",
             "84 % top-1 of 10 classes on validation",
         ),
-        _yolox("nano", "nano", 25.8),
-        _yolox("tiny", "tiny", 32.8),
+        _yolox("nano", "nano", 25.8, 416),
+        _yolox("tiny", "tiny", 32.8, 416),
         _yolox("s", "s", 40.5),
         _yolox("m", "m", 46.9),
         _yolox("l", "l", 49.7),
@@ -167,7 +184,7 @@ def describe(presets: Mapping[str, Preset]) -> dict[str, dict[str, Any]]:
             },
             "kaggle_handle": preset.kaggle_handle,
             "has_weights": preset.has_weights,
-            "has_head": preset.folder is not None,
+            "has_head": preset.folder is not None or bool(preset.image_size),
             "sources": [source.uri for source in preset.sources],
             "config": preset.config(),
         }

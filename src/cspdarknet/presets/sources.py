@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cspdarknet.checkpoints import formats
 from cspdarknet.presets.config import CONFIG, WEIGHTS, read_config, split
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
-from cspdarknet.presets.records import PRESETS, Source
+from cspdarknet.presets.records import PRESETS, YOLOX_FREE, Source
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class PresetFiles:
         config: constructor arguments of the backbone.
         weights: the weight file, if the preset has (and needs) one.
         free: arguments that may be overridden although weights are loaded.
-        head: constructor arguments of the classifier around the backbone, if it is a classifier.
+        head: constructor arguments of the classifier or detector around the backbone, if it is
+            one.
     """
 
     origin: str
@@ -29,11 +31,16 @@ class PresetFiles:
     free: frozenset[str] = frozenset()
     head: dict[str, Any] | None = None
 
+    @property
+    def is_detector(self) -> bool:
+        """Whether it is a detector's, rather than a classifier's or a backbone's."""
+        return self.head is not None and "bounding_box_format" in self.head
+
 
 def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
     """Return the files that `preset` names; nothing is fetched for an architecture alone."""
     if isinstance(preset, Path):
-        return _directory(preset, load_weights)
+        return (_weight_file if preset.is_file() else _directory)(preset, load_weights)
     if not isinstance(preset, str):
         raise ValueError(
             f"`preset` must be a name or a path. Received: preset={preset!r} of type "
@@ -45,6 +52,8 @@ def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
         return _remote(preset, load_weights)
     if preset and os.path.isdir(preset):  # noqa: PTH112  (a name of any length is no error)
         return _directory(Path(preset), load_weights)
+    if preset and os.path.isfile(preset):  # noqa: PTH113
+        return _weight_file(Path(preset), load_weights)
     raise ValueError(_unknown(preset))
 
 
@@ -53,7 +62,8 @@ def _unknown(preset: str) -> str:
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     return (
         f"Unknown preset: {preset!r}. {hint}A preset is one of {', '.join(PRESETS)}; or a local "
-        "directory; or 'kaggle://owner/model/framework/variation'; or 'hf://owner/repository'."
+        "directory; or a weight file of YOLOX; or 'kaggle://owner/model/framework/variation'; or "
+        "'hf://owner/repository'."
     )
 
 
@@ -69,7 +79,7 @@ def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
         return replace(_directory(preset.folder, load_weights), origin=name)
     use = preset.has_weights and load_weights is not False
     weights = _first_reachable(name, preset.sources) if use else None
-    return PresetFiles(name, preset.config(), weights, preset.free)
+    return PresetFiles(name, preset.config(), weights, preset.free, preset.head())
 
 
 def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
@@ -107,6 +117,18 @@ def _directory(path: Path, load_weights: bool | None) -> PresetFiles:
     use = promised and load_weights is not False
     backbone, head = split(config["config"])
     return PresetFiles(str(path), backbone, weights if use else None, head=head)
+
+
+def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
+    """Take a file that tells its architecture for a preset."""
+    with formats.opened(path) as checkpoint:
+        config, head = checkpoint.config(), checkpoint.head_config()
+    if config is None:
+        raise ValueError(f"{path} does not tell its architecture: put its {CONFIG} beside it.")
+    if head is None:
+        config, head = split(config)
+    weights = None if load_weights is False else path
+    return PresetFiles(str(path), config, weights, YOLOX_FREE, head)
 
 
 def _remote(handle: str, load_weights: bool | None) -> PresetFiles:

@@ -4,6 +4,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from cspdarknet.evaluate import Evaluation
 from cspdarknet.images import PhotoError, open_photo
+from cspdarknet.reports.captions import fit
 
 TILE, COLUMNS, CAPTION, MARGIN = 170, 6, 38, 8
 
@@ -46,12 +47,4 @@ def _draw_tile(sheet: Image.Image, left: int, top: int, evaluation: Evaluation, 
     )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
     for line, (text, colour) in enumerate(lines):
-        draw.text((left, top + TILE + 2 + 17 * line), _fit(text, font), fill=colour, font=font)
-
-
-def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    if font.getlength(text) <= TILE:
-        return text
-    while text and font.getlength(text + "…") > TILE:
-        text = text[:-1]
-    return text + "…"
+        draw.text((left, top + TILE + 2 + 17 * line), fit(text, font, TILE), fill=colour, font=font)

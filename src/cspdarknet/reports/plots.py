@@ -1,4 +1,4 @@
-"""Plots: learning curves and confusion matrices."""
+"""Plots: learning curves, confusion matrices, precision over recall."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,6 +9,21 @@ import numpy as np
 from cspdarknet._extras import require
 
 DPI = 120
+# What is drawn of a training: titles, and in each panel the labels and columns of its curves.
+PANELS = {
+    "loss": {"training": "loss", "validation": "val_loss"},
+    "parts of the loss": {
+        "boxes": "box_loss",
+        "objectness": "objectness_loss",
+        "classes": "class_loss",
+    },
+    "accuracy": {"training": "accuracy", "validation": "val_accuracy"},
+    "average precision": {"IoU 0.5 to 0.95": "val_map", "IoU 0.5": "val_map50"},
+    "learning rate at the end of the epoch": {"": "learning_rate"},
+}
+# The columns that tell which epoch is the best.
+RANKED = ("val_accuracy", "val_map")
+MOST_CURVES = 10  # more colours than that are not told apart
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -18,34 +33,43 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def draw_curves(history: Sequence[dict[str, Any]], file: BinaryIO) -> None:
-    """Draw loss, accuracy and learning rate over the epochs, with the stages marked.
+    """Draw the figures of a training over the epochs, with stages and the best epoch marked.
 
     Args:
-        history: the figures of each epoch, as in `metrics.csv`.
+        history: the figures of each epoch, as in `metrics.csv`; `PANELS` says which are drawn,
+            those that are there.
         file: where the PNG goes.
     """
-    figure, _ = _figure(11, 3.6)
-    epochs = [row["epoch"] for row in history]
-    panels = (
-        ("loss", {"training": "loss", "validation": "val_loss"}),
-        ("accuracy", {"training": "accuracy", "validation": "val_accuracy"}),
-        ("learning rate at the end of the epoch", {"": "learning_rate"}),
-    )
-    for axes, (title, curves) in zip(figure.subplots(1, 3), panels, strict=True):
+    panels = {
+        title: {label: key for label, key in curves.items() if key in history[0]}
+        for title, curves in PANELS.items()
+    }
+    panels = {title: curves for title, curves in panels.items() if curves}
+    figure, _ = _figure(3.7 * len(panels), 3.6)
+    best = max(history, key=lambda row: (row["best"], row["epoch"]))
+    for axes, (title, curves) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
         for label, key in curves.items():
+            known = [row for row in history if row[key] is not None]
+            values = [row[key] for row in known]
             marker = "." if len(history) < 40 else ""
-            axes.plot(epochs, [row[key] for row in history], label=label, marker=marker)
-        axes.set(title=title, xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        for before, row in itertools.pairwise(history):
-            if row["stage"] != before["stage"]:
-                axes.axvline(row["epoch"] - 0.5, color="gray", linestyle=":", linewidth=1)
+            axes.plot([row["epoch"] for row in known], values, label=label, marker=marker)
+            if key in RANKED and best[key] is not None:
+                axes.plot(best["epoch"], best[key], "k*", markersize=9)
+        _mark_epochs(axes, title, history)
         if len(curves) > 1:
             axes.legend()
-    best = max(range(len(history)), key=lambda i: (history[i]["best"], i))
-    figure.axes[1].plot(epochs[best], history[best]["val_accuracy"], "k*", markersize=9)
     figure.savefig(file, format="png")
+
+
+def _mark_epochs(axes: Any, title: str, history: Sequence[dict[str, Any]]) -> None:
+    axes.set(title=title, xlabel="epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    for before, row in itertools.pairwise(history):
+        if row["stage"] != before["stage"]:
+            axes.axvline(row["epoch"] - 0.5, color="gray", linestyle=":", linewidth=1)
 
 
 def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryIO) -> None:
@@ -72,4 +96,36 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryI
             colour = "white" if shares[row, column] > 0.5 else "black"
             text = str(counts[row, column])
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(file, format="png")
+
+
+def draw_precision_recall(
+    precision: np.ndarray, class_names: Sequence[str], file: BinaryIO
+) -> None:
+    """Draw precision over recall of each class, and their mean.
+
+    Args:
+        precision: float array `(recalls, classes)` in 0..1 at evenly spaced recalls from 0 to 1;
+            NaN for classes without a box.
+        class_names: names of the classes.
+        file: where the PNG goes.
+    """
+    figure, _ = _figure(7, 4.6)
+    axes = figure.subplots()
+    recall = np.linspace(0, 1, len(precision))
+    known = [i for i in range(len(class_names)) if np.isfinite(precision[:, i]).all()]
+    few = len(known) <= MOST_CURVES
+    style = {} if few else {"color": "gray", "linewidth": 0.7, "alpha": 0.5}
+    for i in known:
+        label = f"{class_names[i]}: {precision[:, i].mean():.3f}".replace("$", r"\$")
+        axes.plot(recall, precision[:, i], label=label if few else None, **style)
+    if len(known) > 1:
+        mean = precision[:, known].mean(axis=1)
+        label = f"mean of {len(known)} classes: {mean.mean():.3f}"
+        axes.plot(recall, mean, "k--", linewidth=2, label=label)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    if known:
+        # Beside the curves, which may go through any corner.
+        axes.legend(title="average precision", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(file, format="png")

@@ -1,6 +1,27 @@
 """Training: recipes, the loop, and run folders that an interrupted training goes on from."""
 
 from cspdarknet.train.classifier import train_classifier
-from cspdarknet.train.recipe import RECIPES, Recipe, Stage, customize, load_recipe
+from cspdarknet.train.detector import train_detector
+from cspdarknet.train.recipe import (
+    DETECTION_RECIPES,
+    RECIPES,
+    DetectionRecipe,
+    Recipe,
+    Stage,
+    customize,
+    load_detection_recipe,
+    load_recipe,
+)
 
-__all__ = ["RECIPES", "Recipe", "Stage", "customize", "load_recipe", "train_classifier"]
+__all__ = [
+    "DETECTION_RECIPES",
+    "RECIPES",
+    "DetectionRecipe",
+    "Recipe",
+    "Stage",
+    "customize",
+    "load_detection_recipe",
+    "load_recipe",
+    "train_classifier",
+    "train_detector",
+]

@@ -1,30 +1,28 @@
 """Train an image classifier on a folder of photos, into a run folder."""
 
 import contextlib
-import dataclasses
-import importlib.metadata
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import keras
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cspdarknet._extras import require
-from cspdarknet.data.check import Skipped, check_photos
 from cspdarknet.data.labelled import LabelledPhotos, Splits, find_labelled_photos
 from cspdarknet.data.pipeline import TrainingSource
 from cspdarknet.models import ImageClassifier
 from cspdarknet.reports.run_report import write_run_report
-from cspdarknet.run_folder import SKIPPED, RunFolder
+from cspdarknet.run_folder import RunFolder
 from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
 from cspdarknet.train.loop import BEST, Training, check_trained_part
 from cspdarknet.train.recipe import Recipe, load_recipe
-
-Row = dict[str, Any]
+from cspdarknet.train.start import (
+    begin_random,
+    check_arguments,
+    reporter,
+    settings_of,
+    usable,
+)
+from cspdarknet.train.tasks import Classification, Row
 
 
 def train_classifier(
@@ -77,26 +75,20 @@ def train_classifier(
     References:
         The recipes are described in `cspdarknet.train.recipe`.
     """
-    for module in ("grain", "matplotlib"):
-        require(module, "train", "Training")
-    if tensorboard:
-        require("tensorboardX", "tensorboard", "Writing for TensorBoard")
     console = console or Console()
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    if workers < 1:
-        raise ValueError(f"`workers` must be 1 or more. Received: {workers}")
-    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
-        raise ValueError(f"The run folder {out} is inside the data {data}: choose another place.")
-    distributed.check_batch_size(recipe.batch_size)
+    check_arguments(data, out, recipe, workers, tensorboard)
     run = RunFolder(out)
     with run.claimed() if distributed.is_first_process() else contextlib.nullcontext():
         splits = find_labelled_photos(data, validation_share, recipe.seed)
-        settings = _settings(data, preset, load_weights, recipe, splits)
+        settings = settings_of("classify", data, preset, load_weights, recipe, splits)
         if distributed.is_first_process():
             run.begin(settings)
-        splits = _usable(run, splits, check, workers, console)
+        splits = usable(run, splits, check, workers, console)
+        _check_classes(splits.train)
         training = _training(run, splits, preset, load_weights, recipe, workers, console)
-        training.on_epoch = _reporter(training.display, run if tensorboard else None)
+        names = training.task.figures + training.task.validation_figures
+        training.on_epoch = reporter(training.display, run if tensorboard else None, names)
         with training.display:
             history = training.fit()
         if distributed.is_first_process():
@@ -104,78 +96,10 @@ def train_classifier(
     return history
 
 
-def _settings(
-    data: str | Path,
-    preset: str | Path,
-    load_weights: bool | None,
-    recipe: Recipe,
-    splits: Splits,
-) -> dict[str, Any]:
-    """Return what makes a run what it is, as JSON."""
-    packages = ("cspdarknet", "keras", "numpy", "pillow", "grain")
-    return {
-        "task": "classify",
-        "data": str(data),
-        "preset": str(preset),
-        "load_weights": load_weights,
-        "backend": keras.backend.backend(),
-        "class_names": list(splits.class_names),
-        "photos": {
-            part: {"count": len(photos), "sha256": photos.fingerprint}
-            for part, photos in (("train", splits.train), ("validation", splits.validation))
-        },
-        "recipe": recipe.to_json(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-    }
-
-
-def _usable(run: RunFolder, splits: Splits, check: bool, workers: int, console: Console) -> Splits:
-    """Leave out the photos that cannot be read; a run that goes on leaves out the same."""
-    skipped = run.read_skipped()
-    if skipped is None:
-        skipped = _check(splits, workers, console) if check else []
-        if distributed.is_first_process():
-            run.write_skipped(skipped)
-    if not skipped:
-        return splits
-    console.print(f"[yellow]{len(skipped)} files cannot be used as photos:[/]")
-    for item in skipped:
-        console.print(f"  {item.path}: {item.reason}", soft_wrap=True, markup=False)
-    bad = {item.path.absolute() for item in skipped}
-    present = {path.absolute() for path in splits.train.paths + splits.validation.paths}
-    if not bad <= present:
-        raise ValueError(
-            f"{run.path / SKIPPED} names files that are not among the photos, such as "
-            f"{min(bad - present)}: were they moved? Train into a new folder."
-        )
-    return dataclasses.replace(
-        splits,
-        train=_without(splits.train, bad, "training"),
-        validation=_without(splits.validation, bad, "validation"),
-    )
-
-
-def _check(splits: Splits, workers: int, console: Console) -> list[Skipped]:
-    with Progress(
-        TextColumn("checking the photos"), BarColumn(), MofNCompleteColumn(), console=console
-    ) as progress:
-        task = progress.add_task("", total=len(splits.train) + len(splits.validation))
-        return [
-            item
-            for photos in (splits.train, splits.validation)
-            for item in check_photos(photos, workers, lambda: progress.advance(task))[1]
-        ]
-
-
-def _without(photos: LabelledPhotos, bad: set[Path], part: str) -> LabelledPhotos:
-    good = photos.take([i for i, path in enumerate(photos.paths) if path.absolute() not in bad])
-    if part == "training":
-        empty = [good.class_names[i] for i in np.flatnonzero(good.counts == 0)]
-        if empty:
-            raise ValueError(f"No readable photo is left of {', '.join(empty)}.")
-    if not len(good):
-        raise ValueError(f"No readable photo is left for {part}.")
-    return good
+def _check_classes(photos: LabelledPhotos) -> None:
+    """Refuse classes of which no readable photo is left."""
+    if empty := [photos.class_names[i] for i in np.flatnonzero(photos.counts == 0)]:
+        raise ValueError(f"No readable photo is left of {', '.join(empty)}.")
 
 
 def _training(
@@ -189,11 +113,7 @@ def _training(
 ) -> Training:
     """Build the model and everything that the loop needs."""
     distributed.prepare()
-    keras.utils.set_random_seed(recipe.seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
+    begin_random(recipe.seed)
     model = ImageClassifier.from_preset(
         preset,
         load_weights,
@@ -220,8 +140,9 @@ def _training(
         workers,
         distributed.process_share(),
     )
-    display = Display(console, recipe.epochs)
-    return Training(model, finished, source, splits.validation, recipe, run, display)
+    task = Classification(splits.validation, recipe.label_smoothing)
+    display = Display(console, recipe.epochs, task.figures, task.validation_figures)
+    return Training(task, model, finished, source, recipe, run, display)
 
 
 def class_weights(photos: LabelledPhotos, kind: str) -> np.ndarray | None:
@@ -237,20 +158,3 @@ def _report(run: RunFolder, splits: Splits, training: Training, console: Console
     with console.status("writing the report"), distributed.on_one_device():
         best = ImageClassifier.from_preset(run.path / BEST)
         write_run_report(run, best, splits, training.history, training.source.workers)
-
-
-def _reporter(display: Display, board: RunFolder | None) -> Callable[[Row], None]:
-    """Return what shows an epoch: on the console, and in TensorBoard's folder of a run."""
-    writer: Any = None
-    if board is not None:
-        package = require("tensorboardX", "tensorboard", "Writing for TensorBoard")
-        writer = package.SummaryWriter(str(board.path / "tensorboard"))
-
-    def report(row: Row) -> None:
-        display.epoch(row)
-        if writer is not None:
-            for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
-                writer.add_scalar(name, row[name], row["epoch"])
-            writer.flush()
-
-    return report

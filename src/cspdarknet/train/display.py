@@ -13,11 +13,20 @@ class Display:
     Args:
         console: where.
         epochs: number of epochs in all.
+        figures: what training steps tell, the loss first.
+        validation_figures: what evaluations tell.
     """
 
-    def __init__(self, console: Console, epochs: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        epochs: int,
+        figures: tuple[str, ...],
+        validation_figures: tuple[str, ...],
+    ) -> None:
         self.console = console
         self.epochs = epochs
+        self.figures, self.validation_figures = figures, validation_figures
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
         )
@@ -44,18 +53,26 @@ class Display:
             self._task,
             total=self.epochs * steps,
             completed=epoch * steps + step,
-            description=f"epoch {epoch + 1}/{self.epochs}  loss {figures['loss']:.3f}  "
-            f"accuracy {figures['accuracy']:.3f}{self._rate}",
+            description=f"epoch {epoch + 1}/{self.epochs}  {_listed(figures, 3)}{self._rate}",
         )
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Leave a line for a finished epoch."""
         best = "  [green]best[/]" if row["best"] else ""
+        shown = {name: row[name] for name in self.figures}
+        found = {
+            name.removeprefix("val_"): row[name]
+            for name in self.validation_figures
+            if row[name] is not None
+        }
         self.console.print(
             f"epoch {row['epoch']:3d}/{self.epochs}  {row['train']:>4} {row['image_size']:3d} px  "
-            f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
-            f"validation: loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:.4f}  "
+            f"{_listed(shown, 4)}  {'validation: ' if found else ''}{_listed(found, 4)}  "
             f"{row['images_per_second']:.0f} images/s{best}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _listed(figures: dict[str, float], digits: int) -> str:
+    return "  ".join(f"{name} {value:.{digits}f}" for name, value in figures.items())

@@ -8,21 +8,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from cspdarknet.data.labelled import LabelledPhotos
-from cspdarknet.data.pipeline import TrainingSource, training_batches
-from cspdarknet.evaluate import evaluate
-from cspdarknet.models import ImageClassifier
+from cspdarknet.data.pipeline import training_batches
 from cspdarknet.presets.save import save_preset
 from cspdarknet.run_folder import STATE, RunFolder
 from cspdarknet.train import distributed
 from cspdarknet.train.average import WeightAverage
 from cspdarknet.train.display import Display
 from cspdarknet.train.optimizer import build_optimizer
-from cspdarknet.train.recipe import Recipe, Stage
+from cspdarknet.train.recipe import BaseRecipe, Stage
 from cspdarknet.train.state import State, save_state
+from cspdarknet.train.tasks import Row, Task
 
 BEST, LAST = "best", "last"
-Row = dict[str, Any]
+NOT_EVALUATED = -1.0
 
 
 @dataclass
@@ -30,21 +28,21 @@ class Training:
     """One training in a run folder.
 
     Attributes:
-        model: the classifier without activation: its outputs are logits.
-        finished: the classifier as it is saved, with softmax and nothing frozen.
+        task: what is trained, and how good it is.
+        model: the model that is trained.
+        finished: the model as it is evaluated and saved, with nothing frozen.
         source: the photos to train on, and how they are fed.
-        validation: the photos to evaluate on.
         recipe: how to train.
         run: where the files go.
         display: where progress is shown.
         on_epoch: called with the figures of each epoch.
     """
 
-    model: ImageClassifier
-    finished: ImageClassifier
-    source: TrainingSource
-    validation: LabelledPhotos
-    recipe: Recipe
+    task: Task
+    model: keras.Model
+    finished: keras.Model
+    source: Any
+    recipe: BaseRecipe
     run: RunFolder
     display: Display
     on_epoch: Callable[[Row], object] = id
@@ -80,16 +78,17 @@ class Training:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the accuracy has not risen for as many epochs as the recipe has patience.
+        """Whether the score has not risen for as many epochs as the recipe has patience.
 
         Only epochs count that are like the last one: what was trained or shown before that was
         different.
         """
         first = self.recipe.epochs - len(self.recipe.phases[-1])
-        accuracies = [row["val_accuracy"] for row in self.history[first:] if self._is_final(row)]
-        if not self.recipe.patience or not accuracies:
+        rows = [row for row in self.history[first:] if self._is_final(row)]
+        scores = [self._score(row) for row in rows]
+        if not self.recipe.patience or not scores:
             return False
-        return len(accuracies) - 1 - int(np.argmax(accuracies)) >= self.recipe.patience
+        return len(scores) - 1 - int(np.argmax(scores)) >= self.recipe.patience
 
     def _is_final(self, row: Row) -> bool:
         """Whether an epoch had the image size that the finished model is for."""
@@ -111,13 +110,7 @@ class Training:
                 f"{self.recipe.accumulate}: accumulate fewer, or train for more epochs."
             )
         set_trained_part(self.model, stage.train)
-        self.model.compile(
-            build_optimizer(self.recipe, stage, steps, self.model),
-            keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=self.recipe.label_smoothing
-            ),
-            metrics=["accuracy"],
-        )
+        self.task.compile(self.model, build_optimizer(self.recipe, stage, steps, self.model))
 
     def _epoch(self, stage: Stage) -> None:
         start, epoch = time.perf_counter(), len(self.history)
@@ -139,17 +132,19 @@ class Training:
                 "rate, or with a limit of the gradient (clip_norm)."
             )
         with distributed.on_one_device():
-            self._evaluate(row, self.recipe.evaluation_size(stage))
+            self._finish(row, stage)
 
     def _train(self, stage: Stage, epoch: int) -> dict[str, float]:
-        """Train for an epoch; return the means of loss and accuracy."""
+        """Train for an epoch; return the means of the loss and what comes with it."""
         # PyTorch's dropout draws from the global generator, which no checkpoint holds.
         keras.utils.set_random_seed(self.recipe.seed + epoch)
-        sums = {"loss": 0.0, "accuracy": 0.0}
+        self.task.begin(self.model, stage)
+        source = self.source.gentle if stage.gentle else self.source
+        sums = dict.fromkeys(self.task.figures, 0.0)
         start = epoch * self.steps
         before = (epoch - self._phase_start) * self.steps  # batches that the optimizer has seen
-        for step, (images, labels, weights) in enumerate(
-            training_batches(self.source, stage.image_size, start, self.steps), 1
+        for step, (images, targets, weights) in enumerate(
+            training_batches(source, stage.image_size, start, self.steps), 1
         ):
             if not weights.any():
                 raise ValueError(
@@ -160,7 +155,7 @@ class Training:
             if self.model.backbone.data_format == "channels_first":
                 images = images.transpose(0, 3, 1, 2)
             self.model.reset_metrics()
-            figures = self.model.train_on_batch(images, labels, weights, return_dict=True)
+            figures = self.model.train_on_batch(images, targets, weights, return_dict=True)
             sums = {name: value + float(figures[name]) for name, value in sums.items()}
             if self.average is not None and (before + step) % self.recipe.accumulate == 0:
                 self.average.update()
@@ -168,18 +163,17 @@ class Training:
             self.display.batch(epoch, step, self.steps, self.source.batch_size, means)
         return means
 
-    def _evaluate(self, row: Row, size: int) -> None:
-        """Evaluate the weights that would be kept, and save everything."""
+    def _finish(self, row: Row, stage: Stage) -> None:
+        """Evaluate the weights that would be kept, if it is time to, and save everything."""
         self.finished.set_weights(self._kept_weights())
-        found = evaluate(
-            self.finished,
-            self.validation,
-            size=size,
-            batch_size=min(self.source.batch_size, 64),
-            workers=self.source.workers,
+        row |= dict.fromkeys(self.task.validation_figures)
+        if row["epoch"] % self.recipe.evaluate_every == 0 or row["epoch"] == self.recipe.epochs:
+            row |= self.task.evaluate(
+                self.finished, self.recipe.evaluation_size(stage), self.source.workers
+            )
+        row["best"] = self._score(row) > NOT_EVALUATED and all(
+            self._rank(row) > self._rank(other) for other in self.history
         )
-        row |= {"val_loss": found.loss, "val_accuracy": found.accuracy}
-        row["best"] = all(self._rank(row) > self._rank(other) for other in self.history)
         self.history.append(row)
         if distributed.is_first_process():
             self._save(row)
@@ -190,9 +184,13 @@ class Training:
             return list(self.model.get_weights())
         return [np.array(keras.ops.convert_to_numpy(v)) for v in self.average.values]
 
+    def _score(self, row: Row) -> float:
+        score = row[self.task.score]
+        return NOT_EVALUATED if score is None else float(score)
+
     def _rank(self, row: Row) -> tuple[float, ...]:
         """Order epochs: those with the final image size are before all others."""
-        return self._is_final(row), row["val_accuracy"], -row["val_loss"]
+        return self._is_final(row), self._score(row), *self.task.tie_break(row)
 
     def _save(self, row: Row) -> None:
         # The state comes last: an epoch that it does not know is run again, with the same result.
@@ -203,7 +201,7 @@ class Training:
         save_state(self.run, self.model, self.average, self.history)
 
 
-def set_trained_part(model: ImageClassifier, part: str) -> None:
+def set_trained_part(model: keras.Model, part: str) -> None:
     """Freeze what is below `part`: `"all"`, `"head"`, or a level of the backbone such as `"P4"`."""
     levels = list(model.backbone.pyramid_level_inputs)
     check_trained_part(model, part)
@@ -215,7 +213,7 @@ def set_trained_part(model: ImageClassifier, part: str) -> None:
         model.backbone.freeze(levels.index(part))
 
 
-def check_trained_part(model: ImageClassifier, part: str) -> None:
+def check_trained_part(model: keras.Model, part: str) -> None:
     """Refuse what is no part of this model.
 
     Raises:

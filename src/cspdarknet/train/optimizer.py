@@ -6,18 +6,19 @@ from typing import Any
 
 import keras
 
-from cspdarknet.train.recipe import Recipe, Stage
+from cspdarknet.train.recipe import BaseRecipe, Stage
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
 class WarmupHoldCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a line, stays, and falls as half a cosine to 0.
+    """A learning rate that rises in a line, stays, and falls as half a cosine.
 
     Args:
         peak: the largest rate.
         steps: number of steps in all.
         warmup: steps of the rise.
         hold: steps at the peak.
+        floor: the rate at the end, as a share of the peak.
 
     Example:
         >>> curve = WarmupHoldCosine(peak=1.0, steps=10, warmup=2, hold=0)
@@ -25,9 +26,10 @@ class WarmupHoldCosine(keras.optimizers.schedules.LearningRateSchedule):
         [0.5, 1.0, 1.0, 0.5, 0.04]
     """
 
-    def __init__(self, peak: float, steps: int, warmup: int, hold: int) -> None:
+    def __init__(self, peak: float, steps: int, warmup: int, hold: int, floor: float = 0.0) -> None:
         super().__init__()
         self.peak, self.steps, self.warmup, self.hold = peak, steps, warmup, hold
+        self.floor = floor
 
     def __call__(self, step: Any) -> Any:
         """Return the rate at a step, counted from 0."""
@@ -36,11 +38,12 @@ class WarmupHoldCosine(keras.optimizers.schedules.LearningRateSchedule):
         start = self.warmup + self.hold
         share = keras.ops.clip((step - start) / max(1, self.steps - start), 0, 1)
         fall = 0.5 * (1 + keras.ops.cos(math.pi * share))
+        fall = self.floor + (1 - self.floor) * fall
         return self.peak * keras.ops.minimum(rise, fall)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        names = ("peak", "steps", "warmup", "hold")
+        names = ("peak", "steps", "warmup", "hold", "floor")
         return {name: getattr(self, name) for name in names}
 
 
@@ -64,13 +67,14 @@ class LayerwiseSGD(_RatesByPart, keras.optimizers.SGD):
     """SGD with a learning rate for each part of the network."""
 
 
-def build_optimizer(recipe: Recipe, stage: Stage, steps: int, model: keras.Model) -> Any:
+def build_optimizer(recipe: BaseRecipe, stage: Stage, steps: int, model: keras.Model) -> Any:
     """Return the optimizer for a stage of `steps` batches."""
     curve = WarmupHoldCosine(
         recipe.learning_rate * stage.learning_rate,
         steps,
         round(steps * recipe.warmup),
         round(steps * recipe.hold),
+        recipe.floor,
     )
     layerwise = recipe.layer_decay < 1
     arguments: dict[str, Any] = {

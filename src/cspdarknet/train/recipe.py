@@ -1,4 +1,4 @@
-"""How a classifier is trained, as data: every choice in one place, saved with each run."""
+"""How a model is trained, as data: every choice in one place, saved with each run."""
 
 import dataclasses
 import itertools
@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cspdarknet.data.augment import Augmentation
+from cspdarknet.data.detection_augment import DetectionAugmentation
 
 OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -28,21 +29,24 @@ class Stage:
         train: what is trained: `"all"`, `"head"`, or the head and the backbone from a level on,
             such as `"P4"`.
         learning_rate: peak, as a factor of the recipe's.
+        gentle: no photos are mixed with others: no mosaic, MixUp or CutMix. A detector is then
+            trained with the L1 loss too.
     """
 
     epochs: int
     image_size: int = 224
     train: str = "all"
     learning_rate: float = 1.0
+    gentle: bool = False
 
     def __post_init__(self) -> None:
         _whole(self, "epochs", "image_size")
         _positive(self, "epochs", "image_size", "learning_rate")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
+@dataclass(frozen=True, kw_only=True)
+class BaseRecipe:
+    """What the trainings of all models have in common.
 
     Attributes:
         stages: what is trained, in turn.
@@ -54,22 +58,20 @@ class Recipe:
         learning_rate: peak of the curve.
         weight_decay: decoupled; batch-norms and biases are left out.
         warmup: share of a stage's steps in which the rate rises from 0.
-        hold: share of a stage's steps after that, at the peak; then it falls as a cosine to 0.
+        hold: share of a stage's steps after that, at the peak; then it falls as a cosine.
+        floor: what it falls to, as a share of the peak.
         layer_decay: factor of the learning rate from each part to the one before it (head, last
             stage, ..., stem); 1 is the same rate everywhere.
         clip_norm: largest norm of the gradient of all weights together; 0 is no limit.
         accumulate: batches whose gradients are averaged for one step.
-        label_smoothing: share of the label that is spread over all classes.
-        class_weights: `"equal"`, or `"balanced"`: in proportion to 1 / photos of the class.
-        dropout: in front of the head.
         batch_norm_momentum: of the moving averages; a short training wants less than 0.99.
         ema_decay: the weights that are kept are a moving average with this factor at each step;
             0 keeps the last ones.
         precision: dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         patience: epochs of the last optimizer and image size without a better validation
-            accuracy, after which training stops; 0 never stops early.
+            accuracy (mAP of a detector), after which training stops; 0 never stops early.
+        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
         seed: of weights, order and augmentation.
-        augmentation: how photos are changed.
     """
 
     stages: tuple[Stage, ...]
@@ -80,32 +82,33 @@ class Recipe:
     weight_decay: float = 0.05
     warmup: float = 0.05
     hold: float = 0.0
+    floor: float = 0.0
     layer_decay: float = 1.0
     clip_norm: float = 0.0
     accumulate: int = 1
-    label_smoothing: float = 0.1
-    class_weights: str = "equal"
-    dropout: float = 0.0
     batch_norm_momentum: float = 0.97
     ema_decay: float = 0.995
     precision: str = "float32"
     patience: int = 0
+    evaluate_every: int = 1
     seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("A recipe needs at least one stage.")
-        _whole(self, "batch_size", "accumulate", "patience", "seed")
+        _whole(self, "batch_size", "accumulate", "patience", "evaluate_every", "seed")
         _positive(
-            self, "evaluation_scale", "batch_size", "learning_rate", "accumulate", "layer_decay"
+            self,
+            "evaluation_scale",
+            "batch_size",
+            "learning_rate",
+            "accumulate",
+            "layer_decay",
+            "evaluate_every",
         )
         _among("optimizer", self.optimizer, OPTIMIZERS)
         _among("precision", self.precision, PRECISIONS)
-        _among("class_weights", self.class_weights, CLASS_WEIGHTS)
-        for name in ("label_smoothing", "dropout", "batch_norm_momentum", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be in 0..1. Received: {getattr(self, name)}")
+        _shares(self, "batch_norm_momentum", "ema_decay", "floor")
         for name in ("weight_decay", "clip_norm", "patience", "warmup", "hold", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must be 0 or more. Received: {getattr(self, name)}")
@@ -142,6 +145,61 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types."""
         return dict(json.loads(json.dumps(dataclasses.asdict(self))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(BaseRecipe):
+    """How to train a classifier.
+
+    Attributes:
+        label_smoothing: share of the label that is spread over all classes.
+        class_weights: `"equal"`, or `"balanced"`: in proportion to 1 / photos of the class.
+        dropout: in front of the head.
+        augmentation: how photos are changed.
+    """
+
+    label_smoothing: float = 0.1
+    class_weights: str = "equal"
+    dropout: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _among("class_weights", self.class_weights, CLASS_WEIGHTS)
+        _shares(self, "label_smoothing", "dropout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionRecipe(BaseRecipe):
+    """How to train a detector.
+
+    Attributes:
+        max_boxes: boxes of an image that are trained on, at most; the largest are kept.
+        augmentation: how photos are changed.
+    """
+
+    max_boxes: int = 120
+    augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _whole(self, "max_boxes")
+        _positive(self, "max_boxes")
+        if any(stage.image_size % 32 for stage in self.stages):
+            raise ValueError("The image sizes of a detector's recipe must be multiples of 32.")
+
+    def evaluation_size(self, stage: Stage) -> int:
+        """Side of the images that the model is evaluated on in a stage: a multiple of 32."""
+        return max(32, round(stage.image_size * self.evaluation_scale / 32) * 32)
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
+
+
+def _shares(owner: Any, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(owner, name) < 1:
+            raise ValueError(f"`{name}` must be in 0..1. Received: {getattr(owner, name)}")
 
 
 def _whole(owner: Any, *names: str) -> None:
@@ -204,6 +262,60 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
+# Recipes of detectors. Photos of objects that can be told apart at a glance need no more than this.
+DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
+    # From weights trained to detect: new predictions first, then everything, gently. Few photos
+    # give few steps, so that batches are small, and the average follows closely.
+    "finetune": DetectionRecipe(
+        stages=(
+            Stage(5, 416, "head"),
+            Stage(35, 416, "all", 0.5),
+            Stage(10, 416, "all", 0.5, True),
+        ),
+        batch_size=8,
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        warmup=0.1,
+        floor=0.05,
+        layer_decay=0.75,
+        clip_norm=10.0,
+        ema_decay=0.99,
+        augmentation=DetectionAugmentation(
+            mosaic=0.5, mosaic_scale=(0.5, 1.5), degrees=5.0, multi_scale=(0.75, 1.25)
+        ),
+    ),
+    # From random weights, on some hundred photos: small images first, where epochs are cheap.
+    "scratch": DetectionRecipe(
+        stages=(Stage(90, 224), Stage(50, 320), Stage(20, 416), Stage(15, 416, gentle=True)),
+        batch_size=16,
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        warmup=0.03,
+        floor=0.02,
+        clip_norm=10.0,
+        ema_decay=0.995,
+        evaluate_every=5,
+        augmentation=DetectionAugmentation(mosaic=0.75, mosaic_scale=(0.5, 1.8)),
+    ),
+    # As YOLOX was trained on COCO. Keras' weight decay works on the step, PyTorch's on the gradient
+    # that the momentum then adds up ten times: 5e-4 there is 5e-3 here.
+    "coco": DetectionRecipe(
+        stages=(Stage(285, 640), Stage(15, 640, gentle=True)),
+        batch_size=64,
+        optimizer="sgd",
+        learning_rate=0.01,
+        weight_decay=5e-3,
+        warmup=5 / 300,
+        floor=0.05,
+        ema_decay=0.9998,
+        evaluate_every=10,
+        augmentation=DetectionAugmentation(
+            mosaic=1.0, mosaic_scale=(0.1, 2.0), mixup=1.0, multi_scale=(0.75, 1.25)
+        ),
+    ),
+}
+
+
 def load_recipe(name: str | Path) -> Recipe:
     """Return a recipe by its name, or read one from a JSON file (a run's `run.json`, too).
 
@@ -214,40 +326,61 @@ def load_recipe(name: str | Path) -> Recipe:
         >>> load_recipe("finetune").epochs
         12
     """
-    if str(name) in RECIPES:
-        return RECIPES[str(name)]
+    return _load(name, RECIPES, Recipe, Augmentation)
+
+
+def load_detection_recipe(name: str | Path) -> DetectionRecipe:
+    """Return a detector's recipe by its name, or read one from a JSON file, as `load_recipe` does.
+
+    Example:
+        >>> load_detection_recipe("coco").epochs
+        300
+    """
+    return _load(name, DETECTION_RECIPES, DetectionRecipe, DetectionAugmentation)
+
+
+def _load(
+    name: str | Path,
+    recipes: Mapping[str, AnyRecipe],
+    cls: type[AnyRecipe],
+    augmentation: type[Any],
+) -> AnyRecipe:
+    if str(name) in recipes:
+        return recipes[str(name)]
     path = Path(name)
     if not path.is_file():
         raise ValueError(
-            f"Unknown recipe {str(name)!r}: choose {', '.join(RECIPES)}, or a JSON file."
+            f"Unknown recipe {str(name)!r}: choose {', '.join(recipes)}, or a JSON file."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return recipe_from_json(content.get("recipe", content))
+        return recipe_from_json(content.get("recipe", content), cls, augmentation)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not a recipe: {error}") from error
 
 
-def recipe_from_json(content: Mapping[str, Any]) -> Recipe:
-    """Build a recipe from what `Recipe.to_json` returned."""
+def recipe_from_json(
+    content: Mapping[str, Any], cls: type[AnyRecipe], augmentation: type[Any]
+) -> AnyRecipe:
+    """Build a recipe of a class from what its `to_json` returned."""
     stages = tuple(Stage(**stage) for stage in content["stages"])
-    augmentation: dict[str, Any] = {
+    changes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in content.get("augmentation", {}).items()
     }
-    return Recipe(**{**content, "stages": stages, "augmentation": Augmentation(**augmentation)})
+    return cls(**{**content, "stages": stages, "augmentation": augmentation(**changes)})
 
 
 def customize(
-    recipe: Recipe, epochs: int | None = None, image_size: int | None = None, **changes: Any
-) -> Recipe:
+    recipe: AnyRecipe, epochs: int | None = None, image_size: int | None = None, **changes: Any
+) -> AnyRecipe:
     """Return a recipe with other values; those that are `None` stay as they are.
 
     Args:
         recipe: the recipe to start from.
         epochs: of all stages together, which keep their shares.
         image_size: of the last stage; the others keep their ratio to it.
-        **changes: attributes of `Recipe`, or of its `Augmentation`.
+        **changes: attributes of the recipe, or of its augmentation.
 
     Raises:
         ValueError: if a value is out of range, or the epochs are too few for the stages.
@@ -262,11 +395,12 @@ def customize(
     if image_size is not None:
         stages = _with_image_size(stages, image_size)
     given = {name: value for name, value in changes.items() if value is not None}
-    own = {field.name for field in dataclasses.fields(Augmentation)}
-    augmentation = dataclasses.replace(
-        recipe.augmentation, **{name: given.pop(name) for name in own & given.keys()}
+    augmentation: Any = recipe.augmentation  # type: ignore[attr-defined]
+    own = {field.name for field in dataclasses.fields(augmentation)}
+    given["augmentation"] = dataclasses.replace(
+        augmentation, **{name: given.pop(name) for name in own & given.keys()}
     )
-    return dataclasses.replace(recipe, stages=stages, augmentation=augmentation, **given)
+    return dataclasses.replace(recipe, stages=stages, **given)
 
 
 def _with_image_size(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:

@@ -1,0 +1,144 @@
+"""`cspdarknet detect`: where things are in photos and videos."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from cspdarknet.cli.features import INTERRUPTED
+
+if TYPE_CHECKING:
+    from cspdarknet.detect.files import Found
+    from cspdarknet.detect.finder import ObjectFinder
+    from cspdarknet.features import Photo
+
+
+def detect(
+    model: Annotated[
+        str, typer.Argument(help="A run folder, a preset directory or a preset name.")
+    ],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, or videos.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for copies with the boxes drawn in.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the boxes, as COCO's JSON.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="File for the boxes, as a table.")] = None,
+    score: Annotated[
+        float | None, typer.Option(help="Least score; the model's if not given.", min=0, max=1)
+    ] = None,
+    iou: Annotated[
+        float | None,
+        typer.Option(help="Boxes of a class that overlap more count as one.", min=0, max=1),
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--max", help="Most boxes of a photo, the surest ones.", min=1)
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the square that a photo is fitted into.", min=1)
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 8,
+) -> None:
+    """Find objects in photos and videos: of which class, where, and how many."""
+    from cspdarknet.cli.models import load_detector, names_of
+    from cspdarknet.detect.files import write_coco, write_table
+    from cspdarknet.detect.finder import ObjectFinder
+
+    console = Console()
+    listed, videos = _sources(photos, out)
+    for file in (json, csv):
+        if file is not None and not file.parent.is_dir():
+            raise ValueError(f"There is no folder {file.parent} for the results.")
+    with console.status("loading the model"):
+        detector = load_detector(model)
+    finder = ObjectFinder(
+        detector,
+        names_of(detector),
+        out,
+        score_threshold=score,
+        iou_threshold=iou,
+        max_detections=most,
+        image_size=image_size,
+        batch_size=batch_size,
+    )
+    try:
+        _look(finder, listed, videos, console)
+    except KeyboardInterrupt:
+        console.print("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+    if json is not None:
+        write_coco(json, finder.found, finder.class_names)
+    if csv is not None:
+        write_table(csv, finder.found, finder.class_names)
+    shown = {photo.path: str(photo.key) for photo in listed} | {v: v.name for v in videos}
+    console.print(_table(finder.found, finder.class_names, shown))
+    for reason in finder.failures:
+        console.print(f"[bold red]left out:[/] {escape(reason)}", soft_wrap=True, highlight=False)
+    if finder.failures:
+        raise typer.Exit(1)
+
+
+def _sources(given: Sequence[Path], out: Path | None) -> tuple[list["Photo"], list[Path]]:
+    """Return the photos and the videos; pictures of an earlier run in `out` are left out."""
+    from cspdarknet._extras import require
+    from cspdarknet.detect.video import VIDEO_SUFFIXES
+    from cspdarknet.features import find_photos
+
+    videos = [path for path in given if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    others = [path for path in given if path not in videos]
+    if videos:
+        require("av", "video", "Reading videos")
+    if out is None:
+        return [photo for source in others for photo in find_photos(source)], videos
+    photos, place = find_photos(others, out), out.resolve()
+    if any(place.is_relative_to(source.resolve()) for source in others):
+        photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(place)]
+    if any(video.resolve().parent == place for video in videos) or not (photos or videos):
+        raise ValueError(f"{out} holds what is to be looked at: choose another folder.")
+    if len({video.name for video in videos}) < len(videos):
+        raise ValueError("Two videos have the same name: write them into two output folders.")
+    return photos, videos
+
+
+def _look(
+    finder: "ObjectFinder", photos: Sequence["Photo"], videos: Sequence[Path], console: Console
+) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        if photos:
+            task = progress.add_task("photos", total=len(photos))
+            finder.look_at_photos(photos, partial(progress.advance, task))
+        for video in videos:
+            task = progress.add_task(escape(f"frames of {video.name}"), total=None)
+            finder.look_at_video(video, partial(progress.advance, task))
+
+
+def _table(
+    found: Sequence["Found"], class_names: Sequence[str], names: Mapping[Path, str]
+) -> Table:
+    """Show a row for each file; the boxes of a video are those of all its frames."""
+    table = Table()
+    table.add_column("photo", overflow="fold")
+    table.add_column("boxes", justify="right")
+    table.add_column("of which class")
+    table.add_column("best score", justify="right")
+    for path, items in groupby(found, key=lambda item: item.path):
+        files = list(items)
+        counts = np.sum([item.detections.counts(len(class_names)) for item in files], axis=0)
+        named = zip(class_names, counts.tolist(), strict=True)
+        classes = ", ".join(f"{name} {count}" for name, count in named if count)
+        best = max(float(item.detections.scores.max(initial=0)) for item in files)
+        frames = "" if files[0].frame is None else f", {len(files)} frames"
+        cells = (
+            *(f"{names[path]}{frames}", str(counts.sum())),
+            *(classes, f"{best:.2f}" if classes else ""),
+        )
+        table.add_row(*map(escape, cells))
+    return table

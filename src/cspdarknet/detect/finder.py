@@ -1,0 +1,100 @@
+"""Find objects in photos and videos, keep what is found, and draw it into copies of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cspdarknet.detect import detect
+from cspdarknet.detect.files import Found
+from cspdarknet.detect.video import detect_in_video, frame_rate, write_video
+from cspdarknet.features import Photo
+from cspdarknet.files import write_whole
+from cspdarknet.images import PhotoError, open_photo
+from cspdarknet.reports.boxes import draw_boxes
+
+
+class ObjectFinder:
+    """Goes through photos and videos; one that cannot be read does not stop it.
+
+    Args:
+        model: a `YOLOXDetector`.
+        class_names: names of its classes.
+        out: folder for copies with the boxes drawn in, each of which appears whole or not at all;
+            `None` for no copies.
+        **settings: `score_threshold`, `batch_size` and others, as of `detect`.
+
+    Attributes:
+        found: what was found, in order.
+        failures: why files were left out.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        class_names: Sequence[str],
+        out: Path | None = None,
+        **settings: Any,
+    ) -> None:
+        self.model = model
+        self.class_names = class_names
+        self.out = out
+        self.settings = settings
+        self.found: list[Found] = []
+        self.failures: list[str] = []
+
+    def look_at_photos(
+        self, photos: Sequence[Photo], advance: Callable[[int], object] = int
+    ) -> None:
+        """Find objects in photos; `advance` is called after each of them."""
+        results = detect(self.model, [photo.path for photo in photos], **self.settings)
+        for photo, (path, found) in zip(photos, results, strict=True):
+            try:
+                if isinstance(found, PhotoError):
+                    raise found
+                item = Found(path, found)
+                self._draw_photo(photo, item)
+                self.found.append(item)
+            except PhotoError as error:
+                self.failures.append(str(error))
+            advance(1)
+
+    def _draw_photo(self, photo: Photo, item: Found) -> None:
+        if self.out is not None:
+            drawn = draw_boxes(open_photo(photo.path), item.detections, self.class_names)
+            target = self._target(photo.key, (".jpg", ".jpeg", ".png"))
+            write_whole(target, lambda part: drawn.save(part, quality=92))
+
+    def look_at_video(self, path: Path, advance: Callable[[int], object] = int) -> None:
+        """Find objects in the frames of a video; `advance` is called after each of them."""
+        found: list[Found] = []
+
+        def frames() -> Iterator[np.ndarray]:
+            results = detect_in_video(self.model, path, **self.settings)
+            for number, (frame, detections) in enumerate(results):
+                found.append(Found(path, detections, number))
+                if self.out is not None:
+                    frame = np.asarray(draw_boxes(frame, detections, self.class_names))
+                yield frame
+                advance(1)
+
+        try:
+            if self.out is None:
+                for _ in frames():
+                    pass
+            else:
+                target = self._target(Path(path.name), (".mp4",))
+                write_video(target, frames(), frame_rate(path))
+            self.found += found
+        except PhotoError as error:
+            self.failures.append(str(error))
+
+    def _target(self, key: Path, suffixes: tuple[str, ...]) -> Path:
+        """Return the place of a copy: of the same name, and a suffix that can be written."""
+        assert self.out is not None
+        name = key.name if key.suffix.lower() in suffixes else key.name + suffixes[0]
+        target = self.out / key.with_name(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target

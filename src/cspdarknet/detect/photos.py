@@ -1,0 +1,208 @@
+"""Find objects in photos: what a detector says of one photo, and of many files."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cspdarknet.images import PhotoError, read_photo
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects that a detector finds in one photo.
+
+    Attributes:
+        boxes: float32 array `(n, 4)`: left, top, right and bottom, in pixels of the photo.
+        scores: float32 array `(n,)`: how sure the detector is of each, in 0..1.
+        classes: int64 array `(n,)`: the index of each object's class.
+        image_size: height and width of the photo, in pixels.
+
+    Raises:
+        ValueError: if the arrays are not of this form, or do not fit each other.
+
+    Example:
+        >>> found = Detections([[10, 20, 50, 40]], [0.9], [1], image_size=(100, 200))
+        >>> found.to_json(["red cell", "white cell"])
+        [{'class': 'white cell', 'score': 0.9, 'box': [10.0, 20.0, 50.0, 40.0]}]
+        >>> found.to_coco(image_id=7)[0]["bbox"]
+        [10.0, 20.0, 40.0, 20.0]
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Turn the arrays into their own kinds, and check them."""
+        boxes = np.asarray(self.boxes, "float32")
+        scores, classes = np.asarray(self.scores, "float32"), np.asarray(self.classes)
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"`boxes` must be an array (n, 4). Received the shape {boxes.shape}")
+        for name, array in (("scores", scores), ("classes", classes)):
+            if array.shape != (len(boxes),):
+                raise ValueError(
+                    f"`{name}` must be an array (n,), as many as boxes. Received the shape "
+                    f"{array.shape} beside {len(boxes)} boxes"
+                )
+        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+            raise ValueError("`boxes` must be finite: left, top, right (>= left), bottom (>= top).")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise ValueError(f"`scores` must be in 0..1. Received: {scores}")
+        if (classes != classes.astype("int64")).any() or (classes < 0).any():
+            raise ValueError(f"`classes` must be whole numbers from 0. Received: {classes}")
+        height, width = self.image_size
+        if height < 1 or width < 1:
+            raise ValueError(f"`image_size` is (height, width). Received: {self.image_size}")
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "classes", classes.astype("int64"))
+        object.__setattr__(self, "image_size", (int(height), int(width)))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Detections":
+        """Return those at these places; a boolean array picks, too."""
+        picked = np.asarray(indices)
+        picked = picked if picked.dtype == bool else picked.astype("int64")
+        return Detections(
+            self.boxes[picked], self.scores[picked], self.classes[picked], self.image_size
+        )
+
+    def counts(self, num_classes: int) -> np.ndarray:
+        """Return the number of objects of each class."""
+        return np.bincount(self.classes, minlength=num_classes)
+
+    def to_json(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return one entry for each object: its class, score and box, as plain JSON types."""
+        return [
+            {"class": class_names[label], "score": score, "box": box}
+            for box, score, label in self._plain()
+        ]
+
+    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+        """Return COCO's entry for each object; COCO counts categories from 1."""
+        return [
+            {
+                "image_id": image_id,
+                "category_id": label + 1,
+                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "score": score,
+            }
+            for (x1, y1, x2, y2), score, label in self._plain()
+        ]
+
+    def _plain(self) -> Iterator[tuple[list[float], float, int]]:
+        """Give box, score and class of each as Python's numbers, of as many digits as matter."""
+        boxes = self.boxes.astype("float64").round(2).tolist()
+        scores = self.scores.astype("float64").round(6).tolist()
+        return zip(boxes, scores, self.classes.tolist(), strict=True)
+
+
+def detect(
+    model: keras.Model,
+    paths: Sequence[str | Path],
+    *,
+    score_threshold: float | None = None,
+    iou_threshold: float | None = None,
+    max_detections: int | None = None,
+    image_size: int | None = None,
+    batch_size: int = 8,
+    workers: int = 2,
+) -> Iterator[tuple[Path, Detections | PhotoError]]:
+    """Find objects in photos from files, a batch at a time: the next one is read meanwhile.
+
+    Args:
+        model: a `YOLOXDetector`.
+        paths: the files.
+        score_threshold: objects of a lower score are left out; in 0..1.
+        iou_threshold: of two boxes of one class that overlap more than this, the surer is kept.
+        max_detections: how many objects of a photo are kept, the surest ones.
+        image_size: side in pixels of the square that a photo is fitted into. This and the three
+            above are those of the model where they are `None`.
+        batch_size: photos in a batch, at most.
+        workers: number of threads that decode.
+
+    Returns:
+        Iterator over each path, in order, with the `Detections`, or with the `PhotoError` if the
+        file could not be read.
+
+    Example:
+        >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
+        >>> detector = YOLOXDetector.from_preset("csp_darknet_tiny", num_classes=3, image_size=64)
+        >>> for path, found in detect(detector, ["sea.png"]):
+        ...     print(path, "is no photo" if isinstance(found, PhotoError) else found.image_size)
+        sea.png (48, 64)
+    """
+    # A batch is filled up to its size, which would be a waste for a single photo.
+    batch_size = max(1, min(batch_size, len(paths)))
+    settings = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+        "image_size": image_size,
+        "batch_size": batch_size,
+    }
+    for batch in _read_ahead([Path(path) for path in paths], batch_size, workers):
+        readable = [photo for _, photo in batch if not isinstance(photo, PhotoError)]
+        found = iter(detect_in_arrays(model, readable, **settings))
+        for path, photo in batch:
+            yield path, photo if isinstance(photo, PhotoError) else next(found)
+
+
+def detect_in_arrays(
+    model: keras.Model, images: Sequence[np.ndarray], **settings: Any
+) -> list[Detections]:
+    """Find objects in photos that are arrays `(height, width, 3)`, RGB in 0..255.
+
+    The keyword arguments are those of the model's `predict`.
+    """
+    box_format = getattr(model, "bounding_box_format", "xyxy")
+    if box_format != "xyxy":
+        raise ValueError(
+            f"The model's boxes must be 'xyxy'. Received: bounding_box_format={box_format!r}"
+        )
+    if not images:
+        return []
+    found = model.predict(list(images), verbose=0, **settings)
+    return [
+        _detections(found["boxes"][i][:n], found["confidence"][i][:n], found["classes"][i][:n], im)
+        for i, (n, im) in enumerate(zip(found["num_detections"], images, strict=True))
+    ]
+
+
+def _detections(
+    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, image: np.ndarray
+) -> Detections:
+    # The sides come out of an exponential, which overflows in a network that has learnt nothing.
+    good = np.isfinite(boxes).all(axis=1)
+    height, width = image.shape[:2]
+    return Detections(boxes[good], scores[good].clip(0, 1), classes[good], (height, width))
+
+
+def _read_ahead(
+    paths: Sequence[Path], batch_size: int, workers: int
+) -> Iterator[list[tuple[Path, np.ndarray | PhotoError]]]:
+    """Read photos in batches, in order, the next batch while this one is used."""
+
+    def load(path: Path) -> np.ndarray | PhotoError:
+        try:
+            return read_photo(path)
+        except PhotoError as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+
+        def submit(start: int) -> list[Any]:
+            return [(path, pool.submit(load, path)) for path in paths[start : start + batch_size]]
+
+        waiting = submit(0)
+        for start in range(0, len(paths), batch_size):
+            ready, waiting = waiting, submit(start + batch_size)
+            yield [(path, future.result()) for path, future in ready]

@@ -1,0 +1,23 @@
+"""How good a model is: a classifier on photos by class, a detector on photos with boxes."""
+
+from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
+from cspdarknet.evaluate.boxes import DetectionEvaluation, evaluate_detector
+from cspdarknet.evaluate.classes import (
+    Evaluation,
+    Predictions,
+    classify,
+    evaluate,
+    wilson_interval,
+)
+
+__all__ = [
+    "AveragePrecision",
+    "DetectionEvaluation",
+    "Evaluation",
+    "Predictions",
+    "classify",
+    "evaluate",
+    "evaluate_detector",
+    "mean_average_precision",
+    "wilson_interval",
+]

@@ -1,0 +1,1 @@
+"""YOLOX around the backbone: neck, head, boxes, label assignment and losses."""
