@@ -6,6 +6,7 @@ from PIL import Image
 from cspdarknet.train import Recipe, Stage
 
 COLOURS = {"blue": (30, 60, 200), "green": (40, 170, 60), "red": (200, 40, 40)}
+BOXED_COLOURS = {"blue": (30, 60, 220), "red": (220, 40, 40)}
 # As little as shows every part of a training at work.
 QUICK = Recipe(
     stages=(Stage(1, 32, "head"), Stage(2, 32, "all")),
@@ -34,4 +35,24 @@ def write_preset(folder):
     from cspdarknet.models import CSPDarkNetBackbone
 
     CSPDarkNetBackbone([8, 12], [1, 1], include_rescaling=True).save_to_preset(folder)
+    return folder
+
+
+def write_boxed_photos(folder, count=10, size=64, seed=0):
+    """Photos of coloured squares on gray noise, with boxes in YOLO's form."""
+    rng = np.random.default_rng(seed)
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    (folder / "classes.txt").write_text("\n".join(BOXED_COLOURS))
+    for i in range(count):
+        pixels = rng.normal(128, 20, (size, size, 3))
+        lines = []
+        for label, colour in enumerate(BOXED_COLOURS.values()):
+            side = int(rng.integers(14, 26))
+            left, top = rng.integers(0, size - side, 2)
+            pixels[top : top + side, left : left + side] = colour
+            box = np.array([left + side / 2, top + side / 2, side, side]) / size
+            lines.append(f"{label} " + " ".join(f"{value:.6f}" for value in box))
+        Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / f"images/{i}.png")
+        (folder / f"labels/{i}.txt").write_text("\n".join(lines))
     return folder

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import re
 import shlex
 import shutil
@@ -16,26 +17,42 @@ from typer.testing import CliRunner
 
 import cspdarknet
 from cspdarknet.cli import app
-from cspdarknet.models import CSPDarkNetBackbone, CSPDarkNetTinyBackbone, ImageClassifier
+from cspdarknet.models import (
+    CSPDarkNetBackbone,
+    CSPDarkNetTinyBackbone,
+    ImageClassifier,
+    YOLOXDetector,
+)
+from photo_sets import write_boxed_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 MODULES = [
     "checkpoints.convert",
     "checkpoints.load",
+    "data.detection_augment",
+    "data.detection_source",
+    "data.find_boxed",
     "data.labelled",
-    "evaluate",
+    "detect.photos",
+    "evaluate.average_precision",
+    "evaluate.boxes",
+    "evaluate.classes",
+    "evaluate.matching",
     "features",
     "images",
     "layers",
     "models.aliases",
     "models.backbone",
     "models.classifier",
+    "models.detector",
     "models.preset_model",
     "train.classifier",
     "train.optimizer",
+    "reports.boxes",
     "train.recipe",
     "visualize",
+    "yolox.letterbox",
 ]
 
 
@@ -58,7 +75,17 @@ def test_readme_python(tmp_path, monkeypatch):
 def test_readme_commands():
     commands = re.findall(r"^cspdarknet (\w+)(.*)$", "\n".join(blocks("shell")), re.MULTILINE)
     assert {name for name, _ in commands} == {
-        *("presets", "info", "features", "convert", "verify", "train", "evaluate", "predict")
+        *(
+            "presets",
+            "info",
+            "features",
+            "convert",
+            "verify",
+            "train",
+            "evaluate",
+            "predict",
+            "detect",
+        )
     }
     for name, rest in commands:
         help_text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).output
@@ -96,6 +123,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
         "Image": Image,
         "Path": Path,
         "ImageClassifier": ImageClassifier,
+        "YOLOXDetector": YOLOXDetector,
         "cspdarknet": cspdarknet,
         "keras": keras,
         "np": np,
@@ -129,6 +157,30 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
     for row in re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE):
         for name in re.findall(r"`([\w.]+(?:\.\w+|/))`", row):
             assert Path("my_run", name).exists(), name
+
+
+def test_the_guide_to_detection(tmp_path, monkeypatch):
+    """Its commands and its code, with trainings cut down to what a test has time for."""
+    monkeypatch.chdir(tmp_path)
+    write_boxed_photos(Path("photos"), count=6)
+    shutil.copytree("photos/images", "smears")
+    Path("smears/0.png").rename("smears/0.jpg")  # the content counts
+    page = (ROOT / "docs/detect.md").read_text()
+    names, ran = {}, []
+    for language, block in re.findall(r"^```(shell|python)\n(.*?)^```", page, re.M | re.DOTALL):
+        if language == "python":
+            if not block.startswith("# needs"):
+                exec(compile(block, "detect.md", "exec"), names)
+            continue
+        for command in re.findall(r"^cspdarknet (.*)$", block, re.MULTILINE):
+            short = ["--epochs", "3", "--image-size", "64"] if command.startswith("train") else []
+            result = CliRunner().invoke(app, [*shlex.split(command), *short])
+            assert result.exit_code == 0, (command, result.output, result.exception)
+            ran.append(command.split()[0])
+    assert ran == ["detect", "train", "evaluate", "detect", "train"]
+    assert names["boxes"].shape == (1, 50, 4)
+    assert json.loads(Path("cells.json").read_text())["images"]
+    assert YOLOXDetector.from_preset("my_detector/best").class_names == ("blue", "red")
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about tf.distribute")

@@ -8,6 +8,9 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
+
+import keras
 
 from cspdarknet.data import find_labelled_photos
 from cspdarknet.evaluate import Evaluation, evaluate
@@ -80,8 +83,18 @@ def figures_at(classifier: ImageClassifier, data: str, sizes: list[int]) -> dict
     return {size: evaluate(classifier, photos, size=size) for size in sizes}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def store(model: keras.Model, options: argparse.Namespace, settings: dict[str, Any]) -> Path:
+    """Write the preset's files, with the settings of the run but for places of this machine."""
+    folder = BOXED / options.name
+    run = {name: value for name, value in settings.items() if name not in ("data", "preset")}
+    source = {"name": options.data, "licence": options.licence, "run": run}
+    save_preset(model, folder, source, weights_dtype="float16")
+    shutil.copy(options.run / "curves.png", folder / "curves.png")
+    return folder
+
+
+def options_of(description: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--data", required=True)
@@ -89,8 +102,11 @@ def main() -> None:
     parser.add_argument("--licence", required=True)
     parser.add_argument("--command", required=True)
     parser.add_argument("--start", default="random weights")
-    options = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    options = options_of(__doc__)
     trained = ImageClassifier.from_preset(options.run / "best")
     sizes = [96, 128, 160, trained.image_size or 224, 192, 224]
     found = figures_at(trained, options.folder, sorted(set(sizes)))
@@ -99,11 +115,7 @@ def main() -> None:
     classifier.set_weights(trained.get_weights())
 
     settings = json.loads((options.run / "run.json").read_text())
-    del settings["data"], settings["preset"]  # places on the machine that trained
-    folder = BOXED / options.name
-    source = {"name": options.data, "licence": options.licence, "run": settings}
-    save_preset(classifier, folder, source, weights_dtype="float16")
-    shutil.copy(options.run / "curves.png", folder / "curves.png")
+    folder = store(classifier, options, settings)
     stored = ImageClassifier.from_preset(folder)
     result = figures_at(stored, options.folder, [size])[size]
     (folder / "README.md").write_text(card(options, settings, stored, result, found))

@@ -167,5 +167,5 @@ def _safetensors(path: Path) -> Checkpoint:
         lambda name: content.arrays[name].astype("float32"),
         layouts.by_variable_path,
         lambda: content.config,
-        head=tuple(name for name in content.arrays if layouts.is_head_variable(name)),
+        head=layouts.head_variables(content.arrays),
     )

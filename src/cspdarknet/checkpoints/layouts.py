@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cspdarknet.checkpoints import stem
@@ -15,9 +15,10 @@ HEAD = ("layers/dense/vars/0", "layers/dense/vars/1")
 HEAD_VARIABLES = ("predictions/kernel", "predictions/bias")
 
 
-def is_head_variable(path: str) -> bool:
-    """Whether a variable, by its own path, belongs to a classifier's head or a detector's part."""
-    return path in HEAD_VARIABLES or path.startswith(("neck_", "head_"))
+def head_variables(paths: Collection[str]) -> tuple[str, ...]:
+    """Return those of the variables' own paths that are a classifier's head, or neck and head."""
+    detector = tuple(path for path in paths if path.startswith(("neck_", "head_")))
+    return tuple(path for path in HEAD_VARIABLES if path in paths) + detector
 
 
 def is_weight(path: str) -> bool:

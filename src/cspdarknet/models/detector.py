@@ -31,6 +31,7 @@ from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, Restore
 
 LEVELS = 3
 MAX_DETECTIONS = 100_000
+BATCH_SIZE = 8
 LOSS_PARTS = ("box", "objectness", "class", "l1")
 
 
@@ -226,7 +227,7 @@ class YOLOXDetector(PresetModel):
         Args:
             x: RGB photos of 0..255: a list of arrays `(height, width, 3)` of any sizes, one array
                 `(n, height, width, 3)`, or an iterable of batches.
-            batch_size: photos that are looked at together, 8 by default.
+            batch_size: photos that are looked at together; 8, or all of fewer, by default.
             verbose: accepted for Keras' sake; nothing is printed.
             steps: batches that are taken of an iterable; `None` for all.
             callbacks: must be `None`.
@@ -247,7 +248,9 @@ class YOLOXDetector(PresetModel):
         del verbose
         if callbacks is not None:
             raise ValueError("`predict` of a detector takes no callbacks.")
-        batch_size = check_count("batch_size", 8 if batch_size is None else batch_size, 1_000_000)
+        if batch_size is None:
+            batch_size = max(1, min(BATCH_SIZE, len(x))) if hasattr(x, "__len__") else BATCH_SIZE
+        batch_size = check_count("batch_size", batch_size, 1_000_000)
         size = self.image_size if image_size is None else image_size
         model = self.inference_model(
             score_threshold, iou_threshold, max_detections, size, letterboxed=True

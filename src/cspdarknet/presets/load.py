@@ -216,9 +216,12 @@ def _head(files: sources.PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
             f"The preset {files.origin!r} is a backbone without such a head: pass "
             "`num_classes` to put a new one on it."
         )
-    if not _keeps_head(files, head):
+    keeps = _keeps_head(files, head)
+    if not keeps:
         head["class_names"] = own.get("class_names")  # the preset's name other classes
-    for name in ("pooling", "neck_depth", "head_channels") if files.weights is not None else ():
+    # A detector keeps its neck, and most of its head, for other classes too.
+    fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps else ()))
+    for name in fixed if files.weights is not None else ():
         if name in own and name in stored and own[name] != stored[name]:
             raise _meaningless(files, name, stored[name], own[name])
     return head

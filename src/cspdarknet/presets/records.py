@@ -162,6 +162,12 @@ PRESETS: dict[str, Preset] = {
             "photos of clothing (CC0)",
             "84 % top-1 of 10 classes on validation",
         ),
+        _boxed(
+            "yolox_nano_bccd",
+            "nano",
+            "photos of blood smears (MIT)",
+            "a YOLOX-nano that finds red cells, white cells and platelets",
+        ),
         _yolox("nano", "nano", 25.8, 416),
         _yolox("tiny", "tiny", 32.8, 416),
         _yolox("s", "s", 40.5),

@@ -44,7 +44,7 @@ class Stage:
         _positive(self, "epochs", "image_size", "learning_rate")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class BaseRecipe:
     """What the trainings of all models have in common.
 
@@ -147,7 +147,7 @@ class BaseRecipe:
         return dict(json.loads(json.dumps(dataclasses.asdict(self))))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Recipe(BaseRecipe):
     """How to train a classifier.
 
@@ -169,7 +169,7 @@ class Recipe(BaseRecipe):
         _shares(self, "label_smoothing", "dropout")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DetectionRecipe(BaseRecipe):
     """How to train a detector.
 
@@ -262,7 +262,6 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
-# Recipes of detectors. Photos of objects that can be told apart at a glance need no more than this.
 DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
     # From weights trained to detect: new predictions first, then everything, gently. Few photos
     # give few steps, so that batches are small, and the average follows closely.
@@ -280,9 +279,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
         layer_decay=0.75,
         clip_norm=10.0,
         ema_decay=0.99,
-        augmentation=DetectionAugmentation(
-            mosaic=0.5, mosaic_scale=(0.5, 1.5), degrees=5.0, multi_scale=(0.75, 1.25)
-        ),
+        augmentation=DetectionAugmentation(mosaic=0.5, mosaic_scale=(0.5, 1.5), degrees=5.0),
     ),
     # From random weights, on some hundred photos: small images first, where epochs are cheap.
     "scratch": DetectionRecipe(

@@ -123,13 +123,33 @@ class NonMaxSuppression(keras.layers.Layer):
         none = ops.cast(none, "int32")
         left = ops.where(scores >= self.score_threshold, scores, -1.0)
         state = (left, none, ops.cast(none, scores.dtype))
-        _, kept, confidence = ops.fori_loop(0, self.max_detections, step, state)
+        if _is_traced_by_torch():
+            _, kept, confidence = ops.fori_loop(0, self.max_detections, step, state)
+            return kept, confidence
+
+        def goes_on(i: Any, left: Any, *_: Any) -> Any:
+            return (i < self.max_detections) & ops.any(left >= 0)
+
+        def turn(i: Any, *state: Any) -> tuple[Any, ...]:
+            return i + 1, *step(i, state)  # type: ignore[arg-type]
+
+        start = ops.convert_to_tensor(0, dtype="int32")
+        _, _, kept, confidence = ops.while_loop(goes_on, turn, (start, *state))
         return kept, confidence
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         names = ("score_threshold", "iou_threshold", "max_detections")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _is_traced_by_torch() -> bool:
+    """Whether PyTorch records the graph: it cannot follow a loop that ends by what it finds."""
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
