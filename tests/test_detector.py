@@ -149,12 +149,22 @@ def test_every_way_to_give_photos(detector, photos):
         keras.ops.convert_to_tensor(batch.astype("float32")),
         iter([batch[:2], batch[2:]]),
         [(batch, {"boxes": 0})],
+        [[batch[0], batch[1]], [batch[2]]],
+        UnknownLength([batch]),
         [batch[0].tolist(), *batch[1:]],
     ]
     for way in ways:
         found = detector.predict(way)
         np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-3)
     assert len(detector.predict([batch[:2], batch[2:]], steps=1)["boxes"]) == 2
+    assert len(detector.predict(batch, batch_size=2, steps=1)["boxes"]) == 2
+
+
+class UnknownLength(list):
+    """As data sets that stream are."""
+
+    def __len__(self):
+        raise TypeError("unknown")
 
 
 def test_nothing_to_look_at(detector):
@@ -180,7 +190,9 @@ def test_nothing_to_find(detector, photos):
         (np.zeros((10, 10)), r"\(height, width, 3\)"),
         (np.zeros((10, 10, 4)), r"\(height, width, 3\)"),
         (np.zeros((0, 10, 3)), r"\(height, width, 3\)"),
-        (np.full((10, 10, 3), np.nan), "finite numbers.*300 values"),
+        (np.full((10, 10, 3), np.nan), "finite numbers.*NaN"),
+        (np.full((10, 10, 3), 60_000, "uint16"), "0..255. Received: 60000 to 60000"),
+        (np.full((10, 10, 3), -300), "0..255. Received: -300"),
         (np.full((10, 10, 3), "x"), "finite numbers"),
     ],
 )
@@ -204,6 +216,23 @@ def test_bad_settings(detector, photos, settings, message):
         detector.predict(photos, **settings)
 
 
+def test_a_photo_of_0_to_1_is_warned_about(detector):
+    with pytest.warns(UserWarning, match="all but black"):
+        detector.predict([np.full((10, 10, 3), 0.5)])
+
+
+def test_boxes_are_computed_in_float32_under_any_policy(photos):
+    exact = build().predict([photos[0]])
+    keras.config.set_dtype_policy("mixed_float16")
+    half = build(dtype="float32").predict([photos[0]])
+    np.testing.assert_allclose(half["boxes"], exact["boxes"], atol=1e-3)
+    large = np.array([[[0, 0, 390, 390], [1, 0, 390, 391], [0, 1, 391, 390]]], "float32")
+    graph = build(dtype="float32").inference_model()
+    assert graph.get_layer("suppress").compute_dtype == "float32"
+    found = graph.get_layer("suppress")(large, np.array([[[0.9], [0.8], [0.7]]], "float32"))
+    assert to_numpy(found["num_detections"]) == [1]
+
+
 def test_settings_take_the_place_of_the_models(detector, photos):
     few = detector.predict(photos[:1], max_detections=2)
     all_of_them = detector.predict(photos[:1])
@@ -221,7 +250,6 @@ def test_box_formats(detector, photos):
     used = (boxes != -1).any(axis=-1)
     for name in ("xywh", "rel_xyxy", "center_xywh", "rel_yxyx"):
         detector.bounding_box_format = name
-        detector._graphs.clear()
         found = detector.predict(photos[:2])["boxes"]
         assert (found[~used] == -1).all()
         for i in range(2):
@@ -231,7 +259,6 @@ def test_box_formats(detector, photos):
             )
             np.testing.assert_allclose(to_numpy(back), boxes[i][used[i]], atol=1e-2)
     detector.bounding_box_format = "xyxy"
-    detector._graphs.clear()
 
 
 def greedy(boxes, scores, score_threshold, iou_threshold):
@@ -367,10 +394,56 @@ def test_a_photo_of_weight_0_does_not_count(compiled):
     assert loss_of(compiled, images, targets) != pytest.approx(expected)
 
 
-def test_targets_of_another_form(compiled):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": np.full((4, 5), 3.0)}, "less than 3.*Received: 3"),
+        ({"classes": np.zeros((4, 2))}, "Each box needs a class"),
+        ({"classes": np.zeros((4, 5, 3))}, r"\(batch, objects\)"),
+        ({"boxes": np.zeros((4, 5))}, r"\(batch, objects, 4\)"),
+    ],
+)
+def test_targets_of_another_form(compiled, change, message):
+    images, targets = data()
+    with pytest.raises(ValueError, match=message):
+        compiled.test_on_batch(images, {**targets, **change})
+
+
+def test_targets_and_images_that_are_none(compiled):
     images, targets = data()
     with pytest.raises(ValueError, match="dict of 'boxes'"):
         compiled.test_on_batch(images, targets["boxes"])
+    with pytest.raises(ValueError, match="no finite numbers"):
+        compiled.train_on_batch(np.full_like(images, np.nan), targets)
+
+
+def test_sample_weights_of_arrays():
+    detector = build()
+    detector.compile("sgd")
+    images, targets = data()
+    weights = np.array([1, 0, 1, 1], "float32")
+    found = detector.evaluate(
+        images, targets, sample_weight=weights, batch_size=4, verbose=0, return_dict=True
+    )
+    assert found["loss"] == pytest.approx(loss_of(detector, images, targets, weights)["loss"])
+
+
+def test_no_other_loss():
+    detector = build()
+    detector.compile("sgd", loss="mse")
+    with pytest.raises(ValueError, match="without `loss`"):
+        detector.train_on_batch(*data())
+
+
+def test_l1_loss_can_be_switched_after_a_step():
+    detector = build()
+    detector.compile(keras.optimizers.SGD(0.0))
+    images, targets = data()
+    plain = detector.train_on_batch(images, targets, return_dict=True)
+    detector.l1_loss = True
+    detector.reset_metrics()
+    more = detector.train_on_batch(images, targets, return_dict=True)
+    assert float(plain["l1_loss"]) == 0 < float(more["l1_loss"])
 
 
 # Files.

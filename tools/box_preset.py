@@ -85,7 +85,7 @@ def figures_at(classifier: ImageClassifier, data: str, sizes: list[int]) -> dict
 
 def store(model: keras.Model, options: argparse.Namespace, settings: dict[str, Any]) -> Path:
     """Write the preset's files, with the settings of the run but for places of this machine."""
-    folder = BOXED / options.name
+    folder: Path = BOXED / options.name
     run = {name: value for name, value in settings.items() if name not in ("data", "preset")}
     source = {"name": options.data, "licence": options.licence, "run": run}
     save_preset(model, folder, source, weights_dtype="float16")

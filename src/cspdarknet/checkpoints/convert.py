@@ -43,8 +43,8 @@ def load(source: str | Path, *, detector: bool | None = None, **kwargs: Any) -> 
         source: a weight file (see `load_weights`), a `.keras` file of this package or of KerasCV, a
             preset directory, or any name that `from_preset` takes.
         detector: whether a detector is wanted of a source that holds one. `None` means yes for
-            what this package saved, and no for YOLOX's own files and presets, of which it is
-            the backbone.
+            what this package saved, and no for files and presets in YOLOX's own form, of which it
+            is the backbone then.
         **kwargs: constructor arguments that take the place of those read off the file.
 
     Returns:

@@ -155,7 +155,7 @@ def _state_dict(kind: str, path: Path, arrays: dict[str, np.ndarray]) -> Checkpo
         lambda: yolox.config(str(path), shapes, before),
         {name: yolox.CONVENTIONS[name] for name in ("padding", "batch_norm_epsilon")},
         tuple(head),
-        lambda: yolox.head_config(shapes, before),
+        lambda: yolox.head_config(str(path), shapes, before),
     )
 
 

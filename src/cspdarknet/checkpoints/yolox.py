@@ -46,7 +46,7 @@ NECK = {
 BRANCHES = {"class": "cls", "box": "reg"}
 PREDICTIONS = {"classes": "cls_preds", "boxes": "reg_preds", "objectness": "obj_preds"}
 HALVES = {"conv": "", "depthwise": ".dconv", "pointwise": ".pconv"}
-LARGEST_SMALL = 48  # channels of the first stage of the sizes that see 416 pixels, not 640
+LARGEST_SMALL = 24  # channels of the stem of the sizes that see 416 pixels, not 640
 
 
 def prefix(names: Iterable[str]) -> str | None:
@@ -188,7 +188,7 @@ def config(file: str, shapes: Mapping[str, tuple[int, ...]], before: str) -> dic
     depth: list[int] = []
     use_depthwise = f"{before}dark2.0.dconv.conv.weight" in shapes
     conv = "pconv.conv.weight" if use_depthwise else "conv.weight"
-    while shape := shapes.get(f"{before}dark{len(channels) + 2}.0.{conv}"):
+    while shape := _kernel_shape(file, shapes, f"{before}dark{len(channels) + 2}.0.{conv}"):
         block = re.compile(rf"{re.escape(before)}dark{len(channels) + 2}\.[12]\.m\.(\d+)\.")
         numbers = {int(match[1]) for name in shapes if (match := block.match(name))}
         channels.append(shape[0])
@@ -199,27 +199,39 @@ def config(file: str, shapes: Mapping[str, tuple[int, ...]], before: str) -> dic
         "stackwise_channels": channels,
         "stackwise_depth": depth,
         "use_depthwise": use_depthwise,
-        "input_shape": (None, None, shapes[before + STEM][1] // 4),
+        "input_shape": (None, None, (_kernel_shape(file, shapes, before + STEM) or (0, 0))[1] // 4),
         **CONVENTIONS,
     }
 
 
-def head_config(shapes: Mapping[str, tuple[int, ...]], before: str) -> dict[str, Any] | None:
+def _kernel_shape(
+    file: str, shapes: Mapping[str, tuple[int, ...]], name: str
+) -> tuple[int, ...] | None:
+    """Return the shape of a kernel, if the file has it."""
+    shape = shapes.get(name)
+    if shape is not None and len(shape) != 4:
+        raise CheckpointError(f"{file} is damaged: {name!r} has the shape {shape}.")
+    return shape
+
+
+def head_config(
+    file: str, shapes: Mapping[str, tuple[int, ...]], before: str
+) -> dict[str, Any] | None:
     """Read neck and head off the names and shapes of a state dict; None if it has none."""
     root = before.removesuffix(BACKBONE)
-    classes = shapes.get(f"{root}head.cls_preds.0.weight")
-    stem_shape = shapes.get(f"{root}head.stems.0.conv.weight")
-    if not before.endswith(BACKBONE) or classes is None or stem_shape is None:
+    classes = _kernel_shape(file, shapes, f"{root}head.cls_preds.0.weight")
+    branch = _kernel_shape(file, shapes, f"{root}head.stems.0.conv.weight")
+    first = _kernel_shape(file, shapes, before + STEM)
+    if not before.endswith(BACKBONE) or classes is None or branch is None or first is None:
         return None
     block = re.compile(rf"{re.escape(root)}backbone\.C3_p4\.m\.(\d+)\.")
-    first = shapes[f"{before}dark3.1.conv1.conv.weight"][1] // 2
     return {
         "num_classes": classes[0],
         "bounding_box_format": "xyxy",
         "class_names": list(COCO_NAMES) if classes[0] == len(COCO_NAMES) else None,
         "neck_depth": len({match[1] for name in shapes if (match := block.match(name))}),
-        "head_channels": stem_shape[0],
-        "image_size": 416 if first <= LARGEST_SMALL else 640,
+        "head_channels": branch[0],
+        "image_size": 416 if first[0] <= LARGEST_SMALL else 640,
     }
 
 

@@ -56,6 +56,8 @@ def detect(
     for file in (json, csv):
         if file is not None and not file.parent.is_dir():
             raise ValueError(f"There is no folder {file.parent} for the results.")
+        if file is not None and file.is_dir():
+            raise ValueError(f"{file} is a folder: name a file for the results.")
     with console.status("loading the model"):
         detector = load_detector(model)
     finder = ObjectFinder(
@@ -68,6 +70,7 @@ def detect(
         image_size=image_size,
         batch_size=batch_size,
     )
+    finder.failures += [f"{link}: a link to a file that is not there" for link in _broken(photos)]
     try:
         _look(finder, listed, videos, console)
     except KeyboardInterrupt:
@@ -105,6 +108,15 @@ def _sources(given: Sequence[Path], out: Path | None) -> tuple[list["Photo"], li
     if len({video.name for video in videos}) < len(videos):
         raise ValueError("Two videos have the same name: write them into two output folders.")
     return photos, videos
+
+
+def _broken(given: Sequence[Path]) -> list[Path]:
+    """List the links in folders that are named like photos and lead nowhere."""
+    from cspdarknet.images import SUFFIXES
+
+    files = (path for source in given if source.is_dir() for path in sorted(source.rglob("*")))
+    named = (path for path in files if path.suffix.lower() in SUFFIXES)
+    return [path for path in named if path.is_symlink() and not path.exists()]
 
 
 def _look(

@@ -1,6 +1,6 @@
 """`cspdarknet evaluate`: how good a model is on photos with known classes or boxes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from cspdarknet.evaluate import Evaluation
+    from cspdarknet.data.find_boxed import BoxedPart
     from cspdarknet.evaluate.boxes import DetectionEvaluation
     from cspdarknet.run_folder import RunFolder
 
@@ -57,6 +58,8 @@ def evaluate(
             if is_detector(run, which)
             else _classification(run, which, data, image_size, batch_size or 32)
         )
+    for note in job.notes:
+        console.print(note, markup=False, soft_wrap=True, highlight=False)
     with _progress(console, job.photos) as advance:
         found = job.judge(workers=workers, advance=advance)
     job.show(found, console)
@@ -75,6 +78,7 @@ class Job(NamedTuple):
     judge: Callable[..., Any]
     show: Callable[[Any, Console], None]
     write: Callable[["RunFolder", Any, str], None]
+    notes: Sequence[str] = ()
 
 
 def _classification(run: str, which: str, data: Path, size: int | None, batch_size: int) -> Job:
@@ -98,9 +102,29 @@ def _detection(
     from cspdarknet.reports.detection_report import write_detection_evaluation
 
     model = load_detector(run, which)
-    photos = find_boxes_of_classes(data, names_of(model), on_problem)
-    judge_it = partial(judge, model, photos, image_size=size, batch_size=batch_size)
-    return Job(len(photos), judge_it, show_detector, write_detection_evaluation)
+    part = find_boxes_of_classes(data, names_of(model), on_problem)
+    judge_it = partial(judge, model, part.photos, image_size=size, batch_size=batch_size)
+    notes = _notes(run, data, part)
+    return Job(len(part.photos), judge_it, show_detector, write_detection_evaluation, notes)
+
+
+def _notes(run: str, data: Path, part: "BoxedPart") -> list[str]:
+    """Tell which photos were taken, and what speaks against trusting their figures."""
+    from cspdarknet.run_folder import SETTINGS, RunFolder
+
+    everything = part.name == "all"
+    which = f"all photos of {data}" if everything else f"the {part.name} part of {data}"
+    notes = [f"{len(part.photos)} photos: {which}"]
+    if part.problems:
+        notes.append(f"{len(part.problems)} problems of the annotations were mended")
+    if everything and (Path(run) / SETTINGS).is_file():
+        trained_on = RunFolder(run).read_json(SETTINGS)["data"]
+        if Path(trained_on).resolve() == data.resolve():
+            notes.append(
+                f"Warning: photos that {run} was trained on are among them, so that the figures "
+                "are too good. Judge it on photos that were kept apart."
+            )
+    return notes
 
 
 @contextmanager

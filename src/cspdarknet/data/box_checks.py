@@ -1,7 +1,9 @@
 """Find what is wrong in the boxes of a data set before a detector learns from it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -53,9 +55,9 @@ def _with_boxes(
     counts = np.array([len(photo.names) for photo in annotated], "int64")
     owners = np.repeat(np.arange(len(annotated)), counts)
     limits = np.tile(sizes[owners], 2)
-    boxes *= np.where(np.array([p.relative for p in annotated], bool)[owners, None], limits, 1)
-    clipped = boxes.clip(0, limits)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        boxes *= np.where(np.array([p.relative for p in annotated], bool)[owners, None], limits, 1)
+        clipped = boxes.clip(0, limits)
         unusable = {
             "is of the unknown class {name!r}": labels < 0,
             "is no box of numbers": ~np.isfinite(boxes).all(axis=1),
@@ -113,16 +115,36 @@ def without_repeats(
     parts: Sequence[list[Annotated]],
 ) -> tuple[list[list[Annotated]], list[Problem]]:
     """Keep the first of several descriptions of the same photo, over all parts."""
-    seen: set[Path] = set()
+    seen: set[str] = set()
     kept: list[list[Annotated]] = []
     problems = []
     for part in parts:
         kept.append([])
         for photo in part:
-            path = photo.path.absolute()
+            path = _real_path(photo.path)
             if path in seen:
                 problems.append(Problem(photo.path, "described more than once"))
             else:
                 kept[-1].append(photo)
             seen.add(path)
     return kept, problems
+
+
+def _real_path(path: Path) -> str:
+    """Follow links, so that a photo and a link to it are the same."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # what no file can be named
+        return str(path)
+
+
+def as_text(value: Any) -> str:
+    """Return a name that a file gives, if it is text or a number.
+
+    Raises:
+        ValueError: if it is something else: nested aliases of YAML would fill the memory as text,
+            and words such as `yes` and `no` would turn into others.
+    """
+    if type(value) not in (str, int, float):
+        raise ValueError(f"names must be text (in quotes). Found: {type(value).__name__}")
+    return str(value)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cspdarknet.data.annotated import (
     part_folders,
     part_of,
 )
+from cspdarknet.data.box_checks import as_text
 
 # Photos that are looked for in each folder that may hold them.
 LOOKED_FOR = 20
@@ -31,7 +32,7 @@ def read_coco(data: Path) -> AnnotatedData | None:
     some exporters write, is no class.
 
     Raises:
-        ValueError: if a file cannot be read, or is not of this form.
+        ValueError: if a file cannot be read, is not of this form, or gives an id twice.
     """
     parts: dict[str, list[Annotated]] = {}
     class_names: tuple[str, ...] | None = None
@@ -84,6 +85,8 @@ def _load(path: Path) -> Any:
 
 def _photos(content: Any, path: Path) -> tuple[list[Annotated], tuple[str, ...], list[Problem]]:
     """Turn the content of a file into photos, classes in the order of their ids, and problems."""
+    for kind in ("images", "categories"):
+        _refuse_repeats(content[kind], kind)
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
         by_image[annotation["image_id"]].append(annotation)
@@ -93,31 +96,42 @@ def _photos(content: Any, path: Path) -> tuple[list[Annotated], tuple[str, ...],
     photos = []
     for image in content["images"]:
         found = by_image.pop(image["id"], [])
-        size = (image.get("width"), image.get("height"))
         photos.append(
             Annotated(
                 folder / _name(image),
                 [_box(annotation.get("bbox")) for annotation in found],
                 [names.get(a["category_id"], f"with id {a['category_id']}") for a in found],
-                [bool(annotation.get("iscrowd")) for annotation in found],
-                (int(size[0]), int(size[1])) if size[0] and size[1] else None,
+                [annotation.get("iscrowd") in (1, "1") for annotation in found],
+                _size(image),
             )
         )
     problems = [
         Problem(path, f"{len(found)} annotations are of an image {key!r} that is not listed")
         for key, found in by_image.items()
     ]
-    return photos, tuple(dict.fromkeys(names.values())), problems
+    return photos, tuple(names.values()), problems
+
+
+def _refuse_repeats(rows: list[dict[str, Any]], kind: str) -> None:
+    """Refuse an id that stands for two things, as files that were merged carelessly have."""
+    counts = Counter(row["id"] for row in rows)
+    if repeated := [key for key, count in counts.items() if count > 1]:
+        raise ValueError(f"{len(repeated)} ids of {kind} are given twice, such as {repeated[0]!r}")
 
 
 def _name(image: dict[str, Any]) -> str:
-    return str(image["file_name"]).replace("\\", "/")
+    return as_text(image["file_name"]).replace("\\", "/")
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    width, height = (int(float(image.get(side) or 0)) for side in ("width", "height"))
+    return (width, height) if width and height else None
 
 
 def _classes(categories: list[dict[str, Any]], used: set[Any]) -> dict[Any, str]:
     groups = {category.get("supercategory") for category in categories}
     return {
-        category["id"]: str(category["name"])
+        category["id"]: as_text(category["name"])
         for category in sorted(categories, key=lambda category: category["id"])
         if category["id"] in used
         or category["name"] not in groups
@@ -132,13 +146,23 @@ def _folder(names: Iterable[str], path: Path) -> Path:
     near = (path.parent, path.parent / "images", path.parent / subset)
     far = (above / subset, above / "images" / subset, above / "images", above)
     names = list(names)
-    return max((*near, *far), key=lambda place: sum((place / name).is_file() for name in names))
+    return max((*near, *far), key=lambda place: sum(_is_file(place / name) for name in names))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, for one
+        return False
 
 
 def _box(value: Any) -> tuple[float, float, float, float]:
     """Turn left, top, width and height into a box; NaN stands for what are no numbers."""
+    nothing = (math.nan,) * 4
+    if not isinstance(value, list) or any(isinstance(number, bool) for number in value):
+        return nothing
     try:
         left, top, width, height = map(float, value)
-    except (TypeError, ValueError):
-        return (math.nan,) * 4
+    except (TypeError, ValueError, OverflowError):
+        return nothing
     return left, top, left + width, top + height

@@ -1,7 +1,9 @@
 """Find photos with boxes in any of the usual forms, check them, and split them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +35,10 @@ def find_boxed_photos(
       photos of each part, or a single JSON file.
     - YOLO: `data.yaml`, or folders `images` and `labels`, with a text file for each photo.
 
-    Photos without boxes are kept: they show what is not to be found. Where no part is for
-    validation, a share of the photos is set aside, the same for the same seed.
+    Photos without boxes are kept, as they show what is not to be found: a photo with an XML file
+    without objects, listed in COCO's JSON without annotations, or with no lines for YOLO, or no
+    text file. A photo without an XML file is not annotated yet, and left out. Where no part is
+    for validation, a share of the photos is set aside, the same for the same seed.
 
     Args:
         data: the folder, JSON or YAML file.
@@ -49,8 +53,8 @@ def find_boxed_photos(
         `BoxedSplits`.
 
     Raises:
-        ValueError: if the form is unknown, there is nothing to train on, or something is wrong
-            and `on_problem` is `"stop"`.
+        ValueError: if the form is unknown, classes or ids are given twice, there is nothing to
+            train on, or something is wrong and `on_problem` is `"stop"`.
 
     Example:
         >>> for name in ("photos", "photos/labels", "photos/images"):
@@ -82,12 +86,29 @@ def find_boxed_photos(
     return BoxedSplits(train, found["validation"], found.get("test"), tuple(problems))
 
 
+class BoxedPart(NamedTuple):
+    """A part of a data set with boxes.
+
+    Attributes:
+        name: `"test"` or `"validation"`; `"all"` for a data set without such parts.
+        photos: its photos.
+        problems: what was wrong in the files and has been clipped or left out.
+    """
+
+    name: str
+    photos: BoxedPhotos
+    problems: tuple[Problem, ...] = ()
+
+
 def find_boxes_of_classes(
     data: str | Path, class_names: Sequence[str], on_problem: str = "stop"
-) -> BoxedPhotos:
+) -> BoxedPart:
     """List the photos of a data set for a detector that knows these classes.
 
     The `test` part is taken where there is one, then `validation`, else all photos.
+
+    Returns:
+        `BoxedPart`.
 
     Raises:
         ValueError: as `find_boxed_photos`; boxes of other classes are among what is wrong.
@@ -98,10 +119,10 @@ def find_boxes_of_classes(
     chosen = AnnotatedData(
         {part: annotated.parts.get(part, [])}, annotated.class_names, annotated.problems
     )
-    found, _ = _checked(path, chosen, class_names, on_problem)
+    found, problems = _checked(path, chosen, class_names, on_problem)
     if part not in found:
         raise ValueError(f"{path} holds no photo that can be used.")
-    return found[part]
+    return BoxedPart("all" if part == "train" else part, found[part], tuple(problems))
 
 
 def split_boxed(photos: BoxedPhotos, share: float, seed: int) -> tuple[BoxedPhotos, BoxedPhotos]:
@@ -121,6 +142,8 @@ def split_boxed(photos: BoxedPhotos, share: float, seed: int) -> tuple[BoxedPhot
 
 
 def _read(path: Path) -> AnnotatedData:
+    if not path.exists():
+        raise ValueError(f"There is no folder or file {path}.")
     for read in READERS:
         if annotated := read(path):
             return annotated
@@ -141,6 +164,9 @@ def _checked(
 ) -> tuple[dict[str, BoxedPhotos], list[Problem]]:
     if on_problem not in ("stop", "fix"):
         raise ValueError(f"`on_problem` must be 'stop' or 'fix'. Received: {on_problem!r}")
+    for classes in (annotated.class_names or (), class_names):
+        if repeated := [name for name, count in Counter(classes).items() if count > 1]:
+            raise ValueError(f"{path}: several classes have the same name: {', '.join(repeated)}.")
     names = [part for part in PARTS if annotated.parts.get(part)]
     parts, problems = without_repeats([annotated.parts[name] for name in names])
     problems = annotated.problems + problems

@@ -94,6 +94,8 @@ def _read_file(path: Path, photo: Path | None, place: Path) -> Annotated | Probl
     """Read one file; its name tells the photo, as what it says is stale in many data sets."""
     try:
         root = parse_xml(path)
+        if root.tag != "annotation":
+            raise ValueError(f"it begins with <{root.tag}>, not with <annotation>")
         objects = root.findall("object")
         return Annotated(
             photo or place / (root.findtext("filename") or f"{path.stem}.jpg"),
@@ -102,7 +104,7 @@ def _read_file(path: Path, photo: Path | None, place: Path) -> Annotated | Probl
             [(thing.findtext("difficult") or "0").strip() == "1" for thing in objects],
             _size(root),
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         return Problem(path, f"no annotation in the form of Pascal VOC ({error})")
 
 
@@ -115,7 +117,8 @@ def _box(thing: Element) -> tuple[float, float, float, float]:
 
 
 def _size(root: Element) -> tuple[int, int] | None:
-    width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    texts = (root.findtext(f"size/{side}") or "0" for side in ("width", "height"))
+    width, height = (int(float(text)) for text in texts)  # some tools write 80.0
     return (width, height) if width and height else None  # some tools write 0
 
 
@@ -138,6 +141,6 @@ def parse_xml(path: Path) -> Element:
     parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(path.read_bytes(), True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # of an encoding that is not known
         raise ValueError(f"no XML: {error}") from error
     return builder.close()

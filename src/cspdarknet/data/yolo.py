@@ -13,6 +13,7 @@ from cspdarknet.data.annotated import (
     part_folders,
     part_of,
 )
+from cspdarknet.data.box_checks import as_text
 from cspdarknet.images import SUFFIXES
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -48,8 +49,9 @@ def read_yolo(data: Path) -> AnnotatedData | None:
             try:
                 parts[part].append(_read_photo(photo, names))
             except (ValueError, OSError) as error:
-                problems.append(Problem(label_file(photo), f"not in the form of YOLO: {error}"))
-    return AnnotatedData(parts, tuple(dict.fromkeys(names.values())), problems)
+                what = f"its text file is not in the form of YOLO: {error}"
+                problems.append(Problem(photo, what))
+    return AnnotatedData(parts, tuple(names.values()), problems)
 
 
 def _config_file(data: Path) -> Path | None:
@@ -64,29 +66,45 @@ def _config_file(data: Path) -> Path | None:
 def _from_config(path: Path) -> tuple[dict[str, list[Path]], dict[int, str]]:
     """Read where the photos of each part are, and the names of the classes by number."""
     yaml: Any = require("yaml", "train", "Reading data.yaml")
+    wrong = (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES:,} bytes")
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        names = config["names"]
-        pairs = names.items() if isinstance(names, dict) else enumerate(names)
-        classes = {int(number): str(name) for number, name in sorted(pairs)}
-        entries = {key: config[key] for key in config if config[key] and part_of(str(key))}
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError, OSError) as error:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        # A few lines of `<<`, which merges mappings into others, can be made to fill the memory.
+        loader.flatten_mapping = lambda node: None
+        config = loader.get_single_data()
+        return _places(config, path.parent), _numbered(config["names"])
+    except (yaml.YAMLError, *wrong) as error:
         raise ValueError(
             f"{path} does not describe a data set: it needs `names`, `train` and `val`. "
             f"{type(error).__name__}: {error}"
         ) from error
-    roots = [path.parent / str(config.get("path") or ""), path.parent]
+
+
+def _numbered(names: Any) -> dict[int, str]:
+    """Return the names of the classes by number, in the order of the numbers."""
+    if not isinstance(names, (list, dict)):
+        raise ValueError(f"`names` must be a list or a mapping. Found: {type(names).__name__}")
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    classes = {int(number): as_text(name) for number, name in pairs}
+    if len(classes) < len(names):
+        raise ValueError("`names` gives a number twice")
+    return dict(sorted(classes.items()))
+
+
+def _places(config: dict[Any, Any], folder: Path) -> dict[str, list[Path]]:
+    roots = [folder / as_text(config.get("path") or ""), folder]
     places = {}
-    for key, value in entries.items():
-        found = [
-            _place(str(item), roots) for item in (value if isinstance(value, list) else [value])
-        ]
-        # Exporters name a test part whether there is one or not.
-        if part_of(key) != "test" or all(place.exists() for place in found):
-            places[str(part_of(key))] = found
-    return places, classes
+    for key, value in config.items():
+        part = part_of(str(key))
+        if part and value:
+            entries = value if isinstance(value, list) else [value]
+            found = [_place(as_text(entry), roots) for entry in entries]
+            # Exporters name a test part whether there is one or not.
+            if part != "test" or all(place.exists() for place in found):
+                places[part] = found
+    return places
 
 
 def _place(entry: str, roots: list[Path]) -> Path:

@@ -1,6 +1,8 @@
 """`YOLOXDetector`: a backbone, the PAFPN neck and the decoupled, anchor-free head."""
 
+import itertools
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +34,7 @@ from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, Restore
 LEVELS = 3
 MAX_DETECTIONS = 100_000
 BATCH_SIZE = 8
+MAX_GRAPHS = 8
 LOSS_PARTS = ("box", "objectness", "class", "l1")
 
 
@@ -61,6 +64,10 @@ class YOLOXDetector(PresetModel):
         dtype: dtype or dtype policy of neck and head; `None` for the backbone's. The predictions
             are in float32 at least.
         **kwargs: `name` and `trainable`.
+
+    Attributes:
+        l1_loss: whether training adds the L1 loss, as YOLOX does in its last epochs; `False` at
+            first, and not saved.
 
     Raises:
         ValueError: if an argument is not of the form above.
@@ -152,7 +159,7 @@ class YOLOXDetector(PresetModel):
 
         self.levels = tuple(levels)
         self.strides = strides
-        self.l1_loss = False
+        self._l1_loss = False
         # `compile` needs only an optimizer: the loss is YOLOX's own, and its parts are shown.
         self._loss_parts = {part: keras.metrics.Mean(f"{part}_loss") for part in LOSS_PARTS}
         if not trainable:
@@ -175,6 +182,48 @@ class YOLOXDetector(PresetModel):
 
     # Training.
 
+    @property
+    def l1_loss(self) -> bool:
+        """Whether training adds the L1 loss."""
+        return self._l1_loss
+
+    @l1_loss.setter
+    def l1_loss(self, value: bool) -> None:
+        if value != self._l1_loss:  # the compiled steps hold the old value
+            self.train_function = self.test_function = None
+        self._l1_loss = value
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train, as `keras.Model.fit` does; for the form of `y` see `compute_loss`."""
+        self._check_arrays(x, y)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss, as `keras.Model.evaluate` does; `cspdarknet.evaluate` has the mAP."""
+        self._check_arrays(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train with one batch, as `keras.Model.train_on_batch` does."""
+        self._check_arrays(x, y)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of one batch, as `keras.Model.test_on_batch` does."""
+        self._check_arrays(x, y)
+        return super().test_on_batch(x, y, *args, **kwargs)
+
+    def _check_arrays(self, x: Any, y: Any) -> None:
+        """Refuse what would teach nonsense without an error: seen in NumPy arrays only."""
+        if isinstance(x, np.ndarray) and not np.isfinite(np.sum(x)):
+            raise ValueError("The images hold values that are no finite numbers.")
+        classes = y.get("classes") if isinstance(y, Mapping) else None
+        if isinstance(classes, np.ndarray) and classes.size and classes.max() >= self.num_classes:
+            raise ValueError(
+                f"Classes are counted from 0, so that they are less than {self.num_classes}, the "
+                f"number of classes. Received: {classes.max():g}"
+            )
+
     def compute_loss(
         self,
         x: Any = None,
@@ -190,10 +239,17 @@ class YOLOXDetector(PresetModel):
             y: a dict: `"boxes"` `(batch, objects, 4)` in `bounding_box_format`, and `"classes"`
                 `(batch, objects)`; -1 marks padding.
             y_pred: what the model says of them.
-            sample_weight: optional `(batch,)`.
+            sample_weight: optional `(batch,)`: how much an image counts beside the others.
             training: unused.
+
+        Raises:
+            ValueError: if the targets are of another form, or the model was compiled with a loss.
         """
         del training
+        if self._compile_loss is not None:
+            raise ValueError("YOLOX has a loss of its own: compile the detector without `loss`.")
+        if isinstance(sample_weight, Mapping):  # `fit` copies it for each part of the targets
+            sample_weight = next(iter(sample_weight.values()))
         first = 1 if self.backbone.data_format == "channels_last" else 2
         height, width = ops.shape(x)[first : first + 2]
         boxes, classes = _padded(y)
@@ -202,7 +258,7 @@ class YOLOXDetector(PresetModel):
         )
         parts = yolox_losses(y_pred, boxes, classes, (height, width), self.strides, sample_weight)
         if not self.l1_loss:
-            parts["l1"] = parts["l1"] * 0.0
+            parts["l1"] = ops.zeros_like(parts["l1"])
         for name, value in parts.items():
             self._loss_parts[name].update_state(value)
         return sum(parts.values())
@@ -226,7 +282,7 @@ class YOLOXDetector(PresetModel):
 
         Args:
             x: RGB photos of 0..255: a list of arrays `(height, width, 3)` of any sizes, one array
-                `(n, height, width, 3)`, or an iterable of batches.
+                `(n, height, width, 3)`, or an iterable of such batches, with or without targets.
             batch_size: photos that are looked at together; 8, or all of fewer, by default.
             verbose: accepted for Keras' sake; nothing is printed.
             steps: batches that are taken of an iterable; `None` for all.
@@ -243,13 +299,13 @@ class YOLOXDetector(PresetModel):
             `(n,)`. What is not used is -1.
 
         Raises:
-            ValueError: if an image is empty, not of three channels, or not finite.
+            ValueError: if an image is empty, not of three channels, or not of numbers in 0..255.
         """
         del verbose
         if callbacks is not None:
             raise ValueError("`predict` of a detector takes no callbacks.")
         if batch_size is None:
-            batch_size = max(1, min(BATCH_SIZE, len(x))) if hasattr(x, "__len__") else BATCH_SIZE
+            batch_size = max(1, min(BATCH_SIZE, len(x))) if _is_photos(x) else BATCH_SIZE
         batch_size = check_count("batch_size", batch_size, 1_000_000)
         size = self.image_size if image_size is None else image_size
         model = self.inference_model(
@@ -318,8 +374,11 @@ class YOLOXDetector(PresetModel):
             ),
             check_image_size(_either(image_size, self.image_size), self.strides[-1]),
             letterboxed,
+            self.bounding_box_format,
         )
         if settings not in self._graphs:
+            if len(self._graphs) >= MAX_GRAPHS:  # forget the oldest
+                self._graphs.pop(next(iter(self._graphs)))
             self._graphs[settings] = self._graph(*settings)
         return self._graphs[settings]
 
@@ -329,21 +388,31 @@ class YOLOXDetector(PresetModel):
         return self.__dict__.setdefault("_inference_models", _Hidden()).content
 
     def _graph(
-        self, score: float, iou: float, count: int, size: int, letterboxed: bool
+        self,
+        score: float,
+        iou: float,
+        count: int,
+        size: int,
+        letterboxed: bool,
+        bounding_box_format: str,
     ) -> keras.Model:
         layout = self.backbone.data_format
+        # Half precision has too few digits for pixels and areas.
+        wide = "float64" if self.dtype_policy.compute_dtype == "float64" else "float32"
         if letterboxed:
             square = (size, size, 3) if layout == "channels_last" else (3, size, size)
-            images = keras.Input(square, name="images")
-            photo_sizes = keras.Input((2,), name="photo_sizes")
+            images = keras.Input(square, name="images", dtype=wide)
+            photo_sizes = keras.Input((2,), name="photo_sizes", dtype=wide)
             inputs: Any = {"images": images, "photo_sizes": photo_sizes}
         else:
             photo = (None, None, 3) if layout == "channels_last" else (3, None, None)
-            inputs = keras.Input(photo, name="photos")
-            images, photo_sizes = Letterbox(size, layout, name="letterbox")(inputs)
-        boxes, scores = DecodeBoxes(size, self.strides, name="decode")(self(images))
-        found = NonMaxSuppression(score, iou, count, name="suppress")(boxes, scores)
-        restore = RestoreBoxes(size, self.bounding_box_format, name="restore")
+            inputs = keras.Input(photo, name="photos", dtype=wide)
+            letterbox_layer = Letterbox(size, layout, dtype=wide, name="letterbox")
+            images, photo_sizes = letterbox_layer(inputs)
+        boxes, scores = DecodeBoxes(size, self.strides, dtype=wide, name="decode")(self(images))
+        suppress = NonMaxSuppression(score, iou, count, dtype=wide, name="suppress")
+        found = suppress(boxes, scores)
+        restore = RestoreBoxes(size, bounding_box_format, dtype=wide, name="restore")
         found["boxes"] = restore(found["boxes"], photo_sizes)
         return keras.Model(inputs, found, name=f"{self.name}_inference")
 
@@ -439,28 +508,59 @@ def _padded(y: Any) -> tuple[Any, Any]:
             f"objects), with -1 as padding. Received: {type(y).__name__}"
         )
     boxes, classes = ops.cast(y["boxes"], "float32"), ops.cast(y["classes"], "int32")
-    if boxes.shape[1] == 0:
+    shapes = tuple(boxes.shape), tuple(classes.shape)
+    if len(shapes[0]) != 3 or shapes[0][2] != 4 or len(shapes[1]) != 2:
+        raise ValueError(
+            "'boxes' must be (batch, objects, 4), and 'classes' (batch, objects), numbers of "
+            f"classes. Received: the shapes {shapes[0]} and {shapes[1]}"
+        )
+    if None not in (shapes[0][1], shapes[1][1]) and shapes[0][1] != shapes[1][1]:
+        raise ValueError(
+            f"Each box needs a class. Received: {shapes[0][1]} boxes and {shapes[1][1]} classes"
+        )
+    if shapes[0][1] == 0:
         boxes = ops.pad(boxes, [(0, 0), (0, 1), (0, 0)])
         classes = ops.pad(classes, [(0, 0), (0, 1)], constant_values=-1)
     return boxes, classes
 
 
-def _batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[np.ndarray]]:
-    """Yield photos as uint8 arrays, up to `batch_size` at a time."""
+def _is_photos(x: Any) -> bool:
+    """Whether `x` is photos, rather than an iterable of batches."""
     if hasattr(x, "shape"):
-        x = ops.convert_to_numpy(x) if not isinstance(x, np.ndarray) else x
-        if x.ndim != 4:
+        if len(x.shape) != 4:
             raise ValueError(
                 "`x` must be photos (n, height, width, 3), or a list of photos. "
-                f"Received: an array of shape {x.shape}"
+                f"Received: an array of shape {tuple(x.shape)}"
             )
+        return True
+    return isinstance(x, (list, tuple)) and all(_axes(item) == 3 for item in x)
+
+
+def _axes(item: Any) -> int:
+    """Return the number of axes of an array or of nested lists of numbers; 0 for all else."""
+    if hasattr(item, "shape"):
+        return len(item.shape)
+    axes = 0
+    while isinstance(item, (list, tuple)) and len(item):
+        item, axes = item[0], axes + 1
+        if hasattr(item, "shape"):
+            return axes + len(item.shape)
+    return axes if isinstance(item, (int, float)) else 0
+
+
+def _batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[np.ndarray]]:
+    """Yield photos as uint8 arrays, up to `batch_size` at a time."""
+    if _is_photos(x):
+        photos = [_to_uint8(photo) for photo in x]
+        starts = range(0, len(photos), batch_size)
+        yield from (photos[start : start + batch_size] for start in itertools.islice(starts, steps))
+        return
     if not isinstance(x, Iterable):
         raise ValueError(f"`x` must be an array or a list of photos. Received: {type(x).__name__}")
     waiting: list[np.ndarray] = []
-    for i, item in enumerate(x):
-        if steps is not None and i >= steps:
-            break
-        waiting += _photos(item)
+    for item in itertools.islice(x, steps):
+        images = item[0] if isinstance(item, (tuple, list)) and _axes(item[0]) == 4 else item
+        waiting += [_to_uint8(photo) for photo in (images if _axes(images) == 4 else [images])]
         while len(waiting) >= batch_size:
             yield waiting[:batch_size]
             waiting = waiting[batch_size:]
@@ -468,24 +568,24 @@ def _batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[np.nda
         yield waiting
 
 
-def _photos(item: Any) -> list[np.ndarray]:
-    """Return the photos in an element of what `predict` was given: a photo, or a batch."""
-    if isinstance(item, (tuple, list)) and len(item) and hasattr(item[0], "shape"):
-        item = item[0]  # images and targets
-    array = np.asarray(ops.convert_to_numpy(item) if hasattr(item, "shape") else item)
-    photos = list(array) if array.ndim == 4 else [array]
-    return [_to_uint8(photo) for photo in photos]
-
-
-def _to_uint8(photo: np.ndarray) -> np.ndarray:
+def _to_uint8(item: Any) -> np.ndarray:
+    """Return a photo as whole numbers, of which the network was trained on."""
+    photo = np.asarray(ops.convert_to_numpy(item) if hasattr(item, "shape") else item)
     if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
         raise ValueError(f"A photo is (height, width, 3). Received: the shape {photo.shape}")
     if photo.dtype == np.uint8:
         return photo
     if photo.dtype.kind not in "fiu" or not np.isfinite(photo).all():
         raise ValueError(
-            f"A photo holds finite numbers of 0..255. Received: {photo.dtype} with "
-            f"{np.size(photo) - np.isfinite(photo).sum() if photo.dtype.kind == 'f' else 'no'} "
-            "values that are not."
+            f"A photo holds finite numbers of 0..255. Received: {photo.dtype}"
+            + (", NaN or infinite values among them" if photo.dtype.kind == "f" else "")
+        )
+    low, high = float(photo.min()), float(photo.max())
+    if low < -1 or high > 256:
+        raise ValueError(f"A photo holds numbers of 0..255. Received: {low:g} to {high:g}")
+    if photo.dtype.kind == "f" and 0 < high <= 1:
+        warnings.warn(
+            "A photo has no value above 1: photos are of 0..255, so that it is all but black.",
+            stacklevel=2,
         )
     return np.rint(photo).clip(0, 255).astype("uint8")

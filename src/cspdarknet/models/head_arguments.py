@@ -1,4 +1,4 @@
-"""Checks of the classifier's arguments, made before any graph is built."""
+"""Checks of the arguments of classifiers and detectors, made before any graph is built."""
 
 from collections.abc import Iterable
 from numbers import Real

@@ -18,7 +18,7 @@ class PresetModel(keras.Model):
     def presets(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
         """All built-in presets: description, parameter count of the backbone and source by name.
 
-        Those with `has_head` are classifiers, the others backbones.
+        Those with `has_head` are classifiers or detectors, the others backbones.
         """
         return records.describe(records.PRESETS)
 

@@ -72,7 +72,8 @@ def _load_backbone(backbone: Any, files: sources.PresetFiles) -> None:
         # Keras numbers the layers of the whole: only the whole can tell which are the backbone's.
         from cspdarknet.models.detector import YOLOXDetector
 
-        load_checkpoint(YOLOXDetector(backbone, **(files.head or {})), files.weights)
+        head = {name: value for name, value in (files.head or {}).items() if name != "trainable"}
+        load_checkpoint(YOLOXDetector(backbone, **head), files.weights)
     else:
         load_checkpoint(backbone, files.weights)
 
@@ -88,7 +89,8 @@ def build_classifier(
     found = _find(preset, load_weights)
     files = replace(found, head=None) if found.is_detector else found
     own, others = split_arguments(overrides)
-    head = _head(files, own)
+    with _malformed(files):
+        head = _head(files, own)
     backbone = _backbone(backbone_cls, files, others)
     with _malformed(files):
         model = cls(backbone, **head)  # type: ignore[call-arg]
@@ -114,7 +116,8 @@ def build_detector(
     if not files.is_detector:
         files = replace(files, head=None)
     own, others = split_arguments(overrides)
-    head = _head(files, own)
+    with _malformed(files):
+        head = _head(files, own)
     backbone = _backbone(backbone_cls, files, others)
     with _malformed(files):
         model = cls(backbone, **head)  # type: ignore[call-arg]

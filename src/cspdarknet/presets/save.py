@@ -26,7 +26,7 @@ def save_preset(
     """Write `config.json`, `model.weights.h5` and `metadata.json` (the Keras preset layout).
 
     Args:
-        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` with one.
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
         directory: where to; what else is in a preset directory is kept.
         source: where the weights come from, for the metadata, which then also get figures
             that `verify` compares with.

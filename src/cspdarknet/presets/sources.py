@@ -121,6 +121,10 @@ def _directory(path: Path, load_weights: bool | None) -> PresetFiles:
 
 def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
     """Take a file that tells its architecture for a preset."""
+    if path.suffix == ".keras":
+        raise ValueError(
+            f"{path} is a saved model, not a preset: cspdarknet.checkpoints.load reads it."
+        )
     with formats.opened(path) as checkpoint:
         config, head = checkpoint.config(), checkpoint.head_config()
     if config is None:

@@ -172,7 +172,7 @@ class Training:
                 self.finished, self.recipe.evaluation_size(stage), self.source.workers
             )
         row["best"] = self._score(row) > NOT_EVALUATED and all(
-            self._rank(row) > self._rank(other) for other in self.history
+            self._rank(row) >= self._rank(other) for other in self.history
         )
         self.history.append(row)
         if distributed.is_first_process():

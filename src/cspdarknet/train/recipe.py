@@ -185,8 +185,10 @@ class DetectionRecipe(BaseRecipe):
         super().__post_init__()
         _whole(self, "max_boxes")
         _positive(self, "max_boxes")
-        if any(stage.image_size % 32 for stage in self.stages):
-            raise ValueError("The image sizes of a detector's recipe must be multiples of 32.")
+        if odd := [stage.image_size for stage in self.stages if stage.image_size % 32]:
+            raise ValueError(
+                f"The image sizes of a detector must be multiples of 32. Received: {odd[0]}"
+            )
 
     def evaluation_size(self, stage: Stage) -> int:
         """Side of the images that the model is evaluated on in a stage: a multiple of 32."""

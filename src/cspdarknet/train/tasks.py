@@ -96,10 +96,8 @@ class Detection:
         model.compile(optimizer)
 
     def begin(self, model: keras.Model, stage: Stage) -> None:
-        """Switch the L1 loss on or off; the training step is built anew if that changes it."""
-        if model.l1_loss != stage.gentle:
-            model.l1_loss = stage.gentle
-            model.make_train_function(force=True)
+        """Switch the L1 loss on for photos as they are."""
+        model.l1_loss = stage.gentle
 
     def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
         """Return COCO's mAP on the validation photos."""

@@ -30,10 +30,12 @@ def yolox_losses(
     Args:
         predictions: the head's outputs.
         true_boxes: `(batch, objects, 4)`: centre x and y, width, height, in pixels.
-        true_classes: int `(batch, objects)`; -1 marks padding.
+        true_classes: int `(batch, objects)`; -1 marks padding. Objects of classes beyond those of
+            the predictions, and with boxes that are no numbers or of negative size, don't count.
         image_size: height and width of the images in pixels.
         strides: of the levels.
-        sample_weight: optional `(batch,)`, weight of each image.
+        sample_weight: optional `(batch,)`, weight of each image. The number of places is weighted
+            too, so that only the ratios between images matter.
 
     Returns:
         Scalars by name: `"box"` (1 - IoU², times 5), `"objectness"`, `"class"` and `"l1"`.
@@ -41,8 +43,7 @@ def yolox_losses(
     raw = ops.cast(predictions["boxes"], "float32")
     objectness = ops.cast(predictions["objectness"], "float32")
     classes = ops.cast(predictions["classes"], "float32")
-    true_boxes = ops.cast(true_boxes, "float32")
-    true_classes = ops.cast(true_classes, "int32")
+    true_boxes, true_classes = _only_possible(true_boxes, true_classes, ops.shape(classes)[-1])
     grid, steps = place_grid(*image_size, strides)
     boxes = decode_boxes(raw, grid, steps)
     found = assign(boxes, objectness, classes, true_boxes, true_classes, grid, steps)
@@ -66,6 +67,14 @@ def yolox_losses(
         "class": ops.sum(ops.sum(kinds, axis=-1) * positive) / count,
         "l1": ops.sum(ops.sum(distance, axis=-1) * positive) / count,
     }
+
+
+def _only_possible(true_boxes: Any, true_classes: Any, classes: Any) -> tuple[Any, Any]:
+    """Turn objects that cannot be into padding: a single NaN would spread over the batch."""
+    boxes, labels = ops.cast(true_boxes, "float32"), ops.cast(true_classes, "int32")
+    good = (labels >= 0) & (labels < classes)
+    good = good & ops.all(ops.isfinite(boxes), axis=-1) & ops.all(boxes[..., 2:] >= 0, axis=-1)
+    return ops.where(good[..., None], boxes, 0.0), ops.where(good, labels, -1)
 
 
 def _class_targets(found: Assignment, true_classes: Any, classes: Any) -> Any:
