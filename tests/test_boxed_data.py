@@ -188,7 +188,8 @@ def test_every_form_gives_the_same_photos(tmp_path, write):
 @pytest.mark.parametrize("write", [write_voc, write_coco, write_yolo])
 def test_a_detector_is_evaluated_on_the_part_that_was_kept_apart(tmp_path, write):
     write(tmp_path, {"train": ["a"], "val": ["c"], "test": ["b"]})
-    photos = find_boxes_of_classes(tmp_path, ("worm", "cell"))
+    name, photos, problems = find_boxes_of_classes(tmp_path, ("worm", "cell"))
+    assert (name, problems) == ("test", ())
     assert [path.stem for path in photos.paths] == ["b"]
     assert_content(photos)
     with pytest.raises(ValueError, match="unknown class 'cell'"):
@@ -200,7 +201,9 @@ def test_a_single_json_file(tmp_path):
         write_photo(tmp_path / f"images/{name}.jpg")
     write_json(tmp_path / "boxes.json", coco(CONTENT))
     for data in (tmp_path, tmp_path / "boxes.json"):
-        assert_content(find_boxes_of_classes(data, ("cell", "worm")))
+        part = find_boxes_of_classes(data, ("cell", "worm"))
+        assert part.name == "all"
+        assert_content(part.photos)
     write_json(tmp_path / "boxes.json", {"name": "no data set"})
     with pytest.raises(ValueError, match="not in the form of COCO: KeyError"):
         find_boxed_photos(tmp_path)
@@ -211,18 +214,19 @@ def test_boxes_that_are_not_counted(tmp_path):
     content["annotations"][1]["iscrowd"] = 1
     write_photo(tmp_path / "a.jpg")
     write_json(tmp_path / "a.json", content)
-    photos = find_boxes_of_classes(tmp_path, ("cell", "worm"))
+    photos = find_boxes_of_classes(tmp_path, ("cell", "worm")).photos
     assert photos.ignored[0].tolist() == [False, True]
     np.testing.assert_array_equal(photos.counts, [1, 0])
     write_voc(tmp_path / "voc", {"test": ["b"]})
     (tmp_path / "voc/Annotations/b.xml").write_text(voc_xml(CONTENT["b"], difficult=1))
-    assert find_boxes_of_classes(tmp_path / "voc", ("cell",)).ignored[0].tolist() == [True]
+    photos = find_boxes_of_classes(tmp_path / "voc", ("cell",)).photos
+    assert photos.ignored[0].tolist() == [True]
 
 
 def test_a_polygon_becomes_the_box_around_it(tmp_path):
     write_yolo(tmp_path, {"train": ["a", "b"]})
     write_labels(tmp_path / "labels/train/b.txt", ["1 0.25 0.5 0.5 0.75 0.375 0.1"])
-    photos = find_boxes_of_classes(tmp_path, ("cell", "worm"))
+    photos = find_boxes_of_classes(tmp_path, ("cell", "worm")).photos
     np.testing.assert_allclose(photos.boxes[1], [[20, 6, 40, 45]], rtol=1e-6)
 
 
@@ -246,7 +250,7 @@ def test_boxes_are_those_of_the_upright_photo(tmp_path):
     exif[0x0112] = 6
     write_yolo(tmp_path, {"train": ["a"]})
     write_photo(tmp_path / "images/train/a.jpg", size=(HEIGHT, WIDTH), exif=exif)
-    assert_content(find_boxes_of_classes(tmp_path, ("cell", "worm")))
+    assert_content(find_boxes_of_classes(tmp_path, ("cell", "worm")).photos)
 
 
 def test_a_share_of_each_kind_of_photo_is_set_aside():
@@ -327,6 +331,15 @@ def spoil_xml(folder):
     (folder / "Annotations/b.xml").write_text("<annotation><object>")
 
 
+def spoil_root(folder):
+    (folder / "Annotations/b.xml").write_text("<note/>")
+
+
+def spoil_encoding(folder):
+    text = '<?xml version="1.0" encoding="klingon"?><annotation/>'
+    (folder / "Annotations/b.xml").write_text(text)
+
+
 def spoil_entities(folder):
     text = '<!DOCTYPE a [<!ENTITY b "bbbb">]><annotation/>'
     (folder / "Annotations/b.xml").write_text(text)
@@ -347,6 +360,8 @@ def spoil_repeat(folder):
         (spoil_photo, "no image"),
         (spoil_size, "80 x 60 pixels, its annotation says 60 x 80; was it annotated lying"),
         (spoil_xml, "no XML"),
+        (spoil_root, "begins with <note>, not with <annotation>"),
+        (spoil_encoding, "no XML"),
         (spoil_entities, "declares a document type"),
         (spoil_list, "has no XML file"),
         (spoil_repeat, "more than once"),
@@ -370,22 +385,99 @@ def test_annotations_of_coco_that_lead_nowhere(tmp_path):
         {"id": 9, "image_id": 7, "category_id": 55, "bbox": [1, 1, 5, 5]},
         {"id": 10, "image_id": 7, "category_id": 3},
         {"id": 11, "image_id": 7, "category_id": 3, "bbox": ["x", 1, 5]},
+        {"id": 12, "image_id": 7, "category_id": 3, "bbox": "1234"},
+        {"id": 13, "image_id": 7, "category_id": 3, "bbox": [False, True, 5, 5]},
+        {"id": 14, "image_id": 7, "category_id": 3, "bbox": [1, 1, 10**400, 5]},
     ]
     for name in "ab":
         write_photo(tmp_path / f"{name}.jpg")
     write_json(tmp_path / "a.json", content)
     splits = find_boxed_photos(tmp_path, on_problem="fix", validation_share=0.5)
     texts = [problem.what for problem in splits.problems]
-    assert len(texts) == 4
-    for what in ("image 1000 that is not listed", "'with id 55'", "no box of numbers"):
+    assert len(texts) == 7
+    assert sum("no box of numbers" in text for text in texts) == 5
+    for what in ("image 1000 that is not listed", "'with id 55'"):
         assert any(what in text for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["images", "categories"])
+def test_an_id_that_stands_for_two_things(tmp_path, kind):
+    content = coco(["a", "b"])
+    content[kind].append(content[kind][0] | {"file_name": "c.jpg", "name": "other"})
+    write_json(tmp_path / "a.json", content)
+    with pytest.raises(ValueError, match=f"1 ids of {kind} are given twice, such as"):
+        find_boxed_photos(tmp_path, on_problem="fix")
+
+
+def test_classes_of_the_same_name(tmp_path):
+    write_yolo(tmp_path / "yolo", {"train": ["a", "b"]})
+    (tmp_path / "yolo/classes.txt").write_text("cell\nworm\ncell\n")
+    content = coco(["a", "b"])
+    content["categories"][0]["name"] = "cell"
+    write_json(tmp_path / "coco/a.json", content)
+    for data in (tmp_path / "yolo", tmp_path / "coco"):
+        with pytest.raises(ValueError, match=r"the same name: cell\."):
+            find_boxed_photos(data)
+    (tmp_path / "yolo/classes.txt").write_text("cell\nworm\n")
+    with pytest.raises(ValueError, match=r"the same name: a, b\."):
+        find_boxed_photos(tmp_path / "yolo", class_names=list("aabb"))
+
+
+def test_names_of_files_that_cannot_be(tmp_path):
+    content = coco(["a", "b", "c"])
+    for name in "ab":
+        write_photo(tmp_path / f"{name}.jpg")
+    for name in ("x" * 5000 + ".jpg", "null\0.jpg"):
+        content["images"][2]["file_name"] = name
+        write_json(tmp_path / "a.json", content)
+        (problem,) = find_boxed_photos(tmp_path, on_problem="fix", validation_share=0.5).problems
+        assert "no image" in problem.what
+    content["images"][2]["file_name"] = ["c.jpg"]
+    write_json(tmp_path / "a.json", content)
+    with pytest.raises(ValueError, match="names must be text"):
+        find_boxed_photos(tmp_path)
+
+
+def test_a_list_of_photos_with_names_that_cannot_be(tmp_path):
+    for name in "ab":
+        write_photo(tmp_path / f"{name}.jpg")
+        write_labels(tmp_path / f"{name}.txt", yolo_lines(name))
+    lines = ["a.jpg", "b.jpg", "x" * 5000 + ".jpg", "/"]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "data.yaml").write_text("names: [cell, worm]\ntrain: train.txt")
+    splits = find_boxed_photos(tmp_path, on_problem="fix", validation_share=0.5)
+    assert len(splits.train) == len(splits.validation) == 1
+    assert len(splits.problems) == 2
+
+
+def test_a_link_to_a_photo_is_the_same_photo(tmp_path):
+    write_yolo(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    (tmp_path / "images/val/d.jpg").symlink_to(tmp_path / "images/train/a.jpg")
+    (problem,) = find_boxed_photos(tmp_path, on_problem="fix").problems
+    assert (problem.path.name, problem.what) == ("d.jpg", "described more than once")
+
+
+def test_sizes_with_a_fraction(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    xml = voc_xml(CONTENT["a"], size=("80.0", "60.0"))
+    (tmp_path / "Annotations/a.xml").write_text(xml)
+    assert_content(find_boxed_photos(tmp_path).train)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_all_bounds(tmp_path):
+    write_yolo(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    write_labels(tmp_path / "labels/train/b.txt", ["0 0.5 0.5 1e308 1e308", "0 0.5 0.5 0.2 0.2"])
+    splits = find_boxed_photos(tmp_path, on_problem="fix")
+    assert ["no box of numbers" in problem.what for problem in splits.problems] == [True]
+    assert len(splits.train.boxes[1]) == 1
 
 
 def test_lines_that_are_not_in_the_form_of_yolo(tmp_path):
     write_yolo(tmp_path, {"train": ["a", "b"], "val": ["c"]})
     for line in ("0 0.5 0.5 0.2", "0 0.5 0.5 0.2 0.2 0.9", "cell 0.5 0.5 0.2 0.2", "0 a b c d"):
         write_labels(tmp_path / "labels/train/b.txt", ["0 0.5 0.5 0.2 0.2", line])
-        with pytest.raises(ValueError, match=r"b\.txt: not in the form of YOLO: line 2"):
+        with pytest.raises(ValueError, match=r"b\.jpg: its text file is not .* YOLO: line 2"):
             find_boxed_photos(tmp_path)
     write_labels(tmp_path / "labels/train/b.txt", ["7 0.5 0.5 0.2 0.2"])
     with pytest.raises(ValueError, match="unknown class 'number 7'"):
@@ -395,7 +487,7 @@ def test_lines_that_are_not_in_the_form_of_yolo(tmp_path):
 def test_data_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match="is no data set with boxes: expected"):
         find_boxed_photos(tmp_path)
-    with pytest.raises(ValueError, match="is no data set with boxes: expected"):
+    with pytest.raises(ValueError, match="There is no folder or file"):
         find_boxed_photos(tmp_path / "missing")
     with pytest.raises(ValueError, match="validation_share"):
         find_boxed_photos(tmp_path, validation_share=0)
@@ -421,6 +513,42 @@ def test_data_that_cannot_be_used(tmp_path):
 def test_a_yaml_file_runs_nothing(tmp_path):
     (tmp_path / "data.yaml").write_text("names: !!python/object/apply:os.system ['true']")
     with pytest.raises(ValueError, match="ConstructorError"):
+        find_boxed_photos(tmp_path)
+
+
+BOMB = "".join(
+    f"{name}: &{name} [{', '.join([item] * 9)}]\n"
+    for name, item in zip(
+        "abcdefghij", ["text"] + [f"*{name}" for name in "abcdefghi"], strict=True
+    )
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{item}'] * 9)}]}}\n"
+    for item, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        ("names: cell", "must be a list or a mapping. Found: str"),
+        ("names: [yes, no]", "must be text .* Found: bool"),
+        ("names: [[cell], worm]", "must be text .* Found: list"),
+        ("names: {0: cell, '0': worm}", "a number twice"),
+        ("names: {.inf: cell}", "OverflowError"),
+        ("names: [cell]\ntrain: {a: b}", "must be text .* Found: dict"),
+        ("names: [cell]\npath: [a]", "must be text .* Found: list"),
+        ("names: [cell]\ntrain: " + "x" * 5000, "File name too long"),
+        ("names:", "must be a list or a mapping. Found: NoneType"),
+        ("- names:", "AttributeError"),
+        (BOMB + "names: [*j]", "must be text .* Found: list"),
+        (BOMB + "names: [cell]\ntrain: [*j]", "must be text .* Found: list"),
+        (MERGES + "names: [cell]", "ConstructorError"),
+    ],
+)
+def test_a_yaml_file_that_describes_no_data_set(tmp_path, config, what):
+    (tmp_path / "data.yaml").write_text(config)
+    with pytest.raises(ValueError, match=f"(?s)does not describe a data set.*{what}"):
         find_boxed_photos(tmp_path)
 
 

@@ -230,6 +230,15 @@ def test_the_command_counts_and_goes_on_after_a_bad_photo(run, photos, tmp_path)
     }
 
 
+def test_links_that_lead_nowhere_are_left_out(run, photos):
+    photos[2].unlink()
+    photos[2].symlink_to("missing.png")
+    result = run(photos[0].parent)
+    assert result.exit_code == 1
+    assert "2.png: a link to a file that is not there" in result.output
+    assert "4.png" in result.output
+
+
 def test_the_json_is_what_coco_tools_read(run, photos, tmp_path):
     coco_tools = pytest.importorskip("pycocotools.coco")
     good = [path for path in photos if path.name != "2.png"]
@@ -287,10 +296,13 @@ def test_an_interruption_leaves_whole_files(run, photos, tmp_path, monkeypatch):
         (["{}", "--csv", "no/where.csv"], "no folder no"),
         (["{}/0.png", "--out", "{}"], "choose another folder"),
         (["{}", "--out", "{}"], "choose another folder"),
+        (["{}", "--json", "."], "is a folder: name a file"),
+        (["{}", "--csv", "{}"], "is a folder: name a file"),
     ],
 )
-def test_what_cannot_be_done_is_said(run, photos, tmp_path, arguments, message):
+def test_what_cannot_be_done_is_said(run, photos, monkeypatch, arguments, message):
     before = photos[0].read_bytes()
+    monkeypatch.setattr(cli_models, "load_detector", lambda source: pytest.fail("loaded"))
     result = run(*(a.replace("{}", str(photos[0].parent)) for a in arguments))
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)

@@ -18,18 +18,18 @@ from cspdarknet.train import (
     DETECTION_RECIPES,
     DetectionRecipe,
     Stage,
-    customize,
     load_detection_recipe,
     tasks,
     train_detector,
 )
+from cspdarknet.train.loop import Training
 from photo_sets import BOXED_COLOURS, write_boxed_photos
 from support import SHARED
 
 QUIET = Console(quiet=True)
 # As little as shows every part of a training at work.
 QUICK = DetectionRecipe(
-    stages=(Stage(1, 64, "head"), Stage(2, 64), Stage(1, 64, gentle=True)),
+    stages=(Stage(2, 64), Stage(1, 64, gentle=True)),
     batch_size=4,
     layer_decay=0.8,
     batch_norm_momentum=0.5,
@@ -87,9 +87,9 @@ def test_what_a_run_leaves(work):
     left = {path.name for path in run.iterdir()} - {".lock", "mistakes.png"}
     assert left == FILES
     history = json.loads((work / "history.json").read_text())
-    assert [row["train"] for row in history] == ["head", "all", "all", "all"]
-    assert [row["val_map"] is None for row in history] == [True, False, True, False]
-    assert [row["l1_loss"] > 0 for row in history] == [False, False, False, True]
+    assert [row["stage"] for row in history] == [1, 1, 2]
+    assert [row["val_map"] is None for row in history] == [True, False, False]
+    assert [row["l1_loss"] > 0 for row in history] == [False, False, True]
     assert all(np.isfinite(row["loss"]) for row in history)
     settings = json.loads((run / "run.json").read_text())
     assert settings["task"] == "detect"
@@ -101,12 +101,12 @@ def test_what_a_run_leaves(work):
     assert best.backbone.frozen_stages is None
 
 
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_run_ends_as_a_whole_one(work, monkeypatch):
     original = tasks.evaluate_detector
-
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(tasks, "evaluate_detector", interrupted)
     result = CliRunner().invoke(app, command(work, "stopped"))
     assert result.exit_code == 130
@@ -145,17 +145,18 @@ def test_options_of_the_other_task_are_refused(work):
     assert not (work / "other").exists()
 
 
-def test_problems_stop_a_training_or_are_listed(tmp_path):
+def test_problems_stop_a_training_or_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Training, "fit", interrupted)
     photos = write_boxed_photos(tmp_path / "photos")
     (photos / "labels/0.txt").write_text("0 0.5 0.5 0 0.5\n1 0.5 0.5 0.5 0.5")
     CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], include_rescaling=True).save_to_preset(
         tmp_path / "preset"
     )
-    recipe = customize(QUICK, epochs=3)
-    run = tmp_path / "run"
+    run, preset = tmp_path / "run", tmp_path / "preset"
     with pytest.raises(ValueError, match="fix"):
-        train_detector(photos, run, tmp_path / "preset", recipe, console=QUIET)
-    train_detector(photos, run, tmp_path / "preset", recipe, on_problem="fix", console=QUIET)
+        train_detector(photos, run, preset, QUICK, console=QUIET)
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(photos, run, preset, QUICK, on_problem="fix", console=QUIET)
     assert (
         "0.txt" in (run / "problems.csv").read_text()
         or "0.png" in (run / "problems.csv").read_text()

@@ -159,6 +159,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
             assert Path("my_run", name).exists(), name
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="others compile for minutes")
 def test_the_guide_to_detection(tmp_path, monkeypatch):
     """Its commands and its code, with trainings cut down to what a test has time for."""
     monkeypatch.chdir(tmp_path)

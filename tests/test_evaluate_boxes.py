@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from cspdarknet.cli import app
 from cspdarknet.cli import models as cli_models
+from cspdarknet.data.annotated import Problem
 from cspdarknet.data.boxed import BoxedPhotos
+from cspdarknet.data.find_boxed import BoxedPart
 from cspdarknet.detect import Detections
 from cspdarknet.evaluate.boxes import DetectionEvaluation, evaluate_detector
 from cspdarknet.evaluate.matching import match, overlaps
@@ -409,14 +411,42 @@ def test_the_worst_photos_come_first(photos):
 # The command.
 
 
-def test_the_command_evaluates_detectors(photos, tmp_path, monkeypatch):
+@pytest.fixture
+def command(monkeypatch):
+    """Runs the command with a fake detector on a part of a data set."""
     monkeypatch.setattr(cli_models, "is_detector", lambda source, which: True)
     monkeypatch.setattr(cli_models, "load_detector", lambda source, which: FakeDetector())
-    monkeypatch.setattr(
-        "cspdarknet.data.find_boxed.find_boxes_of_classes", lambda data, names, problem: photos
-    )
-    arguments = ["evaluate", "model", "data", "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "160"})
+
+    def invoke(part, *arguments):
+        monkeypatch.setattr(
+            "cspdarknet.data.find_boxed.find_boxes_of_classes", lambda data, names, problem: part
+        )
+        return CliRunner().invoke(
+            app, ["evaluate", *map(str, arguments)], env={"COLUMNS": "160"}, catch_exceptions=False
+        )
+
+    return invoke
+
+
+def test_the_command_tells_which_photos_it_took(command, photos, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.begin({"data": str(tmp_path / "photos")})
+    everything = BoxedPart("all", photos)
+    mended = BoxedPart("validation", photos, (Problem(Path("a.xml"), "has no area"),) * 2)
+    output = command(mended, run.path, tmp_path / "photos").output
+    assert f"4 photos: the validation part of {tmp_path / 'photos'}" in output
+    assert "2 problems of the annotations were mended" in output
+    assert "trained on" not in output
+    output = command(everything, run.path, tmp_path / "photos").output
+    assert f"4 photos: all photos of {tmp_path / 'photos'}" in output
+    assert f"Warning: photos that {run.path} was trained on are among them" in output
+    assert "mended" not in output
+    for model, data in ((run.path, "other"), ("preset", tmp_path / "photos")):
+        assert "Warning" not in command(everything, model, data).output
+
+
+def test_the_command_evaluates_detectors(command, photos, tmp_path):
+    result = command(BoxedPart("test", photos), "model", "data", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert f"mAP {figures['map']:.3f}" in result.output

@@ -1,5 +1,6 @@
 """`cspdarknet evaluate`: how good a model is on photos with known classes or boxes."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from cspdarknet.evaluate import Evaluation
     from cspdarknet.data.find_boxed import BoxedPart
+    from cspdarknet.evaluate import Evaluation
     from cspdarknet.evaluate.boxes import DetectionEvaluation
     from cspdarknet.run_folder import RunFolder
 
@@ -110,15 +111,16 @@ def _detection(
 
 def _notes(run: str, data: Path, part: "BoxedPart") -> list[str]:
     """Tell which photos were taken, and what speaks against trusting their figures."""
-    from cspdarknet.run_folder import SETTINGS, RunFolder
+    from cspdarknet.run_folder import SETTINGS
 
     everything = part.name == "all"
     which = f"all photos of {data}" if everything else f"the {part.name} part of {data}"
     notes = [f"{len(part.photos)} photos: {which}"]
     if part.problems:
         notes.append(f"{len(part.problems)} problems of the annotations were mended")
-    if everything and (Path(run) / SETTINGS).is_file():
-        trained_on = RunFolder(run).read_json(SETTINGS)["data"]
+    settings = Path(run) / SETTINGS
+    if everything and settings.is_file():
+        trained_on = json.loads(settings.read_text(encoding="utf-8")).get("data", "")
         if Path(trained_on).resolve() == data.resolve():
             notes.append(
                 f"Warning: photos that {run} was trained on are among them, so that the figures "

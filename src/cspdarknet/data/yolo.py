@@ -66,16 +66,16 @@ def _config_file(data: Path) -> Path | None:
 def _from_config(path: Path) -> tuple[dict[str, list[Path]], dict[int, str]]:
     """Read where the photos of each part are, and the names of the classes by number."""
     yaml: Any = require("yaml", "train", "Reading data.yaml")
-    wrong = (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError)
+    wrong = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES:,} bytes")
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         # A few lines of `<<`, which merges mappings into others, can be made to fill the memory.
-        loader.flatten_mapping = lambda node: None
+        loader.flatten_mapping = lambda _: None
         config = loader.get_single_data()
         return _places(config, path.parent), _numbered(config["names"])
-    except (yaml.YAMLError, *wrong) as error:
+    except (yaml.YAMLError, RecursionError, OSError, *wrong) as error:
         raise ValueError(
             f"{path} does not describe a data set: it needs `names`, `train` and `val`. "
             f"{type(error).__name__}: {error}"
