@@ -24,7 +24,7 @@ from cspdarknet.train import (
 )
 from cspdarknet.train.loop import Training
 from photo_sets import BOXED_COLOURS, write_boxed_photos
-from support import SHARED
+from support import SHARED, without_compiling
 
 QUIET = Console(quiet=True)
 # As little as shows every part of a training at work.
@@ -82,6 +82,7 @@ def command(work, out):
     ]
 
 
+@without_compiling
 def test_what_a_run_leaves(work):
     run = work / "whole"
     left = {path.name for path in run.iterdir()} - {".lock", "mistakes.png"}
@@ -105,6 +106,7 @@ def interrupted(*args, **kwargs):
     raise KeyboardInterrupt
 
 
+@without_compiling
 def test_an_interrupted_run_ends_as_a_whole_one(work, monkeypatch):
     original = tasks.evaluate_detector
     monkeypatch.setattr(tasks, "evaluate_detector", interrupted)
@@ -120,6 +122,7 @@ def test_an_interrupted_run_ends_as_a_whole_one(work, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@without_compiling
 def test_a_run_is_evaluated_and_used(work):
     photos = str(work / "photos")
     result = CliRunner().invoke(app, ["evaluate", str(work / "whole"), photos])
@@ -134,6 +137,7 @@ def test_a_run_is_evaluated_and_used(work):
     assert len(found["images"]) == 10
 
 
+@without_compiling
 def test_options_of_the_other_task_are_refused(work):
     for options in (
         ["--class-weights", "balanced"],
@@ -145,6 +149,7 @@ def test_options_of_the_other_task_are_refused(work):
     assert not (work / "other").exists()
 
 
+@without_compiling
 def test_problems_stop_a_training_or_are_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(Training, "fit", interrupted)
     photos = write_boxed_photos(tmp_path / "photos")
@@ -179,7 +184,7 @@ def test_the_recipe_of_the_original():
         replace(recipe, stages=(Stage(1, 100),))
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="minutes; the losses are the same")
+@without_compiling
 @pytest.mark.skipif(
     not (SHARED / "data/bccd").is_dir(), reason="the photos of blood cells are not at hand"
 )

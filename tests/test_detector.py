@@ -6,11 +6,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from cspdarknet import checkpoints
+from cspdarknet.checkpoints.verify import verify
+from cspdarknet.cli import app
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.yolox.postprocess import NonMaxSuppression
-from support import SMALL, assert_same_weights, randomize, run_python, to_numpy
+from support import (
+    SMALL,
+    assert_same_weights,
+    randomize,
+    run_python,
+    to_numpy,
+    without_compiling,
+)
 
 NAMES = ["cat", "dog", "owl"]
 BACKBONE = ("use_depthwise", "data_format", "dtype", "stackwise_channels", "stackwise_depth")
@@ -128,6 +138,7 @@ def test_mixed_precision_predicts_in_float32():
 # What it finds.
 
 
+@without_compiling
 def test_photos_of_any_sizes(detector, photos):
     found = detector.predict(photos, batch_size=2)
     assert found["boxes"].shape == (3, 100, 4)
@@ -140,6 +151,7 @@ def test_photos_of_any_sizes(detector, photos):
         np.testing.assert_allclose(alone["boxes"][0], found["boxes"][i], rtol=1e-4, atol=1e-3)
 
 
+@without_compiling
 def test_every_way_to_give_photos(detector, photos):
     expected = detector.predict([photos[0]] * 3)
     batch = np.stack([photos[0]] * 3)
@@ -167,6 +179,7 @@ class UnknownLength(list):
         raise TypeError("unknown")
 
 
+@without_compiling
 def test_nothing_to_look_at(detector):
     found = detector.predict([])
     assert {name: value.shape for name, value in found.items()} == {
@@ -177,6 +190,7 @@ def test_nothing_to_look_at(detector):
     }
 
 
+@without_compiling
 def test_nothing_to_find(detector, photos):
     found = detector.predict(photos, score_threshold=1.0)
     assert (found["num_detections"] == 0).all()
@@ -216,11 +230,13 @@ def test_bad_settings(detector, photos, settings, message):
         detector.predict(photos, **settings)
 
 
+@without_compiling
 def test_a_photo_of_0_to_1_is_warned_about(detector):
     with pytest.warns(UserWarning, match="all but black"):
         detector.predict([np.full((10, 10, 3), 0.5)])
 
 
+@without_compiling
 def test_boxes_are_computed_in_float32_under_any_policy(photos):
     exact = build().predict([photos[0]])
     keras.config.set_dtype_policy("mixed_float16")
@@ -233,6 +249,7 @@ def test_boxes_are_computed_in_float32_under_any_policy(photos):
     assert to_numpy(found["num_detections"]) == [1]
 
 
+@without_compiling
 def test_settings_take_the_place_of_the_models(detector, photos):
     few = detector.predict(photos[:1], max_detections=2)
     all_of_them = detector.predict(photos[:1])
@@ -244,6 +261,7 @@ def test_settings_take_the_place_of_the_models(detector, photos):
     assert not np.allclose(larger["boxes"][0, 0], all_of_them["boxes"][0, 0])
 
 
+@without_compiling
 def test_box_formats(detector, photos):
     """Each format says the same of each photo, in that photo's own size."""
     boxes = detector.predict(photos[:2])["boxes"]
@@ -302,6 +320,7 @@ def test_suppression_is_the_greedy_one(seed):
         )
 
 
+@without_compiling
 def test_the_whole_graph_is_saved_with_photos_of_any_size(detector, photos, tmp_path):
     graph = detector.inference_model(max_detections=20)
     graph.save(tmp_path / "whole.keras")
@@ -354,6 +373,7 @@ def compiled():
     return detector
 
 
+@without_compiling
 def test_box_formats_of_targets_mean_the_same(compiled):
     images, targets = data()
     expected = loss_of(compiled, images, targets)
@@ -417,6 +437,7 @@ def test_targets_and_images_that_are_none(compiled):
         compiled.train_on_batch(np.full_like(images, np.nan), targets)
 
 
+@without_compiling
 def test_sample_weights_of_arrays():
     detector = build()
     detector.compile("sgd")
@@ -435,6 +456,7 @@ def test_no_other_loss():
         detector.train_on_batch(*data())
 
 
+@without_compiling
 def test_l1_loss_can_be_switched_after_a_step():
     detector = build()
     detector.compile(keras.optimizers.SGD(0.0))
@@ -480,6 +502,7 @@ def test_round_trips(name, use_depthwise, tmp_path):
         assert_same_weights(YOLOXDetector.from_preset(path), detector)
 
 
+@without_compiling
 def test_weights_of_a_compiled_detector_come_back(tmp_path):
     detector = build()
     detector.compile("adam")
@@ -564,3 +587,15 @@ def test_a_saved_detector_is_loaded_by_a_fresh_process(preset):
         "print(found['boxes'].shape)"
     )
     assert "(1, 100, 4)" in run_python(code, Path(preset)).stdout
+
+
+def test_a_whole_detector_is_converted_and_verified(tmp_path, detector):
+    checkpoints.save(detector, tmp_path / "a.pth")
+    for options, kind in (([], CSPDarkNetBackbone), (["--detector"], YOLOXDetector)):
+        out = tmp_path / kind.__name__
+        result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.pth"), str(out), *options])
+        assert result.exit_code == 0, result.output
+        assert isinstance(checkpoints.load(out), kind)
+        checks = verify(checkpoints.load(out), out)
+        assert all(check.passed for check in checks)
+        assert len(checks) == (7 if options else 4)

@@ -24,6 +24,7 @@ from cspdarknet.models import (
     YOLOXDetector,
 )
 from photo_sets import write_boxed_photos
+from support import without_compiling
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -159,7 +160,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
             assert Path("my_run", name).exists(), name
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="others compile for minutes")
+@without_compiling
 def test_the_guide_to_detection(tmp_path, monkeypatch):
     """Its commands and its code, with trainings cut down to what a test has time for."""
     monkeypatch.chdir(tmp_path)

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.structure import parts
+from cspdarknet.checkpoints.structure import is_detector, parts
 from cspdarknet.presets.records import PRESETS
+from cspdarknet.yolox.head import OUTPUTS as DETECTOR_OUTPUTS
 
 TOLERANCE = 1e-4  # of the largest reference value; float32 on another backend is 2e-6 away
 
@@ -47,12 +48,12 @@ def verify(model: Any, source: str | Path, golden: str | Path | None = None) -> 
     """Compare a model with stored figures.
 
     Args:
-        model: a `CSPDarkNetBackbone` or `ImageClassifier`, loaded from `source`.
+        model: a `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`, loaded from `source`.
         source: the preset; its published figures, or those in its `metadata.json`, are used if no
             `golden` is given.
         golden: `.npz` file with an input `x` and feature maps `P2`, `P3`, ..., and a classifier's
-            `logits` and `probs`; several cases have suffixes (`x_a` and `a_P3`, or `input_a`
-            and `P3_a`).
+            `logits` and `probs`, or a detector's `boxes`, `objectness` and `classes`; several cases
+            have suffixes (`x_a` and `a_P3`, or `input_a` and `P3_a`).
 
     Returns:
         A list of `Check`s.
@@ -95,7 +96,8 @@ def figures_of(model: Any) -> dict[str, list[float]]:
         for pixels, default in zip(backbone.image_shape, _default(backbone), strict=True)
     ]
     x = np.random.default_rng(0).integers(0, 256, (1, *size)).astype("float32")
-    names = [*backbone.pyramid_level_inputs, *(HEAD_OUTPUTS if head else ())]
+    own = DETECTOR_OUTPUTS if is_detector(model) else HEAD_OUTPUTS if head else ()
+    names = [*backbone.pyramid_level_inputs, *own]
     picked = {name: np.ravel(value).astype("float64") for name, value in _outputs(model, x, names)}
     return {
         name: values[np.linspace(0, len(values) - 1, 8).astype(int)].tolist()
@@ -106,10 +108,13 @@ def figures_of(model: Any) -> dict[str, list[float]]:
 def _outputs(model: Any, x: Any, names: list[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what a model computes of an image: feature maps by level, and a head's outputs."""
     backbone, head = parts(model)
-    levels = [name for name in names if name not in HEAD_OUTPUTS]
+    levels = [name for name in names if name in backbone.pyramid_level_inputs]
     if levels:
         yield from backbone.feature_pyramid(levels).predict(x, verbose=0).items()
-    if wanted := [name for name in HEAD_OUTPUTS if name in names]:
+    if is_detector(model):
+        found = model.predict_on_batch(x)
+        yield from ((name, np.asarray(found[name])) for name in DETECTOR_OUTPUTS if name in names)
+    elif wanted := [name for name in HEAD_OUTPUTS if name in names]:
         last = model.get_layer("predictions")
         found = keras.Model(model.input, {"vector": last.input, "probs": last.output}).predict(
             x, verbose=0
@@ -130,6 +135,8 @@ def _against_file(model: Any, golden: Path) -> Iterator[Check]:
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{golden} is not a readable .npz file: {error}") from error
     known = r"P\d|logits|probs" if parts(model)[1] else r"P\d"
+    if is_detector(model):
+        known = "|".join((r"P\d", *DETECTOR_OUTPUTS))
     cases = list(_cases(arrays, known))
     if not cases:
         raise CheckpointError(

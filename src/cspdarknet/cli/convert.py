@@ -14,6 +14,9 @@ def convert(
         Path,
         typer.Argument(help="A preset directory, or .safetensors, .keras, .weights.h5, .pth."),
     ],
+    detector: Annotated[
+        bool, typer.Option(help="Of YOLOX's files the whole detector, not the backbone alone.")
+    ] = False,
 ) -> None:
     """Convert weights to another format.
 
@@ -24,7 +27,7 @@ def convert(
 
     console = Console()
     with console.status("converting"):
-        model = checkpoints.load(source)
+        model = checkpoints.load(source, detector=detector or None)
         checkpoints.save(model, destination, conversion.describe(source))
     summary = f"{source} -> {destination}: {model.count_params():,} parameters"
     console.print(summary, markup=False, soft_wrap=True, highlight=False)

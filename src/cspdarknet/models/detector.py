@@ -518,7 +518,7 @@ def _padded(y: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"Each box needs a class. Received: {shapes[0][1]} boxes and {shapes[1][1]} classes"
         )
-    if shapes[0][1] == 0:
+    if shapes[0][1] in (0, None):  # None: TensorFlow has seen several numbers
         boxes = ops.pad(boxes, [(0, 0), (0, 1), (0, 0)])
         classes = ops.pad(classes, [(0, 0), (0, 1)], constant_values=-1)
     return boxes, classes
