@@ -5,14 +5,17 @@ import re
 import numpy as np
 import pytest
 
+from cspdarknet.data.find_boxed import find_boxes_of_classes
 from cspdarknet.data.labelled import find_photos_of_classes
-from cspdarknet.evaluate import evaluate
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.evaluate import evaluate, evaluate_detector
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.records import BOXED
-from support import SHARED, relative_error
+from support import SHARED, relative_error, without_compiling
 
 NAME = "csp_darknet_tiny_clothing"
 CLOTHING = SHARED / "data/clothing"
+DETECTOR = "yolox_nano_bccd"
+BCCD = SHARED / "data/bccd"
 
 
 @pytest.fixture
@@ -56,3 +59,28 @@ def test_the_accuracy_is_that_of_the_card():
     assert stated >= 0.78
     record = ImageClassifier.presets[NAME]["metadata"]["description"]
     assert f"{round(stated * 100)} %" in record
+
+
+def test_a_detector_without_the_network(no_network):
+    detector = YOLOXDetector.from_preset(DETECTOR)
+    assert detector.class_names == ("Platelets", "RBC", "WBC")
+    backbone = CSPDarkNetBackbone.from_preset(DETECTOR)
+    for a, b in zip(backbone.get_weights(), detector.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert sum(f.stat().st_size for f in (BOXED / DETECTOR).iterdir()) <= 3e6
+
+
+@without_compiling
+@pytest.mark.skipif(not BCCD.is_dir(), reason=f"the photos are not at {BCCD}")
+def test_the_precision_is_that_of_the_card():
+    card = (BOXED / DETECTOR / "README.md").read_text()
+    stated = float(re.search(r"validation photos \| \*\*([\d.]+)\*\*", card)[1])
+    stated50 = float(re.search(r"mAP@0.75 \| \*\*([\d.]+)\*\*", card)[1])
+    detector = YOLOXDetector.from_preset(DETECTOR)
+    part = find_boxes_of_classes(BCCD, detector.class_names, on_problem="fix")
+    assert (part.name, len(part.photos)) == ("validation", 87)
+    figures = evaluate_detector(detector, part.photos).average_precision
+    assert figures.map == pytest.approx(stated, abs=2e-3)
+    assert figures.map50 == pytest.approx(stated50, abs=2e-3)
+    assert stated >= 0.58
+    assert stated50 >= 0.88

@@ -23,7 +23,7 @@ NAMES = [
     "csp_darknet_tiny_imagenet",
     "csp_darknet_l_imagenet",
 ]
-BOXED = ["csp_darknet_tiny_clothing"]
+BOXED = ["csp_darknet_tiny_clothing", "yolox_nano_bccd"]
 YOLOX = [f"yolox_{size}_coco" for size in ("nano", "tiny", "s", "m", "l", "x")]
 
 

@@ -482,7 +482,7 @@ class YOLOXDetector(PresetModel):
         Example:
             >>> detector = YOLOXDetector.from_preset("csp_darknet_tiny", num_classes=3)
             >>> detector.count_params()
-            5036556
+            5050776
         """
         return preset_loading.build_detector(
             YOLOXDetector, CSPDarkNetBackbone, preset, load_weights, kwargs
