@@ -280,7 +280,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
         floor=0.05,
         layer_decay=0.75,
         clip_norm=10.0,
-        ema_decay=0.99,
+        ema_decay=0.98,
         augmentation=DetectionAugmentation(mosaic=0.5, mosaic_scale=(0.5, 1.5), degrees=5.0),
     ),
     # From random weights, on some hundred photos: small images first, where epochs are cheap.
