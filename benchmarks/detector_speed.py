@@ -105,7 +105,8 @@ def check(contest: Contest, square: np.ndarray, images: np.ndarray) -> float:
     """
     ours, reference = raw_outputs(contest.detector, square), contest.onnx(images)
     difference = float(np.abs(ours - reference).max())
-    if difference > TOLERANCE:
+    # Deep networks of random weights give larger numbers, and larger differences.
+    if difference > TOLERANCE * max(1.0, float(np.abs(reference).max())):
         raise SystemExit(f"The raw outputs differ by {difference}: these are different networks.")
     return difference
 
