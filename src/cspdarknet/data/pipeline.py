@@ -1,10 +1,10 @@
 """Feed a network: batches for training (endless order, by Grain), and for evaluation."""
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from cspdarknet.data.labelled import LabelledPhotos
 from cspdarknet.images import PhotoError, centre_square, open_photo
 
 PREFETCHED_BATCHES = 4
+Loaded = TypeVar("Loaded")
 
 
 class Source(Protocol):
@@ -161,15 +162,21 @@ def evaluation_batches(
         except PhotoError as error:
             return np.full((size, size, 3), GRAY, "uint8"), error
 
-    starts = range(0, len(paths), batch_size)
+    for loaded in read_ahead(load, paths, batch_size, workers):
+        images = np.stack([image for image, _ in loaded]).astype("float32")
+        yield images, [error for _, error in loaded]
+
+
+def read_ahead(
+    load: Callable[[Path], Loaded], paths: Sequence[Path], batch_size: int, workers: int
+) -> Iterator[list[Loaded]]:
+    """Load files in batches, in order, the next batch while this one is used."""
     with ThreadPoolExecutor(workers) as pool:
 
         def submit(start: int) -> list[Any]:
             return [pool.submit(load, path) for path in paths[start : start + batch_size]]
 
         waiting = submit(0)
-        for start in starts:
+        for start in range(0, len(paths), batch_size):
             ready, waiting = waiting, submit(start + batch_size)
-            loaded = [future.result() for future in ready]
-            images = np.stack([image for image, _ in loaded]).astype("float32")
-            yield images, [error for _, error in loaded]
+            yield [future.result() for future in ready]

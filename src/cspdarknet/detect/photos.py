@@ -1,7 +1,6 @@
 """Find objects in photos: what a detector says of one photo, and of many files."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cspdarknet.data.pipeline import read_ahead
 from cspdarknet.images import PhotoError, read_photo
 
 
@@ -149,7 +149,7 @@ def detect(
         "image_size": image_size,
         "batch_size": batch_size,
     }
-    for batch in _read_ahead([Path(path) for path in paths], batch_size, workers):
+    for batch in read_ahead(_read, [Path(path) for path in paths], batch_size, workers):
         readable = [photo for _, photo in batch if not isinstance(photo, PhotoError)]
         found = iter(detect_in_arrays(model, readable, **settings))
         for path, photo in batch:
@@ -186,23 +186,8 @@ def _detections(
     return Detections(boxes[good], scores[good].clip(0, 1), classes[good], (height, width))
 
 
-def _read_ahead(
-    paths: Sequence[Path], batch_size: int, workers: int
-) -> Iterator[list[tuple[Path, np.ndarray | PhotoError]]]:
-    """Read photos in batches, in order, the next batch while this one is used."""
-
-    def load(path: Path) -> np.ndarray | PhotoError:
-        try:
-            return read_photo(path)
-        except PhotoError as error:
-            return error
-
-    with ThreadPoolExecutor(workers) as pool:
-
-        def submit(start: int) -> list[Any]:
-            return [(path, pool.submit(load, path)) for path in paths[start : start + batch_size]]
-
-        waiting = submit(0)
-        for start in range(0, len(paths), batch_size):
-            ready, waiting = waiting, submit(start + batch_size)
-            yield [(path, future.result()) for path, future in ready]
+def _read(path: Path) -> tuple[Path, np.ndarray | PhotoError]:
+    try:
+        return path, read_photo(path)
+    except PhotoError as error:
+        return path, error
