@@ -1,6 +1,5 @@
 """Train an image classifier on a folder of photos, into a run folder."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from cspdarknet.train.recipe import Recipe, load_recipe
 from cspdarknet.train.start import (
     begin_random,
     check_arguments,
-    reporter,
+    claimed,
+    fit,
     settings_of,
     usable,
 )
@@ -79,7 +79,7 @@ def train_classifier(
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     check_arguments(data, out, recipe, workers, tensorboard)
     run = RunFolder(out)
-    with run.claimed() if distributed.is_first_process() else contextlib.nullcontext():
+    with claimed(run):
         splits = find_labelled_photos(data, validation_share, recipe.seed)
         settings = settings_of("classify", data, preset, load_weights, recipe, splits)
         if distributed.is_first_process():
@@ -87,10 +87,7 @@ def train_classifier(
         splits = usable(run, splits, check, workers, console)
         _check_classes(splits.train)
         training = _training(run, splits, preset, load_weights, recipe, workers, console)
-        names = training.task.figures + training.task.validation_figures
-        training.on_epoch = reporter(training.display, run if tensorboard else None, names)
-        with training.display:
-            history = training.fit()
+        history = fit(training, tensorboard)
         if distributed.is_first_process():
             _report(run, splits, training, console)
     return history
@@ -153,8 +150,6 @@ def class_weights(photos: LabelledPhotos, kind: str) -> np.ndarray | None:
 
 
 def _report(run: RunFolder, splits: Splits, training: Training, console: Console) -> None:
-    for reason in training.source.failures.values():
-        console.print(f"Left out while training: {reason}", soft_wrap=True, markup=False)
     with console.status("writing the report"), distributed.on_one_device():
         best = ImageClassifier.from_preset(run.path / BEST)
         write_run_report(run, best, splits, training.history, training.source.workers)

@@ -1,6 +1,5 @@
 """Train a detector of objects on photos with boxes, into a run folder."""
 
-import contextlib
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +20,8 @@ from cspdarknet.train.recipe import DetectionRecipe, load_detection_recipe
 from cspdarknet.train.start import (
     begin_random,
     check_arguments,
-    reporter,
+    claimed,
+    fit,
     settings_of,
     usable,
 )
@@ -77,7 +77,7 @@ def train_detector(
     require("pycocotools", "detect", "Training a detector")
     check_arguments(data, out, recipe, workers, tensorboard)
     run = RunFolder(out)
-    with run.claimed() if distributed.is_first_process() else contextlib.nullcontext():
+    with claimed(run):
         splits = find_boxed_photos(data, validation_share, recipe.seed, on_problem)
         settings = settings_of("detect", data, preset, load_weights, recipe, splits)
         if distributed.is_first_process():
@@ -85,10 +85,7 @@ def train_detector(
             _tell_problems(run, splits, console)
         splits = usable(run, splits, check, workers, console)
         training = _training(run, splits, preset, load_weights, recipe, workers, console)
-        names = training.task.figures + training.task.validation_figures
-        training.on_epoch = reporter(training.display, run if tensorboard else None, names)
-        with training.display:
-            history = training.fit()
+        history = fit(training, tensorboard)
         if distributed.is_first_process():
             _report(run, splits, training, console)
     return history
@@ -148,8 +145,6 @@ def _training(
 
 
 def _report(run: RunFolder, splits: BoxedSplits, training: Training, console: Console) -> None:
-    for reason in training.source.failures.values():
-        console.print(f"Left out while training: {reason}", soft_wrap=True, markup=False)
     with console.status("writing the report"), distributed.on_one_device():
         best = YOLOXDetector.from_preset(run.path / BEST)
         found = evaluate_detector(best, splits.validation, workers=training.source.workers)

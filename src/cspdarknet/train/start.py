@@ -1,8 +1,9 @@
 """What every training begins with: checked arguments and photos, and somebody to tell about it."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from cspdarknet.data.check import Photos, Skipped, check_photos
 from cspdarknet.run_folder import SKIPPED, RunFolder
 from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
+from cspdarknet.train.loop import Training
 from cspdarknet.train.recipe import BaseRecipe
 from cspdarknet.train.tasks import Row
 
@@ -120,7 +122,27 @@ def _without(photos: AnyPhotos, bad: set[Path], part: str) -> AnyPhotos:
     return good
 
 
-def reporter(
+@contextlib.contextmanager
+def claimed(run: RunFolder) -> Iterator[None]:
+    """Keep others out of the run folder; of several processes the first one does."""
+    with run.claimed() if distributed.is_first_process() else contextlib.nullcontext():
+        yield
+
+
+def fit(training: Training, tensorboard: bool) -> list[Row]:
+    """Train, show it, and name the files that were lost on the way."""
+    names = training.task.figures + training.task.validation_figures
+    board = training.run if tensorboard else None
+    training.on_epoch = _reporter(training.display, board, names)
+    with training.display:
+        history = training.fit()
+    for reason in training.source.failures.values():
+        line = f"Left out while training: {reason}"
+        training.display.console.print(line, soft_wrap=True, markup=False)
+    return history
+
+
+def _reporter(
     display: Display, board: RunFolder | None, names: tuple[str, ...]
 ) -> Callable[[Row], None]:
     """Return what shows an epoch: on the console, and in TensorBoard's folder of a run."""
