@@ -24,7 +24,8 @@ test-all: $(VENV)/.all  ## the tests on JAX, PyTorch and TensorFlow
 
 test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \
-		tests/test_golden_kerascv.py tests/test_saving.py tests/test_presets.py
+		tests/test_golden_kerascv.py tests/test_golden_yolox.py \
+		tests/test_saving.py tests/test_presets.py
 
 lint: $(VENV)/.dev  ## style, format and types
 	$(BIN)/ruff check $(SOURCES)

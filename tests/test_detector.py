@@ -332,6 +332,19 @@ def test_the_whole_graph_is_saved_with_photos_of_any_size(detector, photos, tmp_
             np.testing.assert_allclose(value, expected[name], atol=1e-4)
 
 
+@without_compiling
+def test_the_whole_graph_is_exported_by_torch(detector, photos):
+    import torch
+
+    graph = detector.inference_model(max_detections=20)
+    batch = torch.tensor(photos[0][None].astype("float32"))
+    expected = {name: to_numpy(value) for name, value in graph(batch).items()}
+    assert expected["num_detections"][0] > 1
+    found = torch.export.export(graph, (batch,)).module()(batch)
+    for name, value in found.items():
+        np.testing.assert_allclose(to_numpy(value), expected[name], atol=1e-3)
+
+
 # Training.
 
 

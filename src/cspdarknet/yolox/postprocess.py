@@ -119,8 +119,7 @@ class NonMaxSuppression(keras.layers.Layer):
             here = (slots == i) & (score >= 0)
             return left, ops.where(here, best, kept), ops.where(here, score, confidence)
 
-        none = ops.cast(ops.zeros_like(scores[:, :1]), "int32") - 1 + 0 * slots
-        none = ops.cast(none, "int32")
+        none = ops.full((ops.shape(scores)[0], self.max_detections), -1, dtype="int32")
         left = ops.where(scores >= self.score_threshold, scores, -1.0)
         state = (left, none, ops.cast(none, scores.dtype))
         if _is_traced_by_torch():
