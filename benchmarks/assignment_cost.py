@@ -19,13 +19,13 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from turns import in_turns, in_words, limit_cores, median_ratio, write_table
+from results import RESULTS, write_table
+from turns import in_turns, in_words, limit_cores, median_ratio
 
 from cspdarknet.models import YOLOXDetector
 from cspdarknet.yolox.assign import assign
 from cspdarknet.yolox.places import decode_boxes, place_grid
 
-RESULTS = Path(__file__).parent / "results"
 STRIDES, CLASSES = (8, 16, 32), 80
 MOST = 20.0  # percent of a step that the assignment may take
 

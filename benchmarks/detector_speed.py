@@ -31,12 +31,12 @@ from plain_yolox import (
     photo_to_boxes,
     random_yolox,
 )
-from turns import in_turns, in_words, limit_cores, median_ratio, write_table
+from results import RESULTS, write_table
+from turns import in_turns, in_words, limit_cores, median_ratio
 
 from cspdarknet.models import YOLOXDetector
 from cspdarknet.yolox.letterbox import letterbox
 
-RESULTS = Path(__file__).parent / "results"
 # Side of the input, and the COCO AP (percent) that the authors of YOLOX report.
 SIZES = {
     "nano": (416, 25.8),

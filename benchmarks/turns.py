@@ -1,16 +1,10 @@
-"""What the benchmarks of the detector share: a number of cores, turns, a table of results."""
+"""What the benchmarks of the detector share: a number of cores, turns within one process."""
 
 import os
-import platform
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-import keras
 import torch
 
 
@@ -49,16 +43,3 @@ def in_words(rounds: int, threads: int) -> str:
 def median_ratio(times: Sequence[float], base: Sequence[float]) -> float:
     """Return the median of the rounds' ratios."""
     return statistics.median(a / b for a, b in zip(times, base, strict=True))
-
-
-def write_table(path: Path, text: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write results as Markdown: what they are, how they came about, and a table."""
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    about = (
-        f"`KERAS_BACKEND={keras.backend.backend()} {command}` on {platform.machine()} with Keras "
-        f"{keras.__version__} and torch {torch.__version__}."
-    )
-    lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
-    lines += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([text, "", about, "", *lines]) + "\n")

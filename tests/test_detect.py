@@ -17,7 +17,7 @@ from cspdarknet.detect import Detections, detect, detect_in_arrays
 from cspdarknet.images import PhotoError
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.reports.boxes import class_colour, draw_boxes
-from fake_detector import FakeDetector, paint, save
+from fake_detector import FakeDetector, FakePredictor, load_fake_predictor, paint, save
 
 NAMES = ("red", "blue")
 
@@ -206,7 +206,7 @@ def test_detections_of_another_photo_are_refused():
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(cli_models, "load_detector", lambda source: FakeDetector())
+    monkeypatch.setattr(cli_models, "load_predictor", load_fake_predictor)
 
     def invoke(*arguments):
         return CliRunner().invoke(
@@ -278,11 +278,13 @@ def test_pictures_of_an_earlier_run_are_no_photos(run, photos, tmp_path):
 
 
 def test_an_interruption_leaves_whole_files(run, photos, tmp_path, monkeypatch):
-    def interrupted(model, paths, **settings):
-        yield next(detect(model, paths, **settings))
+    stream = FakePredictor.stream
+
+    def interrupted(self, paths):
+        yield next(stream(self, paths))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cspdarknet.detect.finder.detect", interrupted)
+    monkeypatch.setattr(FakePredictor, "stream", interrupted)
     result = run(tmp_path / "photos", "--out", tmp_path / "out", "--json", tmp_path / "a.json")
     assert result.exit_code == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.png"]
@@ -302,7 +304,7 @@ def test_an_interruption_leaves_whole_files(run, photos, tmp_path, monkeypatch):
 )
 def test_what_cannot_be_done_is_said(run, photos, monkeypatch, arguments, message):
     before = photos[0].read_bytes()
-    monkeypatch.setattr(cli_models, "load_detector", lambda source: pytest.fail("loaded"))
+    monkeypatch.setattr(cli_models, "load_predictor", lambda *a, **k: pytest.fail("loaded"))
     result = run(*(a.replace("{}", str(photos[0].parent)) for a in arguments))
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)

@@ -30,11 +30,18 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 MODULES = [
     "checkpoints.convert",
-    "checkpoints.load",
+    "checkpoints.loading",
     "data.detection_augment",
     "data.detection_source",
     "data.find_boxed",
     "data.labelled",
+    "deploy.exporting",
+    "deploy.flops",
+    "deploy.fusion",
+    "deploy.onnx_model",
+    "deploy.predictor",
+    "deploy.quantization",
+    "detect.detections",
     "detect.photos",
     "evaluate.average_precision",
     "evaluate.boxes",
@@ -86,6 +93,8 @@ def test_readme_commands():
             "evaluate",
             "predict",
             "detect",
+            "export",
+            "benchmark",
         )
     }
     for name, rest in commands:
@@ -183,6 +192,30 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
     assert names["boxes"].shape == (1, 50, 4)
     assert json.loads(Path("cells.json").read_text())["images"]
     assert YOLOXDetector.from_preset("my_detector/best").class_names == ("blue", "red")
+
+
+@without_compiling
+def test_the_guide_to_deployment(tmp_path, monkeypatch):
+    """Its commands and its code, one after the other."""
+    monkeypatch.chdir(tmp_path)
+    write_boxed_photos(Path("data"), count=4)
+    shutil.copytree("data/images", "smears")
+    shutil.copytree("data/images", "photos")
+    Path("photos/0.png").rename("photos/0.jpg")
+    page = (ROOT / "docs/deploy.md").read_text()
+    names, ran = {}, []
+    for language, block in re.findall(r"^```(shell|python)\n(.*?)^```", page, re.M | re.DOTALL):
+        if language == "python":
+            exec(compile(block, "deploy.md", "exec"), names)
+            continue
+        for command in re.findall(r"^cspdarknet ([^#\n]*)", block, re.MULTILINE):
+            result = CliRunner().invoke(app, shlex.split(command))
+            assert result.exit_code == 0, (command, result.output, result.exception)
+            ran.append(command.split()[0])
+    assert ran == ["export"] * 3
+    assert Path("cells.bin").exists()
+    assert names["exported"].difference.relative < 1e-4
+    assert len(names["fused"].layers) < 0.5 * len(names["classifier"].backbone.layers)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about tf.distribute")

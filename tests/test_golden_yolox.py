@@ -11,7 +11,8 @@ from cspdarknet.coco_names import COCO_NAMES
 from cspdarknet.images import read_photo
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
 from cspdarknet.yolox.assign import assign
-from cspdarknet.yolox.letterbox import Letterbox, letterbox
+from cspdarknet.yolox.letterbox import letterbox
+from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.losses import yolox_losses
 from cspdarknet.yolox.places import decode_boxes, place_grid
 from support import GOLDEN, assert_same_weights, needs_golden, to_numpy

@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from support import run_python
 
 BACKENDS = {"jax", "torch", "tensorflow"}
@@ -22,8 +23,58 @@ print(" ".join(sorted({name.split(".")[0] for name in set(sys.modules) - before}
     assert not added & (slow | BACKENDS)
 
 
+def test_import_loads_neither_keras_nor_a_backend():
+    code = """
+import sys
+import cspdarknet
+from cspdarknet.deploy import Predictor
+print(*sys.modules)
+"""
+    assert not set(run_python(code).stdout.split()) & {*BACKENDS, "keras", "h5py", "onnx"}
+
+
+@pytest.mark.parametrize("first", ["import cspdarknet, keras", "import keras, cspdarknet"])
+def test_saved_models_are_read_after_the_import_alone(first, tmp_path):
+    """Keras must know the classes, though nothing has used them yet."""
+    backbone = CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], include_rescaling=True)
+    detector = YOLOXDetector(backbone, 2, image_size=64)
+    models = (backbone, ImageClassifier(backbone, 3), detector, detector.inference_model())
+    for i, model in enumerate(models):
+        model.save(tmp_path / f"{i}.keras")
+    code = f"""
+import sys
+{first}
+assert "cspdarknet.models" not in sys.modules
+for i in range(4):
+    print(type(keras.saving.load_model(sys.argv[1] + f"/{{i}}.keras")).__name__)
+"""
+    done = run_python(code, tmp_path)
+    assert done.stdout.split() == [
+        *("CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector", "Functional")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints", "layers", "models", "deploy", "features", "detect"]
+)
+def test_any_part_may_be_imported_first(name):
+    run_python(f"import cspdarknet.{name}")
+
+
+def test_keras_on_openvino_predicts():
+    pytest.importorskip("openvino")
+    code = """
+import cspdarknet as keras_cv
+import numpy as np
+model = keras_cv.models.CSPDarkNetBackbone([4, 6], [1, 1], True)
+print(model.predict(np.ones((1, 32, 48, 3)), verbose=0).shape)
+"""
+    done = run_python(code, backend="openvino")
+    assert done.stdout.strip() == "(1, 4, 6, 6)"
+
+
 def test_import_loads_one_backend():
-    code = "import sys, cspdarknet; print(*sys.modules)"
+    code = "import sys, cspdarknet.models; print(*sys.modules)"
     loaded = set(run_python(code).stdout.split()) & BACKENDS
     assert keras.backend.backend() in loaded
     if keras.backend.backend() == "jax":  # the others use JAX's or TensorFlow's tree utilities

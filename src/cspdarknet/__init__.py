@@ -4,23 +4,25 @@
 ``keras_cv.models.CSPDarkNetBackbone``.
 """
 
-from cspdarknet._backend import ensure_backend
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from cspdarknet._version import __version__
+from cspdarknet._with_keras import prepare_keras
 
-ensure_backend()
-
-from cspdarknet import checkpoints, layers, models  # noqa: E402  (the backend is chosen first)
-from cspdarknet.models import (  # noqa: E402
-    CSPDarkNetBackbone,
-    CSPDarkNetLBackbone,
-    CSPDarkNetMBackbone,
-    CSPDarkNetSBackbone,
-    CSPDarkNetTinyBackbone,
-    CSPDarkNetXLBackbone,
-    ImageClassifier,
-    YOLOXDetector,
-)
-from cspdarknet.presets.upload import upload_preset  # noqa: E402
+if TYPE_CHECKING:
+    from cspdarknet import checkpoints, deploy, layers, models
+    from cspdarknet.models import (
+        CSPDarkNetBackbone,
+        CSPDarkNetLBackbone,
+        CSPDarkNetMBackbone,
+        CSPDarkNetSBackbone,
+        CSPDarkNetTinyBackbone,
+        CSPDarkNetXLBackbone,
+        ImageClassifier,
+        YOLOXDetector,
+    )
+    from cspdarknet.presets.upload import upload_preset
 
 __all__ = [
     "CSPDarkNetBackbone",
@@ -33,7 +35,26 @@ __all__ = [
     "YOLOXDetector",
     "__version__",
     "checkpoints",
+    "deploy",
     "layers",
     "models",
     "upload_preset",
 ]
+
+_SUBPACKAGES = ("checkpoints", "deploy", "layers", "models")
+
+prepare_keras()
+
+
+# Each name is imported on use: an exported model runs without Keras.
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
+    home = "presets.upload" if name == "upload_preset" else "models"
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

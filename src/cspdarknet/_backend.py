@@ -7,7 +7,6 @@ Keras falls back to TensorFlow when nobody chose a backend, and then fails with 
 import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
 # Backends that this package is tested on, in the order in which one is chosen for the user.
@@ -31,7 +30,7 @@ def _configured() -> str:
 
 
 def ensure_backend() -> None:
-    """Choose an installed backend if the user's choice leaves that open.
+    """Choose an installed backend, if the user leaves that open, before Keras is imported.
 
     An explicit ``KERAS_BACKEND`` is respected. Without one, the backend of ``keras.json`` is kept
     when it is installed; otherwise the first installed one of JAX, PyTorch and TensorFlow is used.
@@ -39,8 +38,6 @@ def ensure_backend() -> None:
     Raises:
         ImportError: if the chosen backend, or any backend at all, is missing.
     """
-    if "keras" in sys.modules:
-        return
     chosen = os.environ.get("KERAS_BACKEND")
     if chosen:
         if chosen not in (*MODULES, "numpy"):

@@ -3,18 +3,23 @@
 import errno
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet.deploy.predictor import Predictor
 from cspdarknet.files import write_whole
 from cspdarknet.images import SUFFIXES, PhotoError, read_photo
+from cspdarknet.presets.download import sha256_of
 from cspdarknet.visualize import feature_picture
+
+if TYPE_CHECKING:
+    import keras
 
 FORMATS = ("npz", "safetensors")
 SETTINGS_FILE = "features.json"
@@ -99,11 +104,13 @@ class FeatureExtractor:
     run can be stopped at any time and repeated.
 
     Args:
-        model: a backbone's `feature_pyramid()`.
+        model: a backbone's `feature_pyramid()`, or a file that such a one was exported to.
         out: folder for the results.
         file_format: `"npz"` or `"safetensors"`.
         longer_side: photos larger than this are shrunk to it; 0 keeps them as they are.
         picture: also draw a picture of the photo beside its features.
+        runtime: what runs the model, as of `cspdarknet.deploy.Predictor`.
+        precision: likewise.
 
     Raises:
         ValueError: if the format is unknown, or `out` holds results of other settings or weights.
@@ -119,13 +126,16 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: "keras.Model | str | Path",
         out: str | Path,
         file_format: str = "npz",
         longer_side: int = 640,
         picture: bool = False,
+        runtime: str = "keras",
+        precision: str = "float32",
     ) -> None:
-        if not isinstance(model.output, dict):
+        output = {} if isinstance(model, (str, Path)) else model.output
+        if not isinstance(output, dict):
             raise ValueError("`model` must be what a backbone's `feature_pyramid()` returns.")
         if file_format not in FORMATS:
             raise ValueError(f"The format must be one of {FORMATS}. Received: {file_format!r}")
@@ -133,16 +143,30 @@ class FeatureExtractor:
             raise ValueError(f"`longer_side` must be 0 or more. Received: {longer_side}")
         if file_format == "safetensors":
             require("safetensors", "safetensors", "Writing .safetensors files")
-        self.model = model
+        # Photos of all sizes, each on its own: a thread for each of them.
+        self.predictor = Predictor(
+            model,
+            runtime=runtime,
+            precision=precision,
+            mode="throughput",
+            batch_size=1,
+            longer_side=longer_side or None,
+        )
+        if self.predictor.description.task != "features":
+            raise ValueError(f"`model` must give features. Received: {model}")
+        levels = list(output) or self.predictor.output_names
+        self._deepest = max(levels, key=lambda level: int(level[1:]) if level[0] == "P" else 0)
         self.out = Path(out)
         self.file_format = file_format
         self.longer_side = longer_side
         self.picture = picture
         self._claim_folder(
             {
-                "levels": list(model.output),
+                "levels": levels,
                 "longer_side": longer_side,
                 "weights_sha256": _fingerprint(model),
+                # Left out as in folders of earlier versions.
+                **({} if precision == "float32" else {"precision": precision}),
             }
         )
 
@@ -164,15 +188,37 @@ class FeatureExtractor:
 
     def run(self, photos: Sequence[Photo]) -> Iterator[Result]:
         """Work through the photos, yielding what became of each; a bad photo does not stop it."""
-        for photo in photos:
-            try:
-                yield Result(photo, "kept" if self._is_current(photo) else self._extract(photo))
-            except PhotoError as error:
-                yield Result(photo, "failed", str(error))
-            except OSError as error:
-                if error.errno in NO_USE_GOING_ON:
-                    raise
-                yield Result(photo, "failed", f"{photo.path}: {error.strerror}.")
+        settled: deque[Result | Photo] = deque()
+
+        def open_ones() -> Iterator[Path]:
+            for photo in photos:
+                before = self._before(photo)
+                settled.append(before or photo)
+                if before is None:
+                    yield photo.path
+
+        for _, found in self.predictor.stream(open_ones()):
+            while isinstance(settled[0], Result):
+                yield settled.popleft()  # type: ignore[misc]
+            yield self._after(settled.popleft(), found)  # type: ignore[arg-type]
+        yield from settled  # type: ignore[misc]
+
+    def _before(self, photo: Photo) -> Result | None:
+        """Return what is known of a photo before it is read."""
+        try:
+            return Result(photo, "kept") if self._is_current(photo) else None
+        except OSError as error:
+            return _failed(photo, error)
+
+    def _after(self, photo: Photo, found: dict[str, np.ndarray] | PhotoError) -> Result:
+        """Write what was found in a photo."""
+        if isinstance(found, PhotoError):
+            return Result(photo, "failed", str(found))
+        try:
+            self._keep(photo, found)
+            return Result(photo, "done")
+        except (OSError, PhotoError) as error:
+            return _failed(photo, error)
 
     def _targets(self, photo: Photo) -> list[Path]:
         suffixes = [f".{self.file_format}"] + [".png"] * self.picture
@@ -184,18 +230,14 @@ class FeatureExtractor:
             return False
         return min(t.stat().st_mtime for t in targets) >= photo.path.stat().st_mtime
 
-    def _extract(self, photo: Photo) -> str:
-        pixels = read_photo(photo.path, self.longer_side or None)
-        outputs = self.model.predict_on_batch(pixels[None].astype("float32"))
-        maps = {level: np.asarray(value[0], "float32") for level, value in outputs.items()}
-        arrays = {**maps, "vector": list(maps.values())[-1].mean(axis=(0, 1))}
+    def _keep(self, photo: Photo, maps: dict[str, np.ndarray]) -> None:
+        arrays = {**maps, "vector": maps[self._deepest].mean(axis=(0, 1))}
         target, *picture = self._targets(photo)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, lambda part: self._write(part, arrays))
         if picture:
-            image = feature_picture(pixels, maps)
+            image = feature_picture(read_photo(photo.path, self.longer_side or None), maps)
             write_whole(picture[0], lambda part: image.save(part, format="PNG"))
-        return "done"
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         if self.file_format == "npz":
@@ -206,8 +248,20 @@ class FeatureExtractor:
             numpy_files.save_file(arrays, path)
 
 
-def _fingerprint(model: keras.Model) -> str:
+def _failed(photo: Photo, error: OSError | PhotoError) -> Result:
+    """Return that a photo failed, unless every further one would, too."""
+    if isinstance(error, PhotoError):
+        return Result(photo, "failed", str(error))
+    if error.errno in NO_USE_GOING_ON:
+        raise error
+    return Result(photo, "failed", f"{photo.path}: {error.strerror}.")
+
+
+def _fingerprint(model: "keras.Model | str | Path") -> str:
     """Tell this model's weights from any others."""
+    if isinstance(model, (str, Path)):
+        path = Path(model)
+        return sha256_of(path.with_suffix(".bin") if path.suffix == ".xml" else path)
     digest = hashlib.sha256()
     for array in model.get_weights():
         digest.update(np.ascontiguousarray(array, "float32").tobytes())

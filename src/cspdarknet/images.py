@@ -2,7 +2,9 @@
 
 import contextlib
 import math
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -40,9 +42,7 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
     if longer_side is not None and longer_side < 1:
         raise ValueError(f"`longer_side` must be 1 or more, or None. Received: {longer_side}")
     image = open_photo(path, 2 * longer_side if longer_side else None)
-    if longer_side and max(image.size) > longer_side:
-        image = image.resize(_fit(image.size, longer_side), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+    return np.asarray(shrink(image, longer_side))
 
 
 def open_photo(path: str | Path, enough: int | None = None) -> Image.Image:
@@ -96,6 +96,40 @@ def centre_square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarr
     return np.asarray(
         image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
     )
+
+
+def as_photo(item: Any) -> np.ndarray:
+    """Return an array `(height, width, 3)` of 0..255 as whole numbers, on which networks train.
+
+    Raises:
+        PhotoError: (a `ValueError`) if it is of another form.
+    """
+    photo = np.asarray(item)
+    if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+        raise PhotoError(f"A photo is (height, width, 3). Received: the shape {photo.shape}")
+    if photo.dtype == np.uint8:
+        return photo
+    if photo.dtype.kind not in "fiu" or not np.isfinite(photo).all():
+        raise PhotoError(
+            f"A photo holds finite numbers of 0..255. Received: {photo.dtype}"
+            + (", NaN or infinite values among them" if photo.dtype.kind == "f" else "")
+        )
+    low, high = float(photo.min()), float(photo.max())
+    if low < -1 or high > 256:
+        raise PhotoError(f"A photo holds numbers of 0..255. Received: {low:g} to {high:g}")
+    if photo.dtype.kind == "f" and 0 < high <= 1:
+        warnings.warn(
+            "A photo has no value above 1: photos are of 0..255, so that it is all but black.",
+            stacklevel=2,
+        )
+    return np.rint(photo).clip(0, 255).astype("uint8")
+
+
+def shrink(image: Image.Image, longer_side: int | None) -> Image.Image:
+    """Return an image whose longer side has at most so many pixels."""
+    if longer_side and max(image.size) > longer_side:
+        return image.resize(_fit(image.size, longer_side), Image.Resampling.BICUBIC)
+    return image
 
 
 def _upright(image: Image.Image) -> Image.Image:

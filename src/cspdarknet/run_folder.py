@@ -140,6 +140,20 @@ class RunFolder:
             return [Skipped(Path(row["path"]), row["reason"]) for row in csv.DictReader(lines)]
 
 
+def model_folder(source: str | Path, which: str = "best") -> str | Path:
+    """Return the preset that a run folder holds; any other source is the name of a preset itself.
+
+    Raises:
+        ValueError: if the run has no model yet.
+    """
+    if not (Path(source) / SETTINGS).is_file():
+        return source
+    model = Path(source) / which
+    if not model.is_dir():
+        raise ValueError(f"The run {source} has no finished epoch yet: there is no {model}.")
+    return model
+
+
 def _locked(file: Any) -> bool:
     try:
         import fcntl

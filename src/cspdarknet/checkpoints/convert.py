@@ -18,7 +18,7 @@ from cspdarknet.checkpoints import (
     yolox,
 )
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.load import load_weights
+from cspdarknet.checkpoints.loading import load_weights
 from cspdarknet.checkpoints.targets import collect
 from cspdarknet.files import write_whole
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector

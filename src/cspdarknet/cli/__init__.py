@@ -6,9 +6,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cspdarknet.cli.benchmark import benchmark
 from cspdarknet.cli.convert import convert, verify
 from cspdarknet.cli.detect import detect
 from cspdarknet.cli.evaluate import evaluate
+from cspdarknet.cli.export import export
 from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
 from cspdarknet.cli.predict import predict
@@ -29,6 +31,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(detect)
+app.command()(export)
+app.command()(benchmark)
 app.command()(info)
 
 

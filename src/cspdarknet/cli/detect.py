@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from cspdarknet.cli.features import INTERRUPTED
+from cspdarknet.cli.models import PrecisionOption, RuntimeOption
 
 if TYPE_CHECKING:
     from cspdarknet.detect.files import Found
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 def detect(
     model: Annotated[
-        str, typer.Argument(help="A run folder, a preset directory or a preset name.")
+        str,
+        typer.Argument(help="A run folder, a preset directory or name, or an exported file."),
     ],
     photos: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, or videos.")],
     out: Annotated[
@@ -45,9 +47,11 @@ def detect(
         int | None, typer.Option(help="Side of the square that a photo is fitted into.", min=1)
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 8,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = "float32",
 ) -> None:
     """Find objects in photos and videos: of which class, where, and how many."""
-    from cspdarknet.cli.models import load_detector, names_of
+    from cspdarknet.cli.models import load_predictor
     from cspdarknet.detect.files import write_coco, write_table
     from cspdarknet.detect.finder import ObjectFinder
 
@@ -59,17 +63,19 @@ def detect(
         if file is not None and file.is_dir():
             raise ValueError(f"{file} is a folder: name a file for the results.")
     with console.status("loading the model"):
-        detector = load_detector(model)
-    finder = ObjectFinder(
-        detector,
-        names_of(detector),
-        out,
-        score_threshold=score,
-        iou_threshold=iou,
-        max_detections=most,
-        image_size=image_size,
-        batch_size=batch_size,
-    )
+        predictor, names = load_predictor(
+            model,
+            "boxes",
+            runtime,
+            precision=precision,
+            mode="throughput",
+            score_threshold=score,
+            iou_threshold=iou,
+            max_detections=most,
+            image_size=image_size,
+            batch_size=batch_size if videos else min(batch_size, len(listed)),
+        )
+    finder = ObjectFinder(predictor, names, out)
     finder.failures += [f"{link}: a link to a file that is not there" for link in _broken(photos)]
     try:
         _look(finder, listed, videos, console)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cspdarknet.cli.models import PrecisionOption, RuntimeOption
+from cspdarknet.deploy.model_source import default_runtime, is_model_file
+
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
@@ -21,12 +24,20 @@ def features(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     preset: Annotated[
-        str, typer.Option(help="A built-in name, a preset directory, kaggle://… or hf://…")
+        str,
+        typer.Option(
+            help="A built-in name, a preset directory, kaggle://…, hf://…, or an exported file."
+        ),
     ] = "csp_darknet_tiny_imagenet",
     weights: Annotated[
         Path | None, typer.Option(help="A weight file for the preset's architecture.")
     ] = None,
-    levels: Annotated[str, typer.Option(help="Levels, such as P3,P5; or all.")] = "P3,P4,P5",
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="Levels, such as P3,P5; or all. P3,P4,P5 if not given; those of an exported file."
+        ),
+    ] = None,
     file_format: Annotated[str, typer.Option("--format", help="npz or safetensors.")] = "npz",
     size: Annotated[
         int, typer.Option(help="Shrink photos to this longer side; 0 keeps their size.")
@@ -34,6 +45,8 @@ def features(
     picture: Annotated[
         bool, typer.Option(help="Also draw each photo beside its feature maps.")
     ] = False,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = "float32",
 ) -> None:
     """Write the feature maps of photos, one file for each.
 
@@ -44,14 +57,15 @@ def features(
 
     console = Console()
     found = find_photos(photos, out)
-    backbone = _backbone(preset, weights, console)
-    names = list(backbone.pyramid_level_inputs) if levels == "all" else levels.split(",")
+    model = _model(preset, weights, levels, console)
     extractor = FeatureExtractor(
-        backbone.feature_pyramid([name.strip() for name in names]),
+        model,
         out,
         file_format,
         size,
         picture,
+        runtime or default_runtime(model),
+        precision,
     )
     states: Counter[str] = Counter()
     failures = []
@@ -74,6 +88,18 @@ def features(
         for message in failures:
             console.print(f"  {message}", soft_wrap=True, highlight=False, markup=False)
         raise typer.Exit(1)
+
+
+def _model(preset: str, weights: Path | None, levels: str | None, console: Console) -> Any:
+    """Return a pyramid, or the file that holds one."""
+    if is_model_file(preset):
+        if weights is not None or levels is not None:
+            raise ValueError(f"{preset} has weights and levels of its own: leave the options out.")
+        return Path(preset)
+    backbone = _backbone(preset, weights, console)
+    chosen = (levels or "P3,P4,P5").split(",")
+    names = list(backbone.pyramid_level_inputs) if levels == "all" else chosen
+    return backbone.feature_pyramid([name.strip() for name in names])
 
 
 def _backbone(preset: str, weights: Path | None, console: Console):  # type: ignore[no-untyped-def]

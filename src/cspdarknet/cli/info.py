@@ -3,7 +3,6 @@
 import importlib.metadata
 import platform
 
-import keras
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +11,8 @@ PACKAGES = ("cspdarknet", "keras", "numpy", "jax", "torch", "tensorflow", "tenso
 
 def devices() -> list[str]:
     """Name the devices that the active backend sees."""
+    import keras
+
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -31,6 +32,8 @@ def devices() -> list[str]:
 
 def info() -> None:
     """Show versions, backend and devices."""
+    import keras
+
     table = Table(show_header=False)
     table.add_row("python", platform.python_version())
     for package in PACKAGES:

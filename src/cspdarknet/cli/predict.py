@@ -13,11 +13,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from cspdarknet.cli.models import PrecisionOption, RuntimeOption
 from cspdarknet.files import write_whole
+from cspdarknet.images import PhotoError
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="A run folder, a preset directory or a preset name.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="A run folder, a preset directory or name, or an exported file."),
+    ],
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
     out: Annotated[Path | None, typer.Option(help="A .csv or .json file for the results.")] = None,
     top: Annotated[int, typer.Option(help="How many classes to show of each photo.", min=1)] = 3,
@@ -25,11 +30,12 @@ def predict(
         int | None,
         typer.Option(help="Side of the images; that of the training if not given.", min=1),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 32,
+    batch_size: Annotated[int, typer.Option(help="Photos in a batch.", min=1)] = 8,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = "float32",
 ) -> None:
     """Classify photos."""
-    from cspdarknet.cli.models import load_classifier, names_of
-    from cspdarknet.evaluate import classify
+    from cspdarknet.cli.models import load_predictor
     from cspdarknet.features import find_photos
 
     if out is not None and not out.parent.is_dir():
@@ -38,33 +44,36 @@ def predict(
         raise ValueError(f"The results go to a .csv or .json file. Received: {out}")
     console = Console()
     listed = [photo for source in photos for photo in find_photos(source)]
-    paths = [photo.path for photo in listed]
     with console.status("loading the model"):
-        model = load_classifier(run)
+        predictor, names = load_predictor(
+            run,
+            "classes",
+            runtime,
+            precision=precision,
+            mode="throughput",
+            image_size=image_size,
+            batch_size=min(batch_size, len(listed)),
+        )
+    keys: list[str] = []
+    rows: list[dict[str, Any]] = []
+    failures: list[str] = []
     columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(paths))
-        found = classify(
-            model,
-            paths,
-            size=image_size,
-            batch_size=min(batch_size, len(paths)),
-            advance=lambda count: progress.advance(task, count),
-        )
-    keys = [str(photo.key) for photo, good in zip(listed, found.readable, strict=True) if good]
-    rows = [
-        _row(path, probabilities, names_of(model), top)
-        for path, probabilities, good in zip(
-            found.paths, found.probabilities, found.readable, strict=True
-        )
-        if good
-    ]
+        task = progress.add_task("", total=len(listed))
+        results = predictor.stream(photo.path for photo in listed)
+        for photo, (path, result) in zip(listed, results, strict=True):
+            if isinstance(result, PhotoError):
+                failures.append(str(result))
+            else:
+                keys.append(str(photo.key))
+                rows.append(_row(path, result, names, top))
+            progress.advance(task)
     console.print(_table(keys, rows))
     if out is not None:
         _write(out, rows)
-    for reason in found.errors.values():
+    for reason in failures:
         console.print(f"[bold red]left out:[/] {escape(reason)}", soft_wrap=True, highlight=False)
-    if found.errors:
+    if failures:
         raise typer.Exit(1)
 
 

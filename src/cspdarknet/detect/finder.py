@@ -2,29 +2,29 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from cspdarknet.detect import detect
 from cspdarknet.detect.files import Found
-from cspdarknet.detect.video import detect_in_video, frame_rate, write_video
+from cspdarknet.detect.video import frame_rate, read_frames, write_video
 from cspdarknet.features import Photo
 from cspdarknet.files import write_whole
 from cspdarknet.images import PhotoError, open_photo
 from cspdarknet.reports.boxes import draw_boxes
+
+if TYPE_CHECKING:
+    from cspdarknet.deploy.predictor import Predictor
 
 
 class ObjectFinder:
     """Goes through photos and videos; one that cannot be read does not stop it.
 
     Args:
-        model: a `YOLOXDetector`.
+        predictor: of a detector.
         class_names: names of its classes.
         out: folder for copies with the boxes drawn in, each of which appears whole or not at all;
             `None` for no copies.
-        **settings: `score_threshold`, `batch_size` and others, as of `detect`.
 
     Attributes:
         found: what was found, in order.
@@ -33,15 +33,13 @@ class ObjectFinder:
 
     def __init__(
         self,
-        model: keras.Model,
+        predictor: "Predictor",
         class_names: Sequence[str],
         out: Path | None = None,
-        **settings: Any,
     ) -> None:
-        self.model = model
+        self.predictor = predictor
         self.class_names = class_names
         self.out = out
-        self.settings = settings
         self.found: list[Found] = []
         self.failures: list[str] = []
 
@@ -49,7 +47,7 @@ class ObjectFinder:
         self, photos: Sequence[Photo], advance: Callable[[int], object] = int
     ) -> None:
         """Find objects in photos; `advance` is called after each of them."""
-        results = detect(self.model, [photo.path for photo in photos], **self.settings)
+        results = self.predictor.stream(photo.path for photo in photos)
         for photo, (path, found) in zip(photos, results, strict=True):
             try:
                 if isinstance(found, PhotoError):
@@ -72,7 +70,7 @@ class ObjectFinder:
         found: list[Found] = []
 
         def frames() -> Iterator[np.ndarray]:
-            results = detect_in_video(self.model, path, **self.settings)
+            results = self.predictor.stream(read_frames(path))
             for number, (frame, detections) in enumerate(results):
                 found.append(Found(path, detections, number))
                 if self.out is not None:

@@ -1,16 +1,13 @@
-"""Find objects in the frames of a video, and write videos."""
+"""Read and write videos."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from cspdarknet._extras import require
-from cspdarknet.detect import Detections, detect_in_arrays
 from cspdarknet.files import write_whole
 from cspdarknet.images import PhotoError
 
@@ -67,31 +64,6 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
             raise PhotoError(f"{path}: damaged after {count} frames ({error}).") from error
     if not count:
         raise PhotoError(f"{path}: has no frames.")
-
-
-def detect_in_video(
-    model: keras.Model, path: Path, batch_size: int = 8, **settings: Any
-) -> Iterator[tuple[np.ndarray, Detections]]:
-    """Find objects in each frame of a video.
-
-    Args:
-        model: a `YOLOXDetector`.
-        path: the file.
-        batch_size: frames in a batch.
-        **settings: `score_threshold` and others, as of `detect`.
-
-    Returns:
-        Iterator over each frame and its `Detections`.
-
-    Raises:
-        PhotoError: if the file is no video, is damaged, or has no frame.
-        ImportError: if PyAV is missing.
-    """
-    frames = read_frames(path)
-    while batch := list(islice(frames, batch_size)):
-        yield from zip(
-            batch, detect_in_arrays(model, batch, batch_size=batch_size, **settings), strict=True
-        )
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> None:

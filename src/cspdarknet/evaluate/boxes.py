@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from cspdarknet._extras import require
@@ -15,6 +14,9 @@ from cspdarknet.detect import Detections, detect
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
 from cspdarknet.evaluate.matching import Matches, best_threshold, confusion, match
 from cspdarknet.images import PhotoError
+
+if TYPE_CHECKING:
+    import keras
 
 BACKGROUND = "background"
 # As YOLOX is evaluated: nearly all boxes, since precision is measured at every score.
@@ -163,7 +165,7 @@ class DetectionEvaluation:
 
 
 def evaluate_detector(
-    model: keras.Model,
+    model: "keras.Model",
     photos: BoxedPhotos,
     *,
     image_size: int | None = None,
@@ -224,7 +226,7 @@ def evaluate_detector(
     return DetectionEvaluation(photos.take(readable), tuple(detections), errors)
 
 
-def _check_classes(model: keras.Model, photos: BoxedPhotos) -> None:
+def _check_classes(model: "keras.Model", photos: BoxedPhotos) -> None:
     names = model.class_names
     same = (
         len(photos.class_names) == model.num_classes

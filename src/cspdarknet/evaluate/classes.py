@@ -4,13 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from cspdarknet.data.labelled import LabelledPhotos
 from cspdarknet.data.pipeline import evaluation_batches
+
+if TYPE_CHECKING:
+    import keras
 
 DEFAULT_SIZE = 224
 
@@ -36,7 +38,7 @@ class Predictions:
 
 
 def classify(
-    model: keras.Model,
+    model: "keras.Model",
     paths: Sequence[str | Path],
     size: int | None = None,
     batch_size: int = 32,
@@ -78,7 +80,7 @@ def classify(
     return Predictions(files, np.array(rows).reshape(len(files), classes), errors)
 
 
-def _probabilities(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
+def _probabilities(model: "keras.Model", images: np.ndarray, batch_size: int) -> np.ndarray:
     count = len(images)
     if count < batch_size:  # the same shape for every batch: a compiled model is compiled once
         images = np.pad(images, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
@@ -188,7 +190,7 @@ class Evaluation:
         }
 
 
-def evaluate(model: keras.Model, photos: LabelledPhotos, **kwargs: Any) -> Evaluation:
+def evaluate(model: "keras.Model", photos: LabelledPhotos, **kwargs: Any) -> Evaluation:
     """Classify labelled photos; the keyword arguments are those of `classify`.
 
     Raises:

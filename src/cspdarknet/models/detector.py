@@ -25,7 +25,8 @@ from cspdarknet.models.photo_batches import is_photos, photo_batches
 from cspdarknet.models.preset_model import PresetModel
 from cspdarknet.presets import load as preset_loading
 from cspdarknet.yolox.head import decoupled_head
-from cspdarknet.yolox.letterbox import Letterbox, letterbox
+from cspdarknet.yolox.letterbox import letterbox
+from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.losses import yolox_losses
 from cspdarknet.yolox.neck import pafpn
 from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, RestoreBoxes

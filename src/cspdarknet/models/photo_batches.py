@@ -1,12 +1,13 @@
 """The photos in whatever `predict` was given, batch by batch."""
 
 import itertools
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from keras import ops
+
+from cspdarknet.images import as_photo
 
 
 def is_photos(x: Any) -> bool:
@@ -54,23 +55,4 @@ def photo_batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[n
 
 
 def _to_uint8(item: Any) -> np.ndarray:
-    """Return a photo as whole numbers, of which the network was trained on."""
-    photo = np.asarray(ops.convert_to_numpy(item) if hasattr(item, "shape") else item)
-    if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-        raise ValueError(f"A photo is (height, width, 3). Received: the shape {photo.shape}")
-    if photo.dtype == np.uint8:
-        return photo
-    if photo.dtype.kind not in "fiu" or not np.isfinite(photo).all():
-        raise ValueError(
-            f"A photo holds finite numbers of 0..255. Received: {photo.dtype}"
-            + (", NaN or infinite values among them" if photo.dtype.kind == "f" else "")
-        )
-    low, high = float(photo.min()), float(photo.max())
-    if low < -1 or high > 256:
-        raise ValueError(f"A photo holds numbers of 0..255. Received: {low:g} to {high:g}")
-    if photo.dtype.kind == "f" and 0 < high <= 1:
-        warnings.warn(
-            "A photo has no value above 1: photos are of 0..255, so that it is all but black.",
-            stacklevel=2,
-        )
-    return np.rint(photo).clip(0, 255).astype("uint8")
+    return as_photo(ops.convert_to_numpy(item) if hasattr(item, "shape") else item)

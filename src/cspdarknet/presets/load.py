@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from cspdarknet.checkpoints.load import load_weights as load_checkpoint
+from cspdarknet.checkpoints.loading import load_weights as load_checkpoint
 from cspdarknet.presets import sources
 from cspdarknet.presets.config import WEIGHTS
 

@@ -10,7 +10,7 @@ import keras
 
 from cspdarknet._version import __version__
 from cspdarknet.checkpoints import keras_h5
-from cspdarknet.checkpoints.load import load_weights
+from cspdarknet.checkpoints.loading import load_weights
 from cspdarknet.checkpoints.structure import parts
 from cspdarknet.checkpoints.verify import figures_of
 from cspdarknet.presets.config import CONFIG, METADATA, WEIGHTS, read_config

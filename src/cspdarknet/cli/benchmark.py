@@ -1,0 +1,197 @@
+"""`cspdarknet benchmark`: how fast a model is here, on each runtime."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cspdarknet.deploy.model_source import is_model_file
+from cspdarknet.deploy.runtimes import FILES, PRECISIONS, RUNTIMES, is_installed
+
+if TYPE_CHECKING:
+    from cspdarknet.deploy.predictor import Predictor
+
+ROUNDS = 5
+PEAK_SIDE = 1536  # of the matrices whose product is taken for the machine's peak
+CALIBRATION_IMAGES = 4
+
+
+@dataclass
+class Timed:
+    """Something that is timed.
+
+    Attributes:
+        name: of the runtime.
+        precision: that it computes in.
+        run: does it once.
+        times: seconds of each run.
+    """
+
+    name: str
+    precision: str
+    run: Callable[[], object]
+    times: list[float] = field(default_factory=list)
+
+    def turn(self, seconds: float) -> None:
+        """Run for about so long."""
+        end = time.perf_counter() + seconds
+        while not self.times or time.perf_counter() < end:
+            start = time.perf_counter()
+            self.run()
+            self.times.append(time.perf_counter() - start)
+
+    @property
+    def seconds(self) -> float:
+        """The median time of a run."""
+        return statistics.median(self.times)
+
+
+def benchmark(
+    model: Annotated[
+        str, typer.Argument(help="A preset, a run folder, or an exported .onnx or .xml file.")
+    ] = "csp_darknet_tiny",
+    batch: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 1,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Side of the images in pixels; the model's own, or 224."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each runtime.")] = 3.0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of OpenVINO and ONNX Runtime; all.")
+    ] = None,
+) -> None:
+    """Time a model on each runtime that is installed, in each precision.
+
+    The images are noise, and so is the calibration of int8: this is about speed alone. The
+    runtimes take turns with a large matrix product in float32, whose rate is called the peak.
+    """
+    if not seconds > 0:
+        raise ValueError(f"`--seconds` must be above 0. Received: {seconds}")
+    console = Console()
+    source, names = _source(model)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
+    ) as progress:
+        task = progress.add_task("starting", total=len(names) + ROUNDS)
+        contestants = []
+        for name, precision in names:
+            progress.update(task, description=f"starting {name}, {precision}")
+            predictor = _start(source, name, precision, image_size, threads)
+            size = image_size or predictor.description.image_size or 224
+            contestants.append(Timed(name, precision, _batch(predictor, batch, size)))
+            progress.advance(task)
+        peak = Timed("peak", "float32", _matrix_product())
+        for timed in (*contestants, peak):
+            timed.turn(0)  # the first run is a slow one
+            timed.times.clear()
+        progress.update(task, description="timing")
+        for _ in range(ROUNDS):
+            for timed in (*contestants, peak):
+                timed.turn(seconds / ROUNDS)
+            progress.advance(task)
+    rate = 2 * PEAK_SIDE**3 / min(peak.times)
+    title = f"{model}: {batch} x {size} x {size} pixels, peak {rate / 1e9:.0f} GFLOP/s"
+    console.print(_table(title, contestants, batch, rate, _flops(source, batch, size)))
+
+
+def _source(model: str) -> tuple[Any, list[tuple[str, str]]]:
+    """Return what a `Predictor` takes, and the runtimes and precisions to start it in."""
+    if not is_model_file(model):
+        from cspdarknet.deploy import keras_runtime
+
+        names = [r for r in RUNTIMES if r == "keras" or is_installed(r, "onnx")]
+        return keras_runtime.load_model(model), _pairs(names, list(PRECISIONS))
+    names = [r for r in RUNTIMES if Path(model).suffix in FILES[r] and is_installed(r)]
+    if not names:
+        raise ImportError(
+            "No runtime for this file is installed: run `pip install 'cspdarknet[openvino]'`."
+        )
+    from cspdarknet.deploy.predictor import Predictor
+
+    stored = Predictor(model, runtime=names[0]).description.precision
+    precisions = ["int8"] if stored == "int8" else ["float32", "bfloat16"]
+    return model, _pairs(names, precisions)
+
+
+def _pairs(names: list[str], precisions: list[str]) -> list[tuple[str, str]]:
+    return [
+        (name, precision)
+        for name, precision in product(names, precisions)
+        if name in PRECISIONS[precision] and (precision != "bfloat16" or _has_bfloat16())
+    ]
+
+
+def _has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this processor."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _start(
+    source: Any, name: str, precision: str, image_size: int | None, threads: int | None
+) -> "Predictor":
+    from cspdarknet.deploy.predictor import Predictor
+
+    calibration = None
+    if precision == "int8" and not is_model_file(source):
+        shape = (CALIBRATION_IMAGES, 224, 224, 3)
+        calibration = list(np.random.default_rng(0).integers(0, 256, shape, "uint8"))
+    return Predictor(
+        source,
+        runtime=name,
+        precision=precision,
+        image_size=image_size,
+        threads=threads,
+        calibration=calibration,
+    )
+
+
+def _batch(predictor: "Predictor", batch: int, size: int) -> Callable[[], object]:
+    images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), "uint8")
+    return lambda: predictor.run(images)
+
+
+def _matrix_product() -> Callable[[], object]:
+    a, b = np.random.default_rng(0).random((2, PEAK_SIDE, PEAK_SIDE), "float32")
+    return lambda: a @ b
+
+
+def _flops(source: Any, batch: int, size: int) -> int | None:
+    """Return the arithmetic of a batch, if the onnx package is there to count it."""
+    if not is_installed("onnx") or str(source).endswith(".xml"):
+        return None
+    import onnx
+
+    from cspdarknet.deploy.flops import count_flops
+
+    if is_model_file(source):
+        return count_flops(onnx.load(source), (batch, size, size, 3))
+    from cspdarknet.deploy import build_onnx, keras_runtime
+
+    how = {"outputs": "raw"} if keras_runtime.is_detector(source) else {}
+    return count_flops(build_onnx(source, **how), (batch, size, size, 3))
+
+
+def _table(
+    title: str, contestants: list[Timed], batch: int, peak: float, flops: int | None
+) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("runtime")
+    table.add_column("precision")
+    for column in ("ms per batch", "images/s", "share of peak"):
+        table.add_column(column, justify="right")
+    for timed in sorted(contestants, key=lambda timed: timed.seconds):
+        share = "" if flops is None else f"{flops / timed.seconds / peak:.0%}"
+        rate = f"{batch / timed.seconds:.1f}"
+        table.add_row(timed.name, timed.precision, f"{1e3 * timed.seconds:.2f}", rate, share)
+    return table

@@ -1,0 +1,71 @@
+"""Keras models: where they come from, and how they run behind the runtimes' interface."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cspdarknet.deploy.inference_graph import inference_graph
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from cspdarknet.presets import sources
+from cspdarknet.run_folder import model_folder
+
+
+def load_model(source: str | Path) -> keras.Model:
+    """Return the backbone, classifier or detector of a preset or a run folder."""
+    preset = model_folder(source)
+    files = sources.find(preset, load_weights=False)
+    if files.head is None:
+        return CSPDarkNetBackbone.from_preset(preset)
+    return (YOLOXDetector if files.is_detector else ImageClassifier).from_preset(preset)
+
+
+def of_levels(model: keras.Model, levels: Any) -> keras.Model:
+    """Return a backbone's pyramid of some levels; with `None` the model as it is."""
+    if levels is None:
+        return model
+    if not isinstance(model, CSPDarkNetBackbone):
+        raise ValueError(f"`levels` are a backbone's. Received: a {type(model).__name__}")
+    return model.feature_pyramid(levels)
+
+
+def is_detector(model: keras.Model) -> bool:
+    """Whether a model is a detector, whose images have one size."""
+    return isinstance(model, YOLOXDetector)
+
+
+def gives_logits(model: keras.Model) -> bool:
+    """Whether a model is a classifier whose outputs are no probabilities yet."""
+    return isinstance(model, ImageClassifier) and model.activation in (None, "linear")
+
+
+class KerasRuntime:
+    """A Keras model, on Keras' backend.
+
+    Args:
+        model: a backbone, its pyramid, an `ImageClassifier` or a `YOLOXDetector`.
+        **how: as of `build_onnx`.
+    """
+
+    streams = 1
+
+    def __init__(self, model: keras.Model, **how: Any) -> None:
+        self._graph, self.description = inference_graph(model, **how)
+        self.output_names = sorted(self._graph.output)
+        self._largest: dict[tuple[int, ...], int] = {}
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs by name."""
+        count = len(images)
+        if keras.backend.backend() != "torch":
+            images = self._filled(images)
+        found = self._graph.predict_on_batch(images)
+        return {name: np.asarray(value)[:count] for name, value in found.items()}
+
+    def _filled(self, images: np.ndarray) -> np.ndarray:
+        """Fill a batch up to the largest of its form, so that none is compiled for the last one."""
+        count, *form = images.shape
+        largest = max(count, self._largest.get(tuple(form), 0))
+        self._largest[tuple(form)] = largest
+        return np.concatenate([images, np.zeros((largest - count, *form), images.dtype)])

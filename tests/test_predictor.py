@@ -1,0 +1,404 @@
+"""`Predictor`: the same results from every runtime, in order, from sources of any kind."""
+
+import csv
+import sys
+import threading
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cspdarknet.cli import app
+from cspdarknet.deploy import Predictor, build_onnx
+from cspdarknet.deploy.description import Description
+from cspdarknet.detect import Detections, detect_in_arrays
+from cspdarknet.evaluate import classify
+from cspdarknet.images import PhotoError, read_photo
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from support import randomize, relative_error, run_python, to_numpy, without_compiling
+
+pytestmark = without_compiling
+RUNTIMES = ("openvino", "onnxruntime", "keras")
+NAMES = ("red", "green", "blue")
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime(request):
+    if request.param != "keras":
+        pytest.importorskip(request.param)
+        pytest.importorskip("onnx")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return randomize(CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], include_rescaling=True))
+
+
+@pytest.fixture(scope="module")
+def classifier(backbone):
+    return randomize(ImageClassifier(backbone, 3, class_names=NAMES, image_size=32))
+
+
+@pytest.fixture(scope="module")
+def detector(backbone):
+    settings = {"score_threshold": 0.2, "max_detections": 7}
+    return randomize(YOLOXDetector(backbone, 2, image_size=64, **settings), seed=2)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Seven files of several sizes, the fourth of which is damaged."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for i, size in enumerate([(40, 60), (40, 60), (50, 50), (1, 1), (30, 90), (64, 64), (48, 80)]):
+        paths.append(tmp_path / f"{i}.png")
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), "uint8"))
+        coarse.resize(size[::-1], Image.Resampling.BILINEAR).save(paths[-1])
+    paths[3].write_bytes(b"no photo")
+    return paths
+
+
+def good(photos):
+    return [path for path in photos if path.name != "3.png"]
+
+
+# The same results.
+
+
+def test_features(backbone, photos, runtime):
+    predictor = Predictor(backbone, runtime=runtime, levels=["P3", "P4"])
+    model = backbone.feature_pyramid(["P3", "P4"])
+    for path, found in zip(good(photos), predictor(good(photos)), strict=True):
+        expected = model(read_photo(path)[None].astype("float32"))
+        assert set(found) == {"P3", "P4"}
+        for level, value in expected.items():
+            assert found[level].dtype == np.float32
+            assert relative_error(found[level], to_numpy(value)[0]) <= 1e-4
+
+
+def test_a_backbone_itself_and_squares(backbone, photos, runtime):
+    predictor = Predictor(backbone, runtime=runtime, image_size=32, batch_size=4)
+    assert [found["features"].shape for found in predictor(good(photos))] == [(2, 2, 16)] * 6
+    shrunk = Predictor(backbone, runtime=runtime, longer_side=32)
+    assert shrunk(photos[4])["features"].shape == (1, 2, 16)
+    assert shrunk(read_photo(photos[4]))["features"].shape == (1, 2, 16)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_classes(classifier, photos, runtime, batch_size, activation):
+    model = ImageClassifier.from_config({**classifier.get_config(), "activation": activation})
+    model.set_weights(classifier.get_weights())
+    predictor = Predictor(model, runtime=runtime, batch_size=batch_size)
+    assert predictor.description.class_names == NAMES
+    found = np.array(predictor(good(photos)))
+    np.testing.assert_allclose(found, classify(model, good(photos)).probabilities, atol=1e-5)
+
+
+def assert_same_objects(found, expected):
+    assert found.image_size == expected.image_size
+    assert found.classes.tolist() == expected.classes.tolist()
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.05, rtol=1e-4)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_detections": 2, "image_size": 96}])
+def test_objects(detector, photos, runtime, settings):
+    predictor = Predictor(detector, runtime=runtime, batch_size=4, **settings)
+    expected = detect_in_arrays(detector, [read_photo(p) for p in good(photos)], **settings)
+    assert sum(map(len, expected)) > 4
+    for found, wanted in zip(predictor(good(photos)), expected, strict=True):
+        assert isinstance(found, Detections)
+        assert_same_objects(found, wanted)
+
+
+@pytest.mark.parametrize("how", [{"letterbox": True}, {}])
+def test_exported_detectors(detector, photos, tmp_path, how):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "cells.onnx"
+    file.write_bytes(build_onnx(detector, **how).SerializeToString())
+    predictor = Predictor(str(file), runtime="onnxruntime")
+    expected = detect_in_arrays(detector, [read_photo(p) for p in good(photos)])
+    for found, wanted in zip(predictor(good(photos)), expected, strict=True):
+        assert_same_objects(found, wanted)
+
+
+def test_throughput_gives_the_same(classifier, photos, runtime):
+    results = [
+        np.array(Predictor(classifier, runtime=runtime, mode=mode, threads=2)(good(photos) * 9))
+        for mode in ("latency", "throughput")
+    ]
+    np.testing.assert_allclose(*results, atol=1e-5)
+
+
+def test_channels_first(photos, runtime):
+    models = [
+        CSPDarkNetBackbone([8, 12], [1, 1], True, data_format=layout)
+        for layout in ("channels_last", "channels_first")
+    ]
+    models[1].set_weights(randomize(models[0]).get_weights())
+    last, first = (Predictor(m, runtime=runtime)(photos[0])["features"] for m in models)
+    np.testing.assert_allclose(last, first, atol=1e-4)
+
+
+def test_ready_arrays(classifier, runtime):
+    images = np.random.default_rng(0).integers(0, 256, (5, 40, 33, 3), "uint8")
+    found = Predictor(classifier, runtime=runtime).run(images)["probabilities"]
+    expected = classifier.predict(images.astype("float32"), verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    floats = Predictor(classifier, runtime=runtime).run(images.astype("float32"))
+    np.testing.assert_array_equal(floats["probabilities"], found)
+    with pytest.raises(ValueError, match=r"\(batch, height, width, 3\)"):
+        Predictor(classifier, runtime=runtime).run(images[0])
+
+
+# Streams.
+
+
+def test_order_and_bad_photos(classifier, photos, runtime):
+    array = read_photo(photos[0])
+    items = [*photos, array.astype(int), array[:, :, 0], array / 1.0, str(photos[0]), "none.png"]
+    results = list(Predictor(classifier, runtime=runtime, batch_size=3).stream(items * 3))
+    assert all(a is b for (a, _), b in zip(results, items * 3, strict=True))
+    bad = [i for i, (_, result) in enumerate(results[:12]) if isinstance(result, PhotoError)]
+    assert bad == [3, 8, 11]
+    assert "3.png" in str(results[3][1])
+    for i in (7, 9, 10):
+        np.testing.assert_allclose(results[i][1], results[0][1], atol=1e-6)
+    with pytest.raises(PhotoError, match=r"3\.png"):
+        Predictor(classifier, runtime=runtime)(photos)
+    with pytest.raises(PhotoError, match=r"3\.png"):
+        Predictor(classifier, runtime=runtime)(photos[3])
+
+
+class Endless:
+    """An endless source that counts what is taken from it, and knows when it is closed."""
+
+    def __init__(self, item, error_at=None):
+        self.item, self.error_at = item, error_at
+        self.taken, self.closed = 0, False
+
+    def __iter__(self):
+        try:
+            while True:
+                if self.taken == self.error_at:
+                    raise OSError("the disk is gone")
+                self.taken += 1
+                yield self.item
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize(("mode", "batch_size"), [("latency", 1), ("throughput", 4)])
+def test_an_endless_source_is_not_run_away_with(classifier, photos, runtime, mode, batch_size):
+    source = Endless(str(photos[0]))
+    before = threading.active_count()
+    predictor = Predictor(
+        classifier, runtime=runtime, mode=mode, batch_size=batch_size, threads=2, workers=2
+    )
+    in_runtime = threading.active_count() - before
+    stream = predictor.stream(source)
+    for given in range(1, 120):
+        next(stream)
+        assert source.taken - given <= 4 * batch_size + 6
+    stream.close()
+    assert source.closed
+    assert threading.active_count() <= before + in_runtime
+    assert source.taken < 150
+
+
+def test_an_error_of_the_source_comes_after_the_results_before_it(classifier, photos, runtime):
+    predictor = Predictor(classifier, runtime=runtime, batch_size=4)
+    results = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        results.extend(predictor.stream(Endless(photos[0], error_at=10)))
+    assert len(results) == 10
+
+
+def test_nothing(classifier, runtime):
+    assert Predictor(classifier, runtime=runtime)([]) == []
+
+
+# Choices.
+
+
+def test_the_fastest(classifier, photos):
+    predictor = Predictor(classifier, runtime="fastest")
+    assert predictor.runtime in RUNTIMES
+    assert predictor(photos[0]).shape == (3,)
+
+
+def test_int8(classifier, photos):
+    pytest.importorskip("onnxruntime")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predictor = Predictor(
+            classifier, runtime="onnxruntime", precision="int8", calibration=good(photos)
+        )
+    assert predictor.description.precision == "int8"
+    np.testing.assert_allclose(
+        predictor(photos[0]), Predictor(classifier, runtime="keras")(photos[0]), atol=0.1
+    )
+    with pytest.raises(ValueError, match="calibration"):
+        Predictor(classifier, runtime="onnxruntime", precision="int8")
+
+
+def test_bfloat16(classifier, photos):
+    openvino = pytest.importorskip("openvino")
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        found = Predictor(classifier, precision="bfloat16")(photos[0])
+        np.testing.assert_allclose(found.sum(), 1, atol=0.01)
+    else:
+        with pytest.raises(ValueError, match="a processor that computes in bfloat16"):
+            Predictor(classifier, precision="bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"runtime": "tvm"}, "'openvino', 'onnxruntime', 'keras', 'fastest'.*'tvm'"),
+        ({"mode": "fast"}, "'latency', 'throughput'"),
+        ({"precision": "float8"}, "'float32', 'bfloat16', 'int8'"),
+        ({"precision": "bfloat16", "runtime": "keras"}, "is for openvino. Received.*'keras'"),
+        ({"batch_size": 0}, "`batch_size` must be 1 or more"),
+        ({"calibration": []}, "is for precision='int8'"),
+        ({"levels": ["P3"]}, "are a backbone's"),
+        ({"longer_side": 64}, "is for a backbone"),
+        ({"score_threshold": 0.5}, "for a detector"),
+    ],
+)
+def test_what_cannot_be_done_is_said(classifier, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Predictor(classifier, **{"runtime": "keras", **arguments})
+
+
+def test_files_that_cannot_be_run(classifier, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    file = tmp_path / "a.onnx"
+    graph = build_onnx(classifier)
+    file.write_bytes(graph.SerializeToString())
+    for arguments, message in [
+        ({"runtime": "keras"}, "takes Keras models"),
+        ({"runtime": "onnxruntime", "precision": "int8"}, "export it in int8"),
+        ({"score_threshold": 0.5}, "score_threshold: settled"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Predictor(file, **arguments)
+    with pytest.raises(ValueError, match="no file"):
+        Predictor(tmp_path / "b.onnx")
+    onnx.helper.set_model_props(graph, {"cspdarknet": "{}"})
+    file.write_bytes(graph.SerializeToString())
+    with pytest.raises(ValueError, match="one that cspdarknet exported"):
+        Predictor(file, runtime="onnxruntime")
+
+
+def test_descriptions_are_read_as_they_were_written():
+    about = Description("classes", NAMES, 32, "uint8", False, "channels_last", "int8")
+    assert Description.from_json(about.to_json(), "a file") == about
+    with pytest.raises(ValueError, match="'masks' from a file"):
+        Description.from_json(about.to_json().replace("classes", "masks", 1), "a file")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_missing_runtime_is_one_sentence(classifier, monkeypatch, name):
+    pytest.importorskip("onnx")
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=rf"pip install 'cspdarknet\[{name}\]'"):
+        Predictor(classifier, runtime=name)
+
+
+# Without Keras.
+
+WITHOUT_KERAS = """
+import csv
+import sys
+import numpy as np
+from cspdarknet.deploy import Predictor
+predictor = Predictor(sys.argv[1], runtime=sys.argv[2])
+found = predictor([np.zeros((40, 50, 3), "uint8")] * 3)
+print(predictor.description.task, len(found))
+loaded = {"keras", "torch", "jax", "tensorflow", "onnx", "h5py"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_file_needs_no_keras(classifier, detector, tmp_path, runtime):
+    pytest.importorskip(runtime)
+    for model in (classifier, detector):
+        file = tmp_path / f"{model.name}.onnx"
+        file.write_bytes(build_onnx(model, inputs="uint8").SerializeToString())
+        done = run_python(WITHOUT_KERAS, file, runtime)
+        assert done.stdout.split()[1] == "3"
+
+
+def test_presets_by_name():
+    predictor = Predictor("csp_darknet_tiny_clothing", runtime="keras")
+    assert len(predictor.description.class_names) == 10
+    assert keras.backend.backend() == "torch"
+
+
+# Commands.
+
+
+def run_command(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "160"})
+
+
+@pytest.mark.parametrize("source", ["preset", "file"])
+def test_predict_and_detect_give_the_same_on_every_runtime(
+    classifier, detector, photos, tmp_path, source, runtime
+):
+    if source == "file" and runtime == "keras":
+        pytest.skip("Keras runs no exported files")
+    detector.class_names = ("red", "blue")
+    for command, model in (("predict", classifier), ("detect", detector)):
+        preset = tmp_path / "preset"
+        model.save_to_preset(preset)
+        expected = tmp_path / "expected.csv"
+        option = "--out" if command == "predict" else "--csv"
+        run_command(command, preset, *good(photos), "--runtime", "keras", option, expected)
+        if source == "file":
+            preset = tmp_path / "model.onnx"
+            preset.write_bytes(build_onnx(model, inputs="uint8").SerializeToString())
+        found = tmp_path / "found.csv"
+        done = run_command(command, preset, *photos, "--runtime", runtime, option, found)
+        assert done.exit_code == 1, done.exception
+        assert "3.png: not an image" in done.output
+        rows = [list(csv.DictReader(file.open())) for file in (found, expected)]
+        assert len(rows[0]) == len(rows[1]) >= 6
+        for row, wanted in zip(*rows, strict=True):
+            for name, value in row.items():
+                number = value.replace(".", "").replace("-", "").isdigit()
+                close = pytest.approx(float(wanted[name]), abs=0.06) if number else wanted[name]
+                assert (float(value) if number else value) == close
+
+
+def test_features_of_an_exported_file(backbone, photos, tmp_path):
+    pytest.importorskip("onnxruntime")
+    model = backbone.feature_pyramid(["P2", "P4"])
+    file = tmp_path / "pyramid.onnx"
+    file.write_bytes(build_onnx(model, inputs="uint8").SerializeToString())
+    command = ("features", *good(photos), "--preset", file, "--out", tmp_path / "out")
+    done = run_command(*command, "--runtime", "onnxruntime")
+    assert "6 of 6 photos" in done.output, done.exception
+    expected = model(read_photo(photos[4])[None].astype("float32"))
+    with np.load(tmp_path / "out/4.png.npz") as found:
+        assert relative_error(found["P2"], to_numpy(expected["P2"])[0]) <= 1e-4
+        assert relative_error(found["vector"], to_numpy(expected["P4"]).mean((0, 1, 2))) <= 1e-4
+    (tmp_path / "out/5.png.npz").unlink()
+    assert "1 of 6 photos written" in run_command(*command, "--runtime", "onnxruntime").output
+    assert "leave the options out" in str(run_command(*command, "--levels", "P2").exception)
+
+
+def test_a_command_refuses_files_of_other_models(backbone, photos, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(build_onnx(backbone).SerializeToString())
+    for command in ("predict", "detect"):
+        done = run_command(command, file, photos[0], "--runtime", "onnxruntime")
+        assert "gives features, not" in str(done.exception)
