@@ -3,7 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PYTEST := $(BIN)/python -m pytest -n 2
+# Two workers of one thread each: the networks of the tests are too small to gain from more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# After all tests on PyTorch: only those to which another backend matters.
+OTHER_BACKEND := -m 'not network and not one_backend'
+# Programs that JAX compiled, for the tests and their subprocesses that need the same ones.
+JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/.jax-programs \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 OLDEST_KERAS := 3.8.0
 SOURCES := src tests examples benchmarks tools
 # TensorFlow's build without GPU code exists for Linux and Windows only.
@@ -15,12 +21,12 @@ demo: $(VENV)/.demo  ## features of two photos, then a fine-tuned classifier; PH
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(PHOTO),--photo '$(PHOTO)')
 
 test: $(VENV)/.dev  ## the tests on JAX
-	KERAS_BACKEND=jax $(PYTEST)
+	$(JAX) $(PYTEST)
 
-test-all: $(VENV)/.all  ## the tests on JAX, PyTorch and TensorFlow
-	KERAS_BACKEND=jax $(PYTEST)
+test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what depends on the backend
 	KERAS_BACKEND=torch $(PYTEST)
-	KERAS_BACKEND=tensorflow $(PYTEST)
+	$(JAX) $(PYTEST) $(OTHER_BACKEND)
+	KERAS_BACKEND=tensorflow $(PYTEST) $(OTHER_BACKEND)
 
 test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \

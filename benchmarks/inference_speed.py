@@ -257,7 +257,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--peer-venv", type=Path, default=ROOT / ".venv-kerascv")
     parser.add_argument("--timm-venv", type=Path, default=ROOT / ".venv-timm")
-    parser.add_argument("--files", type=Path, help="folder of the networks' files, to keep them")
+    parser.add_argument(
+        "--files", type=Path, help="keep the networks' files here; remove it after changes"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "torch")  # of the process that writes the files

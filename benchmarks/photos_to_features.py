@@ -165,7 +165,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary, ending() as workers:
         model = Path(temporary) / "tiny.onnx"
-        export(CSPDarkNetBackbone.from_preset("csp_darknet_tiny"), model)
+        export(CSPDarkNetBackbone.from_preset("csp_darknet_tiny"), model, inputs="uint8")
         folder = options.folder
         if folder is None:
             folder = Path(temporary) / "photos"

@@ -19,13 +19,6 @@ needs_golden = pytest.mark.skipif(
 )
 
 
-# What differs between backends is tested on all of them; the many ways to ask for the same are not,
-# where each would be compiled anew.
-without_compiling = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="the same code on all backends, minutes to compile"
-)
-
-
 def to_numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
 

@@ -9,6 +9,8 @@ from cspdarknet.models import CSPDarkNetBackbone
 from cspdarknet.models.backbone import layers as backbone_layers
 from support import SMALL
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(autouse=True)
 def _no_graph(monkeypatch):

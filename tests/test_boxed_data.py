@@ -13,6 +13,8 @@ from cspdarknet.data.voc import parse_xml
 from cspdarknet.yolox.letterbox import fitted, letterbox, resize, taps
 from support import GOLDEN, SHARED, needs_golden
 
+pytestmark = pytest.mark.one_backend
+
 WIDTH, HEIGHT = 80, 60
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 # Of two photos of 80 x 60: the classes, and left, top, right, bottom of their boxes.

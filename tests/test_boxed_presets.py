@@ -10,7 +10,7 @@ from cspdarknet.data.labelled import find_photos_of_classes
 from cspdarknet.evaluate import evaluate, evaluate_detector
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.records import BOXED
-from support import SHARED, relative_error, without_compiling
+from support import SHARED, relative_error
 
 NAME = "csp_darknet_tiny_clothing"
 CLOTHING = SHARED / "data/clothing"
@@ -39,6 +39,7 @@ def test_classifier_and_backbone_come_from_one_set_of_files(no_network):
     assert sum(f.stat().st_size for f in (BOXED / NAME).iterdir()) <= 6e6
 
 
+@pytest.mark.one_backend
 def test_the_head_is_new_for_other_classes(no_network):
     trained = CSPDarkNetBackbone.from_preset(NAME)
     other = ImageClassifier.from_preset(NAME, num_classes=3)
@@ -70,7 +71,7 @@ def test_a_detector_without_the_network(no_network):
     assert sum(f.stat().st_size for f in (BOXED / DETECTOR).iterdir()) <= 3e6
 
 
-@without_compiling
+@pytest.mark.one_backend
 @pytest.mark.skipif(not BCCD.is_dir(), reason=f"the photos are not at {BCCD}")
 def test_the_precision_is_that_of_the_card():
     card = (BOXED / DETECTOR / "README.md").read_text()

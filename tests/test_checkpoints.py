@@ -12,6 +12,8 @@ from cspdarknet.checkpoints import CheckpointError, load_weights
 from cspdarknet.models import CSPDarkNetBackbone
 from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
 
+pytestmark = pytest.mark.one_backend
+
 NET = {"stackwise_channels": [4, 6], "stackwise_depth": [1, 2], "include_rescaling": True}
 
 

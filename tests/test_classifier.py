@@ -29,6 +29,7 @@ def inner():
     return backbone()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -66,6 +67,7 @@ def test_bad_arguments(changes, message, inner):
         ImageClassifier(inner, **{"num_classes": 3, **changes})
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -86,6 +88,7 @@ def test_bad_backbones(wrong):
 
 
 class TestOutputs:
+    @pytest.mark.one_backend
     def test_layers(self):
         inner = backbone(name="net")
         model = ImageClassifier(inner, 3)
@@ -95,6 +98,7 @@ class TestOutputs:
         names = [layer.name for layer in build(pooling="max", dropout=0.5).layers]
         assert names[2:] == ["max_pool", "dropout", "predictions"]
 
+    @pytest.mark.one_backend
     def test_attributes(self):
         names = ("num_classes", "pooling", "activation", "dropout", "class_names", "image_size")
         plain = build()
@@ -210,6 +214,7 @@ CONFIGS = [
 
 
 class TestSaving:
+    @pytest.mark.one_backend
     @pytest.mark.parametrize("changes", CONFIGS)
     def test_config_round_trip(self, changes):
         model = build(**changes)
@@ -277,6 +282,7 @@ print(type(model).__name__, *model.class_names)
         assert run_python(code, *files).stdout.split()[-4:] == ["ImageClassifier", *NAMES]
         assert relative_error(np.load(files[2]), to_numpy(model(photo))) <= 1e-6
 
+    @pytest.mark.one_backend
     def test_registered_under_the_package_name(self):
         name = keras.saving.get_registered_name(ImageClassifier)
         assert name == "cspdarknet>ImageClassifier"

@@ -65,18 +65,21 @@ class TestPresets:
         assert type(model) is CSPDarkNetBackbone
         assert_same_weights(model, build().backbone)
 
+    @pytest.mark.one_backend
     def test_the_same_number_of_classes_keeps_the_head(self, preset):
         names = build().class_names
         model = ImageClassifier.from_preset(preset, num_classes=3, class_names=names)
         assert_same_weights(model, build())
         assert model.class_names == names
 
+    @pytest.mark.one_backend
     def test_other_classes_of_the_same_number_are_a_new_head(self, preset):
         model = ImageClassifier.from_preset(preset, num_classes=3, class_names=["a", "b", "c"])
         same_backbone(model, build())
         assert not np.array_equal(kernel(model), kernel(build()))
         assert model.class_names == ("a", "b", "c")
 
+    @pytest.mark.one_backend
     @pytest.mark.parametrize("names", [None, ["a", "b"]])
     def test_another_number_of_classes_is_a_new_head(self, preset, names):
         given = {} if names is None else {"class_names": names}
@@ -86,6 +89,7 @@ class TestPresets:
         assert (model.class_names, model.pooling) == (names and tuple(names), "max")
         assert (model.dropout, model.image_size) == (0.5, 48)
 
+    @pytest.mark.one_backend
     def test_a_backbone_preset_needs_the_number_of_classes(self, tmp_path):
         inner = randomize(CSPDarkNetBackbone(**NET))
         inner.save_to_preset(tmp_path / "p")
@@ -95,6 +99,7 @@ class TestPresets:
         same_backbone(model, inner)
         assert (model.name, model.backbone.name, model.dropout) == ("mine", inner.name, 0.1)
 
+    @pytest.mark.one_backend
     def test_a_named_architecture(self):
         model = ImageClassifier.from_preset("csp_darknet_tiny", num_classes=2)
         assert model.count_params() == 2_380_416 + 2 * 385
@@ -125,6 +130,7 @@ class TestPresets:
         assert first.input_shape == (None, 3, None, None)
         assert_same_weights(first, build())
 
+    @pytest.mark.one_backend
     @pytest.mark.parametrize(
         "override", [{"pooling": "max"}, {"include_rescaling": False}, {"stackwise_depth": [1, 2]}]
     )
@@ -133,22 +139,26 @@ class TestPresets:
             ImageClassifier.from_preset(preset, **override)
         ImageClassifier.from_preset(preset, load_weights=False, **override)
 
+    @pytest.mark.one_backend
     def test_unknown_arguments(self, preset):
         with pytest.raises(ValueError, match="foo"):
             ImageClassifier.from_preset(preset, foo=1)
 
+    @pytest.mark.one_backend
     def test_replacing_a_preset_of_the_other_kind(self, preset):
         build_backbone().save_to_preset(preset)
         assert CSPDarkNetBackbone.from_preset(preset).stackwise_depth == [1, 2]
         build().save_to_preset(preset)
         assert_same_weights(ImageClassifier.from_preset(preset), build())
 
+    @pytest.mark.one_backend
     def test_tables(self):
         assert ImageClassifier.presets == CSPDarkNetBackbone.presets
         both = ImageClassifier.presets_with_weights | ImageClassifier.presets_without_weights
         assert both == ImageClassifier.presets
         assert "csp_darknet_tiny_imagenet" in ImageClassifier.presets_with_weights
 
+    @pytest.mark.one_backend
     def test_kaggle(self, preset, monkeypatch):
         import kagglehub
 
@@ -163,6 +173,7 @@ class TestPresets:
         assert asked == ["config.json", "model.weights.h5"]
         assert_same_weights(checkpoints.load("kaggle://me/net/keras/v"), build())
 
+    @pytest.mark.one_backend
     @pytest.mark.parametrize(
         ("change", "message"),
         [
@@ -196,6 +207,7 @@ class TestPresets:
             ImageClassifier.from_preset(preset)
 
 
+@pytest.mark.one_backend
 class TestBoxed:
     """A classifier inside the package, with weights of half the size."""
 
@@ -275,6 +287,7 @@ class TestWeightFiles:
             checkpoints.load_weights(inner, file)
             assert_same_weights(inner, model.backbone)
 
+    @pytest.mark.one_backend
     def test_a_bare_weight_file(self, tmp_path):
         model = build()
         checkpoints.save(model, tmp_path / "a.weights.h5")
@@ -313,6 +326,7 @@ class TestWeightFiles:
         with h5py.File(tmp_path / "c.weights.h5") as file:
             assert "optimizer" not in file
 
+    @pytest.mark.one_backend
     def test_a_model_of_the_users_own_with_these_layers(self, tmp_path):
         model = build()
         inner = CSPDarkNetBackbone(**NET)
@@ -325,6 +339,7 @@ class TestWeightFiles:
         checkpoints.load_weights(other, tmp_path / "a.weights.h5")
         assert_same_weights(other, model)
 
+    @pytest.mark.one_backend
     def test_yolox_has_no_place_for_a_head(self, state_dict, tmp_path):
         model = ImageClassifier(checkpoints.load(state_dict), 3)
         with pytest.raises(ValueError, match=r"save `model\.backbone`"):
@@ -334,6 +349,7 @@ class TestWeightFiles:
             checkpoints.load_weights(model, state_dict)
         checkpoints.save(model.backbone, tmp_path / "a.pth")
 
+    @pytest.mark.one_backend
     def test_other_models(self, tmp_path):
         other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         with pytest.raises(ValueError, match=r"must be a CSPDarkNetBackbone.*a Sequential"):
@@ -353,6 +369,7 @@ def replace(name, data):
     return change
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -383,6 +400,7 @@ def test_damaged_weight_files(change, message, preset):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.one_backend
 class TestCommands:
     def run(self, *args):
         return CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "120"})
@@ -416,6 +434,7 @@ class TestCommands:
         assert "no input `x` with what this model computes" in str(done.exception)
 
 
+@pytest.mark.one_backend
 class TestModelCard:
     URI = "hf://me/net"
 

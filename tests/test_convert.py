@@ -13,6 +13,8 @@ from cspdarknet.cli import app
 from support import GOLDEN, needs_golden
 from yolox_files import build, yolox_like
 
+pytestmark = pytest.mark.one_backend
+
 
 class TestCommands:
     def run(self, *args):

@@ -17,6 +17,8 @@ from cspdarknet.data.labelled import find_photos_of_classes
 from cspdarknet.images import PhotoError, centre_square, open_photo
 from photo_sets import COLOURS, write_photos
 
+pytestmark = pytest.mark.one_backend
+
 # Finding and splitting.
 
 

@@ -19,6 +19,8 @@ from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.reports.boxes import class_colour, draw_boxes
 from fake_detector import FakeDetector, FakePredictor, load_fake_predictor, paint, save
 
+pytestmark = pytest.mark.one_backend
+
 NAMES = ("red", "blue")
 
 

@@ -27,6 +27,8 @@ from cspdarknet.data.detection_augment import (
 )
 from cspdarknet.data.detection_source import DetectionSource, PhotoCache, read_fitted
 
+pytestmark = pytest.mark.one_backend
+
 OFF = DetectionAugmentation(mosaic=0, hsv=(0, 0, 0), flip=0)
 
 

@@ -24,7 +24,7 @@ from cspdarknet.train import (
 )
 from cspdarknet.train.loop import Training
 from photo_sets import BOXED_COLOURS, write_boxed_photos
-from support import SHARED, without_compiling
+from support import SHARED
 
 QUIET = Console(quiet=True)
 # As little as shows every part of a training at work.
@@ -82,7 +82,7 @@ def command(work, out):
     ]
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_what_a_run_leaves(work):
     run = work / "whole"
     left = {path.name for path in run.iterdir()} - {".lock", "mistakes.png"}
@@ -106,7 +106,7 @@ def interrupted(*args, **kwargs):
     raise KeyboardInterrupt
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_an_interrupted_run_ends_as_a_whole_one(work, monkeypatch):
     original = tasks.evaluate_detector
     monkeypatch.setattr(tasks, "evaluate_detector", interrupted)
@@ -122,7 +122,7 @@ def test_an_interrupted_run_ends_as_a_whole_one(work, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_a_run_is_evaluated_and_used(work):
     photos = str(work / "photos")
     result = CliRunner().invoke(app, ["evaluate", str(work / "whole"), photos])
@@ -137,7 +137,7 @@ def test_a_run_is_evaluated_and_used(work):
     assert len(found["images"]) == 10
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_options_of_the_other_task_are_refused(work):
     for options in (
         ["--class-weights", "balanced"],
@@ -149,7 +149,7 @@ def test_options_of_the_other_task_are_refused(work):
     assert not (work / "other").exists()
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_problems_stop_a_training_or_are_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(Training, "fit", interrupted)
     photos = write_boxed_photos(tmp_path / "photos")
@@ -168,6 +168,7 @@ def test_problems_stop_a_training_or_are_listed(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", DETECTION_RECIPES)
 def test_recipes_survive_json(name, tmp_path):
     recipe = DETECTION_RECIPES[name]
@@ -175,6 +176,7 @@ def test_recipes_survive_json(name, tmp_path):
     assert load_detection_recipe(tmp_path / "recipe.json") == recipe
 
 
+@pytest.mark.one_backend
 def test_the_recipe_of_the_original():
     recipe = DETECTION_RECIPES["coco"]
     assert (recipe.epochs, recipe.image_size, recipe.batch_size) == (300, 640, 64)
@@ -184,7 +186,7 @@ def test_the_recipe_of_the_original():
         replace(recipe, stages=(Stage(1, 100),))
 
 
-@without_compiling
+@pytest.mark.one_backend
 @pytest.mark.skipif(
     not (SHARED / "data/bccd").is_dir(), reason="the photos of blood cells are not at hand"
 )

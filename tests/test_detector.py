@@ -19,7 +19,6 @@ from support import (
     randomize,
     run_python,
     to_numpy,
-    without_compiling,
 )
 
 NAMES = ["cat", "dog", "owl"]
@@ -49,6 +48,7 @@ def photos():
 # What it is.
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("size", "learnable"),
     [("nano", 912_159), ("tiny", 5_055_855), ("s", 8_968_255), ("m", 25_326_495)],
@@ -72,6 +72,7 @@ def test_outputs_have_a_row_for_each_place(detector):
     }
 
 
+@pytest.mark.one_backend
 def test_it_is_made_of_standard_layers(detector):
     assert {type(layer).__module__.split(".")[0] for layer in detector.layers} == {"keras"}
     assert not any(isinstance(layer, keras.layers.Lambda) for layer in detector.layers)
@@ -89,6 +90,7 @@ def test_a_call_needs_whole_strides(detector, size):
         detector(np.zeros((1, *size, 3), "float32"))
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -111,6 +113,7 @@ def test_bad_arguments(arguments, message):
         YOLOXDetector(**{**given, **arguments})
 
 
+@pytest.mark.one_backend
 def test_a_backbone_of_two_stages_is_too_few(tiny_net):
     with pytest.raises(ValueError, match="3 stages or more"):
         YOLOXDetector(tiny_net, 3)
@@ -138,7 +141,7 @@ def test_mixed_precision_predicts_in_float32():
 # What it finds.
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_photos_of_any_sizes(detector, photos):
     found = detector.predict(photos, batch_size=2)
     assert found["boxes"].shape == (3, 100, 4)
@@ -151,7 +154,7 @@ def test_photos_of_any_sizes(detector, photos):
         np.testing.assert_allclose(alone["boxes"][0], found["boxes"][i], rtol=1e-4, atol=1e-3)
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_every_way_to_give_photos(detector, photos):
     expected = detector.predict([photos[0]] * 3)
     batch = np.stack([photos[0]] * 3)
@@ -179,7 +182,7 @@ class UnknownLength(list):
         raise TypeError("unknown")
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_nothing_to_look_at(detector):
     found = detector.predict([])
     assert {name: value.shape for name, value in found.items()} == {
@@ -190,7 +193,7 @@ def test_nothing_to_look_at(detector):
     }
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_nothing_to_find(detector, photos):
     found = detector.predict(photos, score_threshold=1.0)
     assert (found["num_detections"] == 0).all()
@@ -198,6 +201,7 @@ def test_nothing_to_find(detector, photos):
         assert (found[name] == -1).all()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("photo", "message"),
     [
@@ -215,6 +219,7 @@ def test_bad_photos(detector, photo, message):
         detector.predict([photo])
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -230,13 +235,13 @@ def test_bad_settings(detector, photos, settings, message):
         detector.predict(photos, **settings)
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_a_photo_of_0_to_1_is_warned_about(detector):
     with pytest.warns(UserWarning, match="all but black"):
         detector.predict([np.full((10, 10, 3), 0.5)])
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_boxes_are_computed_in_float32_under_any_policy(photos):
     exact = build().predict([photos[0]])
     keras.config.set_dtype_policy("mixed_float16")
@@ -249,7 +254,7 @@ def test_boxes_are_computed_in_float32_under_any_policy(photos):
     assert to_numpy(found["num_detections"]) == [1]
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_settings_take_the_place_of_the_models(detector, photos):
     few = detector.predict(photos[:1], max_detections=2)
     all_of_them = detector.predict(photos[:1])
@@ -261,7 +266,7 @@ def test_settings_take_the_place_of_the_models(detector, photos):
     assert not np.allclose(larger["boxes"][0, 0], all_of_them["boxes"][0, 0])
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_box_formats(detector, photos):
     """Each format says the same of each photo, in that photo's own size."""
     boxes = detector.predict(photos[:2])["boxes"]
@@ -320,7 +325,7 @@ def test_suppression_is_the_greedy_one(seed):
         )
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_the_whole_graph_is_saved_with_photos_of_any_size(detector, photos, tmp_path):
     graph = detector.inference_model(max_detections=20)
     graph.save(tmp_path / "whole.keras")
@@ -332,7 +337,7 @@ def test_the_whole_graph_is_saved_with_photos_of_any_size(detector, photos, tmp_
             np.testing.assert_allclose(value, expected[name], atol=1e-4)
 
 
-@without_compiling
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="about PyTorch's export")
 def test_the_whole_graph_is_exported_by_torch(detector, photos):
     import torch
 
@@ -386,7 +391,7 @@ def compiled():
     return detector
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_box_formats_of_targets_mean_the_same(compiled):
     images, targets = data()
     expected = loss_of(compiled, images, targets)
@@ -450,7 +455,7 @@ def test_targets_and_images_that_are_none(compiled):
         compiled.train_on_batch(np.full_like(images, np.nan), targets)
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_sample_weights_of_arrays():
     detector = build()
     detector.compile("sgd")
@@ -469,7 +474,7 @@ def test_no_other_loss():
         detector.train_on_batch(*data())
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_l1_loss_can_be_switched_after_a_step():
     detector = build()
     detector.compile(keras.optimizers.SGD(0.0))
@@ -494,7 +499,9 @@ def assert_same(a, b):
     assert configs[0] == configs[1]
 
 
-@pytest.mark.parametrize("use_depthwise", [False, True])
+@pytest.mark.parametrize(
+    "use_depthwise", [False, pytest.param(True, marks=pytest.mark.one_backend)]
+)
 @pytest.mark.parametrize("name", ["a.keras", "preset", "a.safetensors", "a.weights.h5", "a.pth"])
 def test_round_trips(name, use_depthwise, tmp_path):
     if name.endswith("safetensors"):
@@ -515,7 +522,7 @@ def test_round_trips(name, use_depthwise, tmp_path):
         assert_same_weights(YOLOXDetector.from_preset(path), detector)
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_weights_of_a_compiled_detector_come_back(tmp_path):
     detector = build()
     detector.compile("adam")
@@ -535,12 +542,14 @@ def preset(detector, tmp_path_factory):
     return path
 
 
+@pytest.mark.one_backend
 def test_the_backbone_of_a_detectors_preset(preset, detector):
     assert_same_weights(CSPDarkNetBackbone.from_preset(preset), detector.backbone)
     classifier = ImageClassifier.from_preset(preset, num_classes=4)
     assert_same_weights(classifier.backbone, detector.backbone)
 
 
+@pytest.mark.one_backend
 def test_other_classes_keep_all_but_what_tells_them(preset, detector):
     other = YOLOXDetector.from_preset(preset, num_classes=5)
     assert other.class_names is None
@@ -554,6 +563,7 @@ def test_other_classes_keep_all_but_what_tells_them(preset, detector):
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.one_backend
 def test_a_detector_on_the_preset_of_a_backbone_or_classifier(tmp_path, detector):
     checkpoints.save(detector.backbone, tmp_path / "backbone")
     found = YOLOXDetector.from_preset(tmp_path / "backbone", num_classes=3)
@@ -565,6 +575,7 @@ def test_a_detector_on_the_preset_of_a_backbone_or_classifier(tmp_path, detector
         YOLOXDetector.from_preset("csp_darknet_tiny")
 
 
+@pytest.mark.one_backend
 def test_what_would_change_the_weights_is_refused(preset):
     for change in ({"neck_depth": 3}, {"head_channels": 8}, {"use_depthwise": True}):
         with pytest.raises(ValueError, match="mean nothing"):
@@ -572,11 +583,13 @@ def test_what_would_change_the_weights_is_refused(preset):
     assert YOLOXDetector.from_preset(preset, load_weights=False, neck_depth=3).neck_depth == 3
 
 
+@pytest.mark.one_backend
 def test_settings_of_a_preset_can_be_others(preset):
     other = YOLOXDetector.from_preset(preset, image_size=96, bounding_box_format="xywh")
     assert (other.image_size, other.bounding_box_format) == (96, "xywh")
 
 
+@pytest.mark.one_backend
 def test_a_file_without_a_detector(tmp_path, detector):
     checkpoints.save(detector.backbone, tmp_path / "backbone.pth")
     with pytest.raises(ValueError, match="weights are missing"):
@@ -585,6 +598,7 @@ def test_a_file_without_a_detector(tmp_path, detector):
         YOLOXDetector.from_preset(tmp_path / "backbone.pth")
 
 
+@pytest.mark.one_backend
 def test_official_weights_are_read_by_torch_without_unpickling(tmp_path, detector):
     torch = pytest.importorskip("torch")
     checkpoints.save(detector, tmp_path / "a.pth")
@@ -602,6 +616,7 @@ def test_a_saved_detector_is_loaded_by_a_fresh_process(preset):
     assert "(1, 100, 4)" in run_python(code, Path(preset)).stdout
 
 
+@pytest.mark.one_backend
 def test_a_whole_detector_is_converted_and_verified(tmp_path, detector):
     checkpoints.save(detector, tmp_path / "a.pth")
     for options, kind in (([], CSPDarkNetBackbone), (["--detector"], YOLOXDetector)):

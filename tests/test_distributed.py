@@ -99,6 +99,7 @@ def test_two_processes_compute_what_one_computes(work):
     assert (work / "two/report.html").exists()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("text", ["", "here", "a:1,2", "a:1,two,0"])
 def test_how_to_join_must_be_said_in_full(text):
     with pytest.raises(ValueError, match="host:port,processes,index"):

@@ -24,7 +24,6 @@ from cspdarknet.models import (
     YOLOXDetector,
 )
 from photo_sets import write_boxed_photos
-from support import without_compiling
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -80,6 +79,7 @@ def test_readme_python(tmp_path, monkeypatch):
     assert names["half"].compute_dtype == "bfloat16"
 
 
+@pytest.mark.one_backend
 def test_readme_commands():
     commands = re.findall(r"^cspdarknet (\w+)(.*)$", "\n".join(blocks("shell")), re.MULTILINE)
     assert {name for name, _ in commands} == {
@@ -106,6 +106,7 @@ def test_readme_commands():
     assert {"demo", "test"} <= make <= targets
 
 
+@pytest.mark.one_backend
 def test_readme_preset_table():
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+)M", README, re.MULTILINE)
     presets = CSPDarkNetBackbone.presets
@@ -114,6 +115,7 @@ def test_readme_preset_table():
         assert float(millions) == pytest.approx(presets[name]["metadata"]["params"] / 1e6, abs=5e-3)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
 def test_links_lead_somewhere(name):
     page = ROOT / name
@@ -121,6 +123,7 @@ def test_links_lead_somewhere(name):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -143,6 +146,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
     assert result.failed == 0
 
 
+@pytest.mark.one_backend
 def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
     """Its commands and its code, one after the other, on photos like those that it speaks of."""
     monkeypatch.chdir(tmp_path)
@@ -169,7 +173,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
             assert Path("my_run", name).exists(), name
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_the_guide_to_detection(tmp_path, monkeypatch):
     """Its commands and its code, with trainings cut down to what a test has time for."""
     monkeypatch.chdir(tmp_path)
@@ -194,7 +198,7 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
     assert YOLOXDetector.from_preset("my_detector/best").class_names == ("blue", "red")
 
 
-@without_compiling
+@pytest.mark.one_backend
 def test_the_guide_to_deployment(tmp_path, monkeypatch):
     """Its commands and its code, one after the other."""
     monkeypatch.chdir(tmp_path)
@@ -228,6 +232,7 @@ def test_the_example_of_tf_distribute():
     exec(compile(block, "scale.md", "exec"), {**names, "labels": np.arange(64) % 3})
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["slurm.sh", "kubernetes.yaml"])
 def test_cluster_files_name_real_options(name):
     text = (ROOT / "examples/cluster" / name).read_text()

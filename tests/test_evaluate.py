@@ -39,6 +39,7 @@ def evaluation(tmp_path):
     return Evaluation(photos, np.array(probabilities), {})
 
 
+@pytest.mark.one_backend
 def test_figures_against_those_of_scikit_learn(evaluation):
     metrics = pytest.importorskip("sklearn.metrics")
     truth, predicted = evaluation.photos.labels, evaluation.predicted
@@ -56,6 +57,7 @@ def test_figures_against_those_of_scikit_learn(evaluation):
     )
 
 
+@pytest.mark.one_backend
 def test_mistakes_come_surest_first(evaluation):
     assert evaluation.mistakes == [4, 1]
     sheet = draw_mistakes(evaluation)
@@ -65,6 +67,7 @@ def test_mistakes_come_surest_first(evaluation):
     assert draw_mistakes(Evaluation(evaluation.photos.take([0]), np.eye(3)[:1], {})) is None
 
 
+@pytest.mark.one_backend
 def test_wilson_interval_against_published_figures():
     # Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
     for n, trials, low, high in (
@@ -101,6 +104,7 @@ def test_channels_first_models_are_fed_as_they_want(tmp_path):
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_photos_that_cannot_be_read_are_named(classifier, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"")
     Image.new("RGB", (20, 20)).save(tmp_path / "good.png")
@@ -112,6 +116,7 @@ def test_photos_that_cannot_be_read_are_named(classifier, tmp_path):
         evaluate(classifier, photos)
 
 
+@pytest.mark.one_backend
 def test_one_pixel_photos(classifier, tmp_path):
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
     Image.new("RGB", (1, 900), "red").save(tmp_path / "line.png")
@@ -131,6 +136,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "160"})
 
 
+@pytest.mark.one_backend
 def test_predict_writes_what_the_model_says(preset, classifier, tmp_path):
     photos = write_photos(tmp_path / "photos", 2)
     result = run("predict", preset, photos, "--out", tmp_path / "a.csv", "--top", 2)
@@ -147,6 +153,7 @@ def test_predict_writes_what_the_model_says(preset, classifier, tmp_path):
     assert entries[0]["classes"][0]["name"] == rows[0]["class"]
 
 
+@pytest.mark.one_backend
 def test_predict_reports_what_is_no_photo(preset, tmp_path):
     photos = write_photos(tmp_path / "photos", 1)
     (photos / "bad[1].jpg").write_bytes(b"")
@@ -156,6 +163,7 @@ def test_predict_reports_what_is_no_photo(preset, tmp_path):
     assert "blue" in result.output
 
 
+@pytest.mark.one_backend
 def test_evaluate_shows_figures_and_writes_a_page(preset, classifier, tmp_path):
     photos = write_photos(tmp_path / "photos", 3)
     result = run("evaluate", preset, photos, "--out", tmp_path / "page")
@@ -166,6 +174,7 @@ def test_evaluate_shows_figures_and_writes_a_page(preset, classifier, tmp_path):
     assert (tmp_path / "page/report.html").exists()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -182,6 +191,7 @@ def test_what_cannot_be_done_is_said(preset, tmp_path, arguments, message):
     assert message in str(result.exception)
 
 
+@pytest.mark.one_backend
 def test_a_run_without_a_finished_epoch(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     result = run("predict", tmp_path, tmp_path)

@@ -29,6 +29,8 @@ from fake_detector import FakeDetector, save
 pytest.importorskip("pycocotools", reason="COCO's figures need pycocotools")
 from cspdarknet.evaluate.average_precision import mean_average_precision
 
+pytestmark = pytest.mark.one_backend
+
 SIZE = (480, 640)
 NAMES = ("a", "b")
 

@@ -58,6 +58,7 @@ def test_a_folder(preset, photos, tmp_path):
         assert relative_error(found["vector"], to_numpy(expected["P3"]).mean((0, 1, 2))) <= 1e-5
 
 
+@pytest.mark.one_backend
 def test_safetensors_and_pictures(preset, photos, tmp_path):
     numpy_files = pytest.importorskip("safetensors.numpy")
     out = tmp_path / "out"
@@ -69,6 +70,7 @@ def test_safetensors_and_pictures(preset, photos, tmp_path):
         assert picture.width > 3 * 360
 
 
+@pytest.mark.one_backend
 def test_weights_file(preset, photos, tmp_path):
     weights = preset / "model.weights.h5"
     done = run(photos, "--preset", preset, "--weights", weights, "--out", tmp_path / "a",
@@ -79,6 +81,7 @@ def test_weights_file(preset, photos, tmp_path):
         np.testing.assert_array_equal(a["P3"], b["P3"])
 
 
+@pytest.mark.one_backend
 def test_unreadable_files_are_reported_and_the_rest_is_done(preset, photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff oops")
     done = run(photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
@@ -88,6 +91,7 @@ def test_unreadable_files_are_reported_and_the_rest_is_done(preset, photos, tmp_
     assert len(list((tmp_path / "out").rglob("*.npz"))) == 3
 
 
+@pytest.mark.one_backend
 def test_a_second_run_keeps_what_is_there(preset, photos, tmp_path):
     args = (photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
     run(*args)
@@ -103,6 +107,7 @@ def test_a_second_run_keeps_what_is_there(preset, photos, tmp_path):
     assert "1 of 3 photos" in run(*args).output
 
 
+@pytest.mark.one_backend
 def test_results_of_other_settings_are_not_mixed(preset, photos, tmp_path):
     args = (photos, "--preset", preset, "--out", tmp_path / "out")
     assert run(*args, "--levels", "P3").exit_code == 0
@@ -112,6 +117,7 @@ def test_results_of_other_settings_are_not_mixed(preset, photos, tmp_path):
         assert "other settings" in str(done.exception)
 
 
+@pytest.mark.one_backend
 def test_clear_errors(preset, photos, tmp_path):
     out = ("--out", tmp_path / "out")
     for args, message in [
@@ -128,6 +134,7 @@ def test_clear_errors(preset, photos, tmp_path):
         assert message in str(done.exception)
 
 
+@pytest.mark.one_backend
 def test_the_same_photo_twice_is_done_once(photos):
     assert len(find_photos([photos / "a.jpg", photos / "a.jpg"])) == 1
 
@@ -140,6 +147,7 @@ def _finished(out):
     return list(out.glob("[!.]*.npz"))
 
 
+@pytest.mark.one_backend
 def test_interrupted_and_resumed(preset, tmp_path):
     """Stop a real process half-way, then run the same command again."""
     folder, out = tmp_path / "many", tmp_path / "out"
@@ -168,6 +176,7 @@ def test_interrupted_and_resumed(preset, tmp_path):
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in first.items())
 
 
+@pytest.mark.one_backend
 def test_errors_of_the_program_are_one_line():
     done = subprocess.run(
         [*COMMAND, "nowhere", "--out", "x"], capture_output=True, text=True, check=False
@@ -177,6 +186,7 @@ def test_errors_of_the_program_are_one_line():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.one_backend
 def test_presets_table():
     done = CliRunner().invoke(app, ["presets"], env={"COLUMNS": "100"})
     for name in CSPDarkNetBackbone.presets:
@@ -190,6 +200,7 @@ def test_info():
     assert keras.backend.backend() in done.output
 
 
+@pytest.mark.one_backend
 class TestPictures:
     def test_two_regions_get_two_colours(self):
         features = np.zeros((6, 8, 5))
@@ -214,6 +225,7 @@ class TestPictures:
         assert sheet.shape[1] == 3 * 10 + 2 * 360
 
 
+@pytest.mark.one_backend
 def test_settings_are_written_for_people(preset, photos, tmp_path):
     run(photos, "--preset", preset, "--levels", "P3", "--out", tmp_path / "out")
     settings = json.loads((tmp_path / "out" / "features.json").read_text())
@@ -222,6 +234,7 @@ def test_settings_are_written_for_people(preset, photos, tmp_path):
     assert len(settings["weights_sha256"]) == 64
 
 
+@pytest.mark.one_backend
 class TestFolders:
     def test_results_are_not_taken_for_photos(self, preset, photos):
         args = (photos, "--preset", preset, "--levels", "P3", "--picture")

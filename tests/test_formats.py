@@ -132,6 +132,7 @@ class TestRoundTrips:
         for name in first:
             np.testing.assert_array_equal(first[name], second[name])
 
+    @pytest.mark.one_backend
     @needs_golden
     @pytest.mark.parametrize("name", ["csp_dep033_wid025", "csp_dep033_wid025_dw"])
     def test_the_original_state_dict_comes_back(self, name, tmp_path):
@@ -142,6 +143,7 @@ class TestRoundTrips:
         for key, value in original.items():
             np.testing.assert_array_equal(back[key], value.astype(back[key].dtype))
 
+    @pytest.mark.one_backend
     def test_pytorch_reads_what_is_written(self, tmp_path):
         torch = pytest.importorskip("torch")
         checkpoints.save(yolox_like(), tmp_path / "a.pth")
@@ -151,6 +153,7 @@ class TestRoundTrips:
         for name, value in theirs.items():
             np.testing.assert_array_equal(ours[name], value.numpy())
 
+    @pytest.mark.one_backend
     def test_what_pytorch_writes_is_read(self, tmp_path):
         torch = pytest.importorskip("torch")
         tensors = {
@@ -169,16 +172,19 @@ class TestRoundTrips:
             expected = tensor.detach().to(torch.float32).numpy()
             np.testing.assert_array_equal(found["model"][name], expected)
 
+    @pytest.mark.one_backend
     def test_same_padding_does_not_go_to_yolox(self, tmp_path):
         with pytest.raises(ValueError, match="padding='symmetric'"):
             checkpoints.save(build(), tmp_path / "a.pth")
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.one_backend
     def test_unknown_suffixes(self, tmp_path):
         for name, message in [("a.ckpt", "Unknown format"), ("a.h5", r"ends in \.weights\.h5")]:
             with pytest.raises(ValueError, match=message):
                 checkpoints.save(build(), tmp_path / name)
 
+    @pytest.mark.one_backend
     def test_a_bare_weight_file_needs_an_architecture(self, tmp_path):
         model = build()
         checkpoints.save(model, tmp_path / "a.weights.h5")
@@ -187,6 +193,7 @@ class TestRoundTrips:
         assert_same_weights(model, checkpoints.load(tmp_path / "a.weights.h5", **NET))
 
 
+@pytest.mark.one_backend
 def test_small_onnx(state_dict, tmp_path):
     pytest.importorskip("onnx")
     model = checkpoints.load(state_dict)

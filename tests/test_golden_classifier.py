@@ -73,6 +73,7 @@ def test_the_backbone_of_a_kerascv_classifier(load):
     assert_same_weights(model, ImageClassifier.from_preset(FOLDER / "preset").backbone)
 
 
+@pytest.mark.one_backend
 def test_kerascv_config():
     entry = {
         "module": "keras_cv.src.models.backbones.csp_darknet.csp_darknet_backbone",
@@ -98,6 +99,7 @@ def test_keras_2():
     assert_same_weights(model, checkpoints.load(KERAS_2 / "top.h5", num_classes=10))
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["notop.h5", "notop_shifted_names.h5"])
 def test_keras_2_without_a_head(name):
     model = ImageClassifier(CSPDarkNetBackbone(**OLD, include_rescaling=True), 10)
@@ -108,6 +110,7 @@ def test_keras_2_without_a_head(name):
     checkpoints.load_weights(model.backbone, KERAS_2 / name)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("net", "file", "message"),
     [

@@ -6,6 +6,8 @@ from PIL import Image
 
 from cspdarknet.images import PhotoError, read_photo
 
+pytestmark = pytest.mark.one_backend
+
 RED = np.zeros((20, 30, 3), "uint8") + np.array([200, 30, 40], "uint8")
 
 

@@ -18,9 +18,9 @@ from cspdarknet.detect import Detections, detect_in_arrays
 from cspdarknet.evaluate import classify
 from cspdarknet.images import PhotoError, read_photo
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
-from support import randomize, relative_error, run_python, to_numpy, without_compiling
+from support import randomize, relative_error, run_python, to_numpy
 
-pytestmark = without_compiling
+pytestmark = pytest.mark.one_backend
 RUNTIMES = ("openvino", "onnxruntime", "keras")
 NAMES = ("red", "green", "blue")
 

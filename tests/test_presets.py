@@ -50,6 +50,7 @@ def weights_equal(a, b):
         np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
 
 
+@pytest.mark.one_backend
 class TestTables:
     def test_names(self):
         assert list(CSPDarkNetBackbone.presets) == NAMES + BOXED + YOLOX
@@ -80,6 +81,7 @@ class TestTables:
         assert len(CSPDarkNetBackbone.presets["csp_darknet_tiny"]["config"]["stackwise_depth"]) == 4
 
 
+@pytest.mark.one_backend
 class TestNames:
     @pytest.mark.parametrize("name", NAMES)
     def test_architectures_never_touch_the_network(self, name, offline):
@@ -173,6 +175,7 @@ class TestDirectories:
         assert first.input_shape == (None, 3, None, None)
         weights_equal(original, first)
 
+    @pytest.mark.one_backend
     @pytest.mark.parametrize(
         "override",
         [
@@ -189,17 +192,20 @@ class TestDirectories:
         model = CSPDarkNetBackbone.from_preset(preset, load_weights=False, **override)
         assert model.get_config()[next(iter(override))] == next(iter(override.values()))
 
+    @pytest.mark.one_backend
     def test_overrides_that_change_nothing_are_fine(self, preset):
         CSPDarkNetBackbone.from_preset(
             preset, include_rescaling=True, stackwise_depth=np.array([1, 2, 2, 1])
         )
 
+    @pytest.mark.one_backend
     def test_replacing_a_preset(self, preset):
         other = CSPDarkNetBackbone([8], [1], True)
         other.save_to_preset(preset)
         assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels == [8]
         assert [p.name for p in preset.parent.iterdir()] == ["preset"]
 
+    @pytest.mark.one_backend
     def test_a_failed_save_leaves_the_old_preset(self, preset, monkeypatch):
         other = CSPDarkNetBackbone([8], [1], True)
 
@@ -212,6 +218,7 @@ class TestDirectories:
         assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels[0] == 16
         assert [p.name for p in preset.parent.iterdir()] == ["preset"]
 
+    @pytest.mark.one_backend
     def test_other_directories_are_not_replaced(self, tmp_path, tiny_net):
         (tmp_path / "thesis.txt").write_text("years of work")
         (tmp_path / "config.json").write_text('{"my": "app"}')
@@ -222,6 +229,7 @@ class TestDirectories:
             tiny_net.save_to_preset("hf://me/net")
         assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
+    @pytest.mark.one_backend
     def test_other_files_in_a_preset_are_kept(self, preset, tiny_net):
         (preset / "README.md").write_text("my model card")
         link = preset.parent / "link"
@@ -231,6 +239,7 @@ class TestDirectories:
         assert (preset / "README.md").read_text() == "my model card"
         assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels == [4, 6]
 
+    @pytest.mark.one_backend
     @pytest.mark.parametrize(
         "config",
         [
@@ -282,6 +291,7 @@ class TestDirectories:
         with pytest.raises(ValueError, match="input_tensor instead of input_shape"):
             CSPDarkNetBackbone.from_preset(tmp_path / "p", input_shape=(32, 32, 3))
 
+    @pytest.mark.one_backend
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
@@ -304,6 +314,7 @@ class TestDirectories:
         with pytest.raises(ValueError, match=message):
             CSPDarkNetBackbone.from_preset(preset)
 
+    @pytest.mark.one_backend
     def test_missing_weights(self, preset):
         (preset / "model.weights.h5").unlink()
         with pytest.raises(ValueError, match="leave out `load_weights=True`"):
@@ -314,6 +325,7 @@ class TestDirectories:
         with pytest.raises(ValueError, match="copy the file there"):
             CSPDarkNetBackbone.from_preset(preset)
 
+    @pytest.mark.one_backend
     def test_no_such_directory(self, tmp_path):
         with pytest.raises(ValueError, match="no preset directory"):
             CSPDarkNetBackbone.from_preset(tmp_path / "nowhere")
@@ -332,6 +344,7 @@ class TestDirectories:
         weights_equal(tiny_net, CSPDarkNetBackbone.from_preset(tmp_path / "p"))
 
 
+@pytest.mark.one_backend
 class TestHubs:
     def test_kaggle(self, preset, monkeypatch):
         import kagglehub
@@ -391,6 +404,7 @@ def test_published_figures_of_the_imagenet_preset(name):
     np.testing.assert_allclose(found, expected, atol=0.01, rtol=0.01)
 
 
+@pytest.mark.one_backend
 def test_missing_module_is_told_apart_from_a_broken_one(monkeypatch):
     from cspdarknet._extras import require
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def parameters(channels, depth, use_depthwise, bands):
     return total
 
 
+@pytest.mark.one_backend
 @settings(max_examples=12)
 @given(
     stages,
@@ -70,6 +72,7 @@ def test_any_architecture_on_any_size(architecture, kwargs, bands, size, batch):
     assert CSPDarkNetBackbone.from_config(config).get_config() == config
 
 
+@pytest.mark.one_backend
 @settings(max_examples=6)
 @given(st.integers(1, 3), st.tuples(st.integers(1, 4), st.integers(1, 4)))
 def test_images_of_a_batch_do_not_see_each_other(batch, steps):

@@ -22,6 +22,7 @@ def classifier(tiny_net):
     return ImageClassifier(tiny_net, 3, activation=None)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_survive_json(name, tmp_path):
     recipe = RECIPES[name]
@@ -31,6 +32,7 @@ def test_recipes_survive_json(name, tmp_path):
     assert load_recipe(tmp_path / "recipe.json") == recipe == load_recipe(name)
 
 
+@pytest.mark.one_backend
 def test_the_recipe_of_the_original():
     recipe = RECIPES["imagenet"]
     assert (recipe.epochs, recipe.image_size, recipe.batch_size) == (300, 224, 512)
@@ -40,6 +42,7 @@ def test_the_recipe_of_the_original():
     assert recipe.augmentation.mix == 1.0
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("epochs", [3, 4, 5, 7, 12, 100])
 def test_epochs_are_shared_out_as_the_stages_do(epochs):
     changed = customize(RECIPES["finetune"], epochs=epochs)
@@ -49,11 +52,13 @@ def test_epochs_are_shared_out_as_the_stages_do(epochs):
     assert all(abs(s.epochs - e) <= 1 for s, e in zip(changed.stages, shares, strict=True))
 
 
+@pytest.mark.one_backend
 def test_image_sizes_keep_their_ratio():
     changed = customize(RECIPES["scratch"], image_size=256)
     assert [stage.image_size for stage in changed.stages] == [128, 192, 256]
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -74,6 +79,7 @@ def test_values_out_of_range(wrong):
         Recipe(**{"stages": (Stage(1),), **wrong})
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("text", "message"), [("{}", "stages"), ("[", "not a recipe"), ('{"stages": [{"x": 1}]}', "x")]
 )
@@ -85,6 +91,7 @@ def test_recipe_files_that_are_malformed(tmp_path, text, message):
         load_recipe("missing")
 
 
+@pytest.mark.one_backend
 def test_phases_share_an_optimizer_while_the_same_part_is_trained():
     stages = (Stage(2, 64), Stage(1, 96), Stage(1, 96, "P3"), Stage(1, 96, "P3", 0.5))
     assert [len(phase) for phase in Recipe(stages).phases] == [3, 1, 1]
@@ -111,7 +118,7 @@ def test_rates_fall_with_depth(classifier):
     assert by_layer["stem_conv_conv"] == by_layer["stem_conv_bn"] == 0.125
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.one_backend)])
 def test_a_step_moves_each_part_at_its_rate(classifier, optimizer):
     # The same steps with and without the factors: plain SGD moves in proportion to the rate; the
     # first step of Adam has the size of the rate whatever the gradient.
@@ -170,6 +177,7 @@ def test_accumulated_batches_equal_one_large_batch():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("part", "trained"),
     [
@@ -185,6 +193,7 @@ def test_what_a_stage_trains(classifier, part, trained):
     assert layers == trained
 
 
+@pytest.mark.one_backend
 def test_a_part_that_does_not_exist(classifier):
     with pytest.raises(ValueError, match="'all', 'head' or from a level on"):
         set_trained_part(classifier, "P9")
@@ -206,6 +215,7 @@ def test_the_average_follows_all_numbers(classifier):
         np.testing.assert_allclose(to_numpy(value), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_balanced_class_weights():
     from cspdarknet.data import LabelledPhotos
 

@@ -31,6 +31,7 @@ def same_weights(a, b):
         np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("changes", CONFIGS)
 def test_config_round_trip(changes):
     model = build(**changes)
@@ -45,6 +46,7 @@ def test_config_round_trip(changes):
             assert getattr(again, name) == getattr(model, name)
 
 
+@pytest.mark.one_backend
 def test_config_is_a_copy(small):
     small.get_config()["stackwise_channels"].append(1)
     assert small.stackwise_channels == SMALL["stackwise_channels"]
@@ -173,6 +175,7 @@ np.save(sys.argv[3], keras.ops.convert_to_numpy(model(np.load(sys.argv[2]))))
 """
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
 def test_same_weights_on_two_backends(backend, photo, tmp_path):
     if backend == keras.backend.backend():
@@ -198,6 +201,7 @@ def test_a_trained_model_inside_another_saves(tmp_path):
     assert int(again.optimizer.iterations) == 1
 
 
+@pytest.mark.one_backend
 def test_registered_under_the_package_name():
     name = keras.saving.get_registered_name(cspdarknet.CSPDarkNetBackbone)
     assert name == "cspdarknet>CSPDarkNetBackbone"

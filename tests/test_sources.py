@@ -20,6 +20,8 @@ from support import (
 )
 from yolox_files import build
 
+pytestmark = pytest.mark.one_backend
+
 TOLERANCE = 1e-4
 
 

@@ -93,6 +93,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(work):
     assert any(not np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.one_backend
 def test_a_finished_run_is_left_as_it_is(work):
     before = (work / "whole/state.npz").stat().st_mtime
     history = train_classifier(*arguments(work, "whole"), console=QUIET)
@@ -139,6 +140,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(work):
                 assert x[name] == y[name]
 
 
+@pytest.mark.one_backend
 def test_ctrl_c_leaves_a_run_that_goes_on(work, monkeypatch):
     from cspdarknet.train import tasks
 
@@ -163,18 +165,21 @@ def test_ctrl_c_leaves_a_run_that_goes_on(work, monkeypatch):
 # What is refused, and when.
 
 
+@pytest.mark.one_backend
 def test_another_command_does_not_go_on_with_a_run(work):
     data, out, preset, recipe = arguments(work, "whole")
     with pytest.raises(ValueError, match=r"recipe\.batch_size: 6, now 7"):
         train_classifier(data, out, preset, customize(recipe, batch_size=7), console=QUIET)
 
 
+@pytest.mark.one_backend
 def test_a_folder_with_other_files_is_refused(work):
     data, _, preset, recipe = arguments(work, "x")
     with pytest.raises(ValueError, match="holds other files"):
         train_classifier(data, work / "preset", preset, recipe, console=QUIET)
 
 
+@pytest.mark.one_backend
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, work):
     (tmp_path / "file").write_text("")
     data, _, preset, recipe = arguments(work, "x")
@@ -182,6 +187,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, work):
         train_classifier(data, tmp_path / "file" / "run", preset, recipe, console=QUIET)
 
 
+@pytest.mark.one_backend
 def test_a_full_disk_is_an_error_at_the_start(work, monkeypatch):
     import shutil
 
@@ -194,6 +200,7 @@ class Usage:
     free = 1_000_000
 
 
+@pytest.mark.one_backend
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     pytest.importorskip("fcntl")
     run = RunFolder(tmp_path)
@@ -203,6 +210,7 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
         pass
 
 
+@pytest.mark.one_backend
 def test_a_damaged_state_is_an_error(work):
     import shutil
 
@@ -213,6 +221,7 @@ def test_a_damaged_state_is_an_error(work):
         train_classifier(*arguments(work, "damaged"), console=QUIET)
 
 
+@pytest.mark.one_backend
 def test_files_that_are_no_photos_are_reported_and_left_out(tmp_path, capsys):
     write_photos(tmp_path / "photos", 6)
     for name in ("red/bad.png", "blue/cut.png"):
@@ -248,6 +257,7 @@ def test_a_training_learns(tmp_path):
     assert history[-1]["loss"] < history[0]["loss"]
 
 
+@pytest.mark.one_backend
 def test_patience_stops_early_and_stays_stopped(work):
     data, out, preset, recipe = arguments(work, "patient")
     # A rate of nothing: the accuracy cannot rise after the first epoch of the last stage.
@@ -269,18 +279,21 @@ def test_the_average_follows_the_steps_of_the_optimizer(work):
         assert int(state["average/updates"]) == 2
 
 
+@pytest.mark.one_backend
 def test_the_last_stage_can_be_best_at_any_size(work):
     for size in (28, 48, 112, 150):
         stages = customize(RECIPES["finetune"], image_size=size).stages
         assert max(stage.image_size for stage in stages) == stages[-1].image_size == size
 
 
+@pytest.mark.one_backend
 def test_a_run_inside_the_data_is_refused(work):
     data, _, preset, recipe = arguments(work, "x")
     with pytest.raises(ValueError, match="inside the data"):
         train_classifier(data, data / "run", preset, recipe, console=QUIET)
 
 
+@pytest.mark.one_backend
 def test_a_level_that_the_model_lacks_is_refused_before_the_training(work):
     data, out, preset, recipe = arguments(work, "level")
     recipe = dataclasses.replace(recipe, stages=(Stage(1, 32), Stage(1, 32, "P7")))
@@ -289,6 +302,7 @@ def test_a_level_that_the_model_lacks_is_refused_before_the_training(work):
     assert not (out / "metrics.csv").exists()
 
 
+@pytest.mark.one_backend
 def test_tensorboard_files(work):
     data, out, preset, recipe = arguments(work, "board")
     recipe = customize(recipe, epochs=2)

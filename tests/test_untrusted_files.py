@@ -16,6 +16,8 @@ from cspdarknet.models import CSPDarkNetBackbone
 from support import GOLDEN, SMALL, needs_golden, to_numpy
 from yolox_files import NET, yolox_like, yolox_onnx
 
+pytestmark = pytest.mark.one_backend
+
 
 def refused(path, message, model=None):
     """Check that a file is refused with one clear error, and the model is untouched."""
