@@ -71,9 +71,20 @@ def _number(text: str) -> Any:
     return text
 
 
+def _arguments() -> list[str]:
+    """Return the arguments, without those that name a place on this machine."""
+    kept: list[str] = []
+    for argument in sys.argv[1:]:
+        if not Path(argument).is_absolute():
+            kept.append(argument)
+        elif kept and kept[-1].startswith("--"):
+            kept.pop()
+    return kept
+
+
 def provenance() -> str:
     """Say which command, on which machine and with which libraries."""
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_arguments()])
     if backend := os.environ.get("KERAS_BACKEND"):
         command = f"KERAS_BACKEND={backend} {command}"
     names = ("keras", "torch", "jax", "tensorflow-cpu", "openvino", "onnxruntime")

@@ -62,6 +62,11 @@ class ExportedFile:
             raise ValueError(f"The runtime {runtime!r} takes {kinds}. Received: {self.path}")
         started = self.settings.start(runtime, self.path)
         found = started.description.precision
+        if found == "int8" and runtime == "openvino" and self.path.suffix == ".onnx":
+            raise ValueError(
+                f"{self.path} is in int8 for ONNX Runtime; OpenVINO would find less in it. "
+                "Received: runtime='openvino': use 'onnxruntime', or export a .xml file."
+            )
         if self.settings.precision == "int8" and found != "int8":
             raise ValueError(
                 f"{self.path} is in {found}. Received: precision='int8': export it in int8."

@@ -139,8 +139,8 @@ def _delicate(graph: Any) -> list[str]:
     """Name the nodes up to the end of the first stage, if that has depthwise convolutions.
 
     Their channels differ in range by orders of magnitude, which the one scale of an activation
-    does not hold: the official YOLOX-nano would find one object in six again, and finds nine in
-    ten with that stage in float.
+    does not hold: the official YOLOX-nano would find one object in six again, and finds six in
+    seven with that stage in float.
     """
     first_stage = [i for i, node in enumerate(graph.node) if node.name.startswith(FIRST_STAGE)]
     if not any(_is_depthwise(graph.node[i]) for i in first_stage):
