@@ -77,6 +77,8 @@ def inference_graph(
         found = _objects(model, x, suppress, image_size, letterbox)
     else:
         found = model(x)
+        if description.task == "classes" and model.activation in (None, "linear"):
+            found = keras.layers.Activation("softmax", dtype="float32")(found)
         if not isinstance(found, dict):
             found = {TASKS[description.task]: found}
     return keras.Model(images, found, name=model.name), description

@@ -35,11 +35,6 @@ def is_detector(model: keras.Model) -> bool:
     return isinstance(model, YOLOXDetector)
 
 
-def gives_logits(model: keras.Model) -> bool:
-    """Whether a model is a classifier whose outputs are no probabilities yet."""
-    return isinstance(model, ImageClassifier) and model.activation in (None, "linear")
-
-
 class KerasRuntime:
     """A Keras model, on Keras' backend.
 

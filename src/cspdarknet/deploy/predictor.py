@@ -109,7 +109,7 @@ class Predictor:
         }
         sizes = {"image_size": image_size, "longer_side": longer_side}
         settings = runtimes.Settings(precision, mode, threads)
-        source, self._logits = _source(model, settings, levels, calibration, sizes, thresholds)
+        source = _source(model, settings, levels, calibration, sizes, thresholds)
         self._batch_size = batch_size or (THROUGHPUT_BATCH if mode == "throughput" else 1)
         self._workers = workers
         if runtime == "fastest":
@@ -246,10 +246,7 @@ class Predictor:
             images = np.rint(images).clip(0, 255)
         if self.description.data_format == "channels_first":
             images = images.transpose(0, 3, 1, 2)
-        found = self._runtime.run(np.ascontiguousarray(images, self.description.inputs))
-        if self._logits:
-            found["probabilities"] = _softmax(found["probabilities"])
-        return found
+        return self._runtime.run(np.ascontiguousarray(images, self.description.inputs))
 
 
 def _source(
@@ -259,11 +256,11 @@ def _source(
     calibration: Any,
     sizes: dict[str, int | None],
     thresholds: dict[str, Any],
-) -> tuple[ExportedFile | KerasModel, bool]:
-    """Return what runtimes are started on, and whether its outputs are logits."""
+) -> ExportedFile | KerasModel:
+    """Return what runtimes are started on."""
     if is_model_file(model):
         fixed = {"levels": levels, "calibration": calibration, **thresholds}
-        return ExportedFile(model, settings, **fixed), False
+        return ExportedFile(model, settings, **fixed)
     from cspdarknet.deploy import keras_runtime
 
     if isinstance(model, (str, Path)):
@@ -271,9 +268,8 @@ def _source(
     how = {"inputs": "uint8", **thresholds}
     if keras_runtime.is_detector(model):
         how["image_size"] = sizes["image_size"]
-    logits = keras_runtime.gives_logits(model)
     model = keras_runtime.of_levels(model, levels)
-    return KerasModel(model, settings, how, calibration, sizes), logits
+    return KerasModel(model, settings, how, calibration, sizes)
 
 
 def _fastest(source: ExportedFile | KerasModel, shape: tuple[int, int | None]) -> str:
@@ -317,11 +313,6 @@ def _batches(photos: Iterable[_Prepared], most: int) -> Iterator[list[_Prepared]
             batch, count = [], 0
     if batch:
         yield batch
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _check_choices(runtime: str, precision: str, mode: str, calibration: Any) -> None:
