@@ -28,6 +28,11 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def model():
+    return build()
+
+
 @pytest.fixture
 def copy(weights, tmp_path):
     path = tmp_path / "copy.weights.h5"
@@ -161,7 +166,7 @@ def test_not_a_file(tmp_path):
 
 @settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")))
 @given(st.floats(0, 1), st.sampled_from(["cut", "flip", "zero"]), st.integers(0, 255))
-def test_random_damage_never_half_loads(weights, tmp_path_factory, where, how, value):
+def test_random_damage_never_half_loads(model, weights, tmp_path_factory, where, how, value):
     """Either the damage shows, or every variable is exactly that of a readable file."""
     data = bytearray(weights.read_bytes())
     position = int(where * (len(data) - 1))
@@ -173,7 +178,6 @@ def test_random_damage_never_half_loads(weights, tmp_path_factory, where, how, v
         data[position : position + value] = bytes(len(data[position : position + value]))
     path = tmp_path_factory.mktemp("fuzz") / "model.weights.h5"
     path.write_bytes(bytes(data))
-    model = build()
     before = model.get_weights()
     try:
         load_weights(model, path)

@@ -152,15 +152,16 @@ def test_interrupted_and_resumed(preset, tmp_path):
     """Stop a real process half-way, then run the same command again."""
     folder, out = tmp_path / "many", tmp_path / "out"
     folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 255, (480, 640, 3), "uint8")
-    total = 150
-    for i in range(total):
-        Image.fromarray(np.roll(pixels, i, 0)).save(folder / f"{i:03}.bmp")
+    pixels = np.random.default_rng(0).integers(0, 255, (240, 320, 3), "uint8")
+    Image.fromarray(pixels).save(folder / "000.bmp")
+    total = 1000  # so many that the process cannot be done before it is noticed
+    for i in range(1, total):
+        os.link(folder / "000.bmp", folder / f"{i:03}.bmp")
     command = [*COMMAND, str(folder), "--preset", str(preset), "--levels", "P2", "--out", str(out)]
     environment = {**os.environ, "KERAS_BACKEND": keras.backend.backend()}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 240
-    while len(_finished(out)) < 3 and time.monotonic() < deadline:
+    while len(_finished(out)) < 3 and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=120)[0]
