@@ -42,7 +42,7 @@ class Attack:
 
 @pytest.fixture(scope="module")
 def model():
-    """One model for all damaged files: none of them may change it."""
+    """One model for all damaged files: to build it takes longer than to refuse a file."""
     return CSPDarkNetBackbone(**NET, padding="symmetric")
 
 
