@@ -30,6 +30,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "onnxruntime": (".onnx",),
     "keras": (),
 }
+_SETTLING = Lock()
 
 
 class Runtime(Protocol):
@@ -69,6 +70,7 @@ class OpenVINORuntime:
 
     def __init__(self, model: Any, threads: int, streams: int, precision: str = "float32") -> None:
         openvino: Any = require("openvino", "openvino", "The runtime 'openvino'")
+        _settle(openvino)
         self._core = openvino.Core()
         if precision == "bfloat16":
             self._check_bfloat16()
@@ -201,6 +203,16 @@ def available_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _settle(openvino: Any) -> None:
+    """Let OpenVINO make its table of NumPy's types, in one thread.
+
+    It does so when the first array comes, and two threads that bring theirs at once would wait for
+    each other forever (seen in OpenVINO 2026.4): one with the lock of the table, one with Python's.
+    """
+    with _SETTLING:
+        openvino.Type.u8.to_dtype()
 
 
 def _rt_info(network: Any) -> str | None:
