@@ -18,6 +18,11 @@ needs_golden = pytest.mark.skipif(
     not GOLDEN.is_dir(), reason=f"the reference outputs of the original code are not at {GOLDEN}"
 )
 
+needs_channels_first = pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow",
+    reason="TensorFlow has no channels-first convolutions on processors",
+)
+
 
 def to_numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)

@@ -6,7 +6,7 @@ import pytest
 
 import cspdarknet
 from cspdarknet.models import CSPDarkNetBackbone
-from support import SMALL, TINY_NET, randomize, relative_error, to_numpy
+from support import SMALL, TINY_NET, needs_channels_first, randomize, relative_error, to_numpy
 
 
 def test_import_as_keras_cv():
@@ -361,12 +361,7 @@ class TestDtype:
 
 
 class TestChannelsFirst:
-    """Convolutions with the channels first run on a CPU with JAX and PyTorch."""
-
-    pytestmark = pytest.mark.skipif(
-        keras.backend.backend() == "tensorflow",
-        reason="TensorFlow has no channels-first convolution on CPUs",
-    )
+    pytestmark = needs_channels_first
 
     @pytest.mark.parametrize("padding", ["same", "symmetric"])
     @pytest.mark.parametrize("use_depthwise", [False, True])

@@ -1,12 +1,17 @@
 """`cspdarknet benchmark` and the count of arithmetic."""
 
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
 from cspdarknet.cli import app
 from cspdarknet.deploy import build_onnx, export
 from cspdarknet.deploy.flops import count_flops
+from cspdarknet.deploy.runtimes import is_installed
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+
+pytestmark = pytest.mark.one_backend
 
 FAST = ("--image-size", "32", "--seconds", "0.01")
 
@@ -36,6 +41,7 @@ def preset(backbone, tmp_path):
 def test_each_installed_runtime_has_a_row(preset):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
     result = run(preset, "--batch", 2, *FAST)
     assert result.exit_code == 0, result.output
     found = rows(result.output)
@@ -45,6 +51,21 @@ def test_each_installed_runtime_has_a_row(preset):
         assert float(images) == pytest.approx(2e3 / float(milliseconds), rel=0.1)
         assert share.endswith("%")
     assert "2 x 32 x 32 pixels" in result.output
+
+
+def test_without_nncf_openvino_has_no_row_for_int8(preset, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(
+        sys.modules["cspdarknet.cli.benchmark"],
+        "is_installed",
+        lambda *modules: "nncf" not in modules and is_installed(*modules),
+    )
+    result = run(preset, *FAST)
+    assert result.exit_code == 0, result.output
+    found = rows(result.output)
+    assert ("openvino", "float32") in found
+    assert ("openvino", "int8") not in found
+    assert "pip install 'cspdarknet[int8]'" in result.output
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])

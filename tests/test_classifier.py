@@ -10,7 +10,15 @@ import pytest
 
 from cspdarknet import ImageClassifier
 from cspdarknet.models import CSPDarkNetBackbone
-from support import TINY_NET, assert_same_weights, randomize, relative_error, run_python, to_numpy
+from support import (
+    TINY_NET,
+    assert_same_weights,
+    needs_channels_first,
+    randomize,
+    relative_error,
+    run_python,
+    to_numpy,
+)
 
 NAMES = ["cat", "dog", "owl"]
 
@@ -146,9 +154,8 @@ class TestOutputs:
         assert model.get_layer("predictions").compute_dtype == "float64"
         assert build(dtype="float64").get_layer("predictions").compute_dtype == "float64"
 
+    @needs_channels_first
     def test_channels_first(self, photo):
-        if keras.backend.backend() == "tensorflow":
-            pytest.skip("TensorFlow convolves channels first on GPUs only")
         model, first = build(), build(backbone={"data_format": "channels_first"})
         assert first.input_shape == (None, 3, None, None)
         turned = first.predict(photo.transpose(0, 3, 1, 2), verbose=0)

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +16,7 @@ from cspdarknet.images import centre_square, open_photo
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.reports.mistakes import draw_mistakes
 from photo_sets import COLOURS, write_photos
+from support import needs_channels_first
 
 
 @pytest.fixture
@@ -91,9 +91,8 @@ def test_classify_gives_what_predict_gives(classifier, tmp_path, activation):
     )
 
 
+@needs_channels_first
 def test_channels_first_models_are_fed_as_they_want(tmp_path):
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("TensorFlow has no channels-first convolutions on processors")
     paths = sorted(write_photos(tmp_path, 1).rglob("*.png"))
     last = ImageClassifier(CSPDarkNetBackbone([8, 12], [1, 1], True), 3)
     first = ImageClassifier(

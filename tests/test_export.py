@@ -20,7 +20,7 @@ from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.yolox.letterbox import fitted, letterbox
 from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.postprocess import NonMaxSuppression
-from support import SMALL, TINY_NET, randomize, relative_error
+from support import SMALL, TINY_NET, needs_channels_first, randomize, relative_error
 
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -70,7 +70,7 @@ def detector():
     "config",
     [
         {},
-        {"data_format": "channels_first"},
+        pytest.param({"data_format": "channels_first"}, marks=needs_channels_first),
         {"padding": "symmetric"},
         {"use_depthwise": True},
         {"include_rescaling": False},
@@ -259,12 +259,13 @@ def test_half_precision_halves_the_file(backbone, tmp_path, suffix):
     assert 1e-6 < half.difference.relative < 5e-3
 
 
-def test_int8_is_small_and_close(backbone, tmp_path):
+@pytest.mark.parametrize(("suffix", "tool"), [(".onnx", "onnxruntime"), (".xml", "nncf")])
+def test_int8_is_small_and_close(backbone, tmp_path, suffix, tool):
+    pytest.importorskip(tool)
     images = photos(64, 64, count=12)
-    whole = export(backbone, tmp_path / "whole.onnx", inputs="uint8")
-    small = export(
-        backbone, tmp_path / "int8.onnx", inputs="uint8", precision="int8", calibration=list(images)
-    )
+    whole = export(backbone, tmp_path / f"whole{suffix}", inputs="uint8")
+    path = tmp_path / f"int8{suffix}"
+    small = export(backbone, path, inputs="uint8", precision="int8", calibration=list(images))
     assert small.bytes < 0.6 * whole.bytes
     assert 1e-4 < small.difference.relative < 0.2
     with pytest.raises(ValueError, match="must hold images"):

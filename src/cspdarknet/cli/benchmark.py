@@ -78,6 +78,9 @@ def benchmark(
         raise ValueError(f"`--seconds` must be above 0. Received: {seconds}")
     console = Console()
     source, names = _source(model)
+    if not is_model_file(model) and ("openvino", "float32") in names and not is_installed("nncf"):
+        names.remove(("openvino", "int8"))
+        console.print("int8 on OpenVINO needs nncf: pip install 'cspdarknet\\[int8]'.")
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
     ) as progress:
