@@ -23,6 +23,7 @@ print(" ".join(sorted({name.split(".")[0] for name in set(sys.modules) - before}
     assert not added & (slow | BACKENDS)
 
 
+@pytest.mark.one_backend
 def test_import_loads_neither_keras_nor_a_backend():
     code = """
 import sys
@@ -33,6 +34,7 @@ print(*sys.modules)
     assert not set(run_python(code).stdout.split()) & {*BACKENDS, "keras", "h5py", "onnx"}
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("first", ["import cspdarknet, keras", "import keras, cspdarknet"])
 def test_saved_models_are_read_after_the_import_alone(first, tmp_path):
     """Keras must know the classes, though nothing has used them yet."""
@@ -54,6 +56,7 @@ for i in range(4):
     ]
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "name", ["checkpoints", "layers", "models", "deploy", "features", "detect"]
 )
@@ -61,6 +64,7 @@ def test_any_part_may_be_imported_first(name):
     run_python(f"import cspdarknet.{name}")
 
 
+@pytest.mark.one_backend
 def test_keras_on_openvino_predicts():
     pytest.importorskip("openvino")
     code = """

@@ -141,8 +141,8 @@ WITHOUT_PACKAGE = "import sys; sys.modules['cspdarknet'] = None"
     ("kind", "imports"),
     [
         ("backbone", "import cspdarknet"),
-        ("flat", WITHOUT_PACKAGE),
-        ("pyramid", WITHOUT_PACKAGE),
+        pytest.param("flat", WITHOUT_PACKAGE, marks=pytest.mark.one_backend),
+        pytest.param("pyramid", WITHOUT_PACKAGE, marks=pytest.mark.one_backend),
     ],
 )
 def test_fresh_process(kind, imports, photo, tmp_path):

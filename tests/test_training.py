@@ -84,6 +84,7 @@ def test_what_a_run_leaves(work):
     assert best.backbone.frozen_stages is None
 
 
+@pytest.mark.one_backend
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(work):
     train_classifier(*arguments(work, "again"), console=QUIET)
     assert_equal_weights(weights_of(work / "whole"), weights_of(work / "again"))
@@ -245,6 +246,7 @@ def test_a_loss_that_is_no_number_stops_the_training(work):
         train_classifier(data, out, preset, customize(recipe, learning_rate=1e30), console=QUIET)
 
 
+@pytest.mark.one_backend
 def test_a_training_learns(tmp_path):
     write_photos(tmp_path / "photos", 12)
     write_preset(tmp_path / "preset")
@@ -268,6 +270,7 @@ def test_patience_stops_early_and_stays_stopped(work):
     assert again == history
 
 
+@pytest.mark.one_backend
 def test_the_average_follows_the_steps_of_the_optimizer(work):
     data, out, preset, recipe = arguments(work, "accumulated")
     recipe = customize(recipe, batch_size=9, accumulate=3, epochs=4)  # two batches in an epoch
