@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet.deploy.ahead import map_ahead, threads
 from cspdarknet.deploy.predictor import Predictor
 from cspdarknet.files import write_whole
 from cspdarknet.images import SUFFIXES, PhotoError, read_photo
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("npz", "safetensors")
 SETTINGS_FILE = "features.json"
+WRITTEN_AHEAD = 2  # results that may wait to be written
 # Errors that every further photo would meet too.
 NO_USE_GOING_ON = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
 
@@ -197,11 +199,16 @@ class FeatureExtractor:
                 if before is None:
                     yield photo.path
 
-        for _, found in self.predictor.stream(open_ones()):
-            while isinstance(settled[0], Result):
-                yield settled.popleft()  # type: ignore[misc]
-            yield self._after(settled.popleft(), found)  # type: ignore[arg-type]
-        yield from settled  # type: ignore[misc]
+        def in_order() -> Iterator[tuple[Result | Photo, Any]]:
+            for _, found in self.predictor.stream(open_ones()):
+                while isinstance(settled[0], Result):
+                    yield settled.popleft(), None
+                yield settled.popleft(), found
+            yield from ((result, None) for result in settled)
+
+        # Files are written while the model runs, and where no Ctrl-C comes into the middle of it.
+        with threads(1) as writer:
+            yield from map_ahead(self._after, in_order(), writer, WRITTEN_AHEAD)
 
     def _before(self, photo: Photo) -> Result | None:
         """Return what is known of a photo before it is read."""
@@ -210,12 +217,17 @@ class FeatureExtractor:
         except OSError as error:
             return _failed(photo, error)
 
-    def _after(self, photo: Photo, found: dict[str, np.ndarray] | PhotoError) -> Result:
-        """Write what was found in a photo."""
+    def _after(
+        self, work: tuple[Result | Photo, dict[str, np.ndarray] | PhotoError | None]
+    ) -> Result:
+        """Write what was found in a photo, unless its result is known already."""
+        photo, found = work
+        if isinstance(photo, Result):
+            return photo
         if isinstance(found, PhotoError):
             return Result(photo, "failed", str(found))
         try:
-            self._keep(photo, found)
+            self._keep(photo, found)  # type: ignore[arg-type]
             return Result(photo, "done")
         except (OSError, PhotoError) as error:
             return _failed(photo, error)
