@@ -57,6 +57,22 @@ for i in range(4):
 
 
 @pytest.mark.one_backend
+def test_another_thread_may_be_importing_keras():
+    code = """
+import sys, threading, time
+thread = threading.Thread(target=lambda: __import__("keras"))
+thread.start()
+while "keras" not in sys.modules:
+    time.sleep(0.001)
+assert thread.is_alive()
+import cspdarknet
+cspdarknet.models.CSPDarkNetBackbone
+thread.join()
+"""
+    run_python(code)
+
+
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "name", ["checkpoints", "layers", "models", "deploy", "features", "detect"]
 )

@@ -27,10 +27,12 @@ CLASSES = {
 
 def prepare_keras() -> None:
     """Choose the backend before Keras is imported, and tell it of this package's classes after."""
-    if "keras" in sys.modules:
-        _announce_classes(sys.modules["keras"])
-    else:
+    if sys.modules.get("keras") is None:
         sys.meta_path.insert(0, _KerasFinder())
+        return
+    keras = import_module("keras")  # which waits, if another thread is still importing it
+    if hasattr(keras, "saving"):  # unless it is Keras that imports this package
+        _announce_classes(keras)
 
 
 class _KerasFinder:
