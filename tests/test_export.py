@@ -282,6 +282,117 @@ def test_a_detector_reports_the_objects_that_both_find(detector, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found: {**found, "boxes": found["boxes"] * np.nan},
+        lambda found: {**found, "boxes": found["boxes"] + 50},
+        lambda found: {**found, "num_detections": found["num_detections"] * 2},
+        lambda found: {**found, "classes": found["classes"] + 1},
+    ],
+    ids=["no numbers", "boxes", "more objects", "classes"],
+)
+@pytest.mark.parametrize("score_threshold", [0.002, 0.99])
+def test_a_detector_that_finds_other_objects_is_not_kept(
+    detector, tmp_path, monkeypatch, spoil, score_threshold
+):
+    from cspdarknet.deploy import exporting
+
+    right = exporting.ONNX_FORMATS["onnx"]
+    monkeypatch.setitem(exporting.ONNX_FORMATS, "onnx", lambda *args: spoil(right(*args)))
+    with pytest.raises(ValueError, match="objects alike"):
+        export(detector, tmp_path / "d.onnx", score_threshold=score_threshold, image_size=96)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_detector_that_finds_nothing_in_noise_is_compared_at_any_score(detector, tmp_path):
+    exported = export(detector, tmp_path / "d.onnx", score_threshold=0.99, image_size=96)
+    found, same = exported.difference.objects
+    assert found == same > 10
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_model_in_half_precision_is_computed_in_float32(tmp_path, policy, suffix):
+    backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, dtype=policy)
+    exported = export(randomize(backbone), tmp_path / f"half{suffix}")
+    assert exported.difference.relative < TOLERANCE
+
+
+def test_half_precision_is_for_weights_alone(backbone):
+    """What the letterbox counts would be rounded from 2048 on."""
+    from cspdarknet.deploy.half_size import halve
+
+    detector = YOLOXDetector(CSPDarkNetBackbone(**SMALL, include_rescaling=True), 2)
+    graph = halve(build_onnx(detector, letterbox=True, inputs="uint8", image_size=1280)).graph
+    halved = {item.name for item in graph.initializer if item.data_type == 10}
+    assert halved
+    assert all(".kernel" in name or ".bias" in name for name in halved)
+
+
+def test_no_overlap_at_all(detector, tmp_path):
+    """0 is another thing to OpenVINO."""
+    for suffix in ("onnx", "xml"):
+        path = tmp_path / f"d.{suffix}"
+        exported = export(detector, path, iou_threshold=0.0, score_threshold=0.002, image_size=96)
+        found, same = exported.difference.objects
+        assert found == same > 5
+
+
+def test_lora_is_exported(tmp_path):
+    x = keras.Input((8, 8, 4))
+    y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3, name="conv")(x))
+    model = keras.Model(x, keras.layers.Dense(5, name="dense")(y))
+    for name in ("conv", "dense"):
+        model.get_layer(name).enable_lora(2)
+    assert export(randomize(model), tmp_path / "m.onnx").difference.relative < TOLERANCE
+
+
+def test_a_fixed_size_is_told(tmp_path):
+    fixed = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, input_shape=(64, 64, 3))
+    assert export(fixed, tmp_path / "f.onnx").description.image_size == 64
+    size = np.int64(48)
+    free = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+    assert export(free, tmp_path / "f.onnx", image_size=size).description.image_size == 48
+    assert export(free, tmp_path / "f.onnx").description.image_size is None
+
+
+def _lists(x):
+    return [keras.layers.Conv2D(2, 1)(x) for _ in range(2)]
+
+
+def _training(x):
+    return keras.layers.BatchNormalization()(x, training=True)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"), [(_lists, "a list of them"), (_training, "training=True")]
+)
+def test_models_of_other_kinds_are_refused(tmp_path, outputs, message):
+    x = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match=message):
+        export(keras.Model(x, outputs(x)), tmp_path / "m.onnx")
+
+
+def test_what_keras_quantized_is_refused(tmp_path):
+    x = keras.Input((8, 8, 3))
+    model = keras.Model(x, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(x)))
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="quantized by Keras"):
+        export(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("size", [0, -5, 64.5, "64", True])
+def test_sizes_that_are_none_are_refused(backbone, tmp_path, size):
+    with pytest.raises(ValueError, match="`image_size` must be an integer"):
+        export(backbone, tmp_path / "m.onnx", image_size=size)
+
+
+def test_a_name_is_no_model(tmp_path):
+    with pytest.raises(ValueError, match="from_preset"):
+        export("csp_darknet_tiny", tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
     ("path", "how", "message"),
     [
         ("model.txt", {}, "The formats are"),
@@ -339,6 +450,43 @@ def test_a_detector_s_head_in_other_formats(detector, tmp_path, name):
     assert exported.difference.relative < TOLERANCE
 
 
+# What is there already.
+
+
+def test_a_folder_of_something_else_is_not_replaced(classifier, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    for path in (tmp_path / "photos", tmp_path / "link", tmp_path / "photos" / ".."):
+        with pytest.raises(ValueError, match="choose another path"):
+            export(classifier, path)
+    assert (tmp_path / "photos" / "a.txt").read_text() == "mine"
+
+
+def test_weights_of_something_else_are_not_replaced(classifier, tmp_path):
+    (tmp_path / "model.bin").write_text("mine")
+    with pytest.raises(ValueError, match="choose another path"):
+        export(classifier, tmp_path / "model.xml")
+    assert (tmp_path / "model.bin").read_text() == "mine"
+
+
+def test_a_second_export_replaces_the_first(classifier, tmp_path):
+    for suffix in ("xml", "onnx"):
+        first, second = (export(classifier, tmp_path / f"m[1].{suffix}") for _ in range(2))
+        assert first == second
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m[1].bin", "m[1].onnx", "m[1].xml"]
+
+
+def test_a_second_saved_model_replaces_the_first(classifier, tmp_path):
+    pytest.importorskip("tensorflow")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_text("an older one")
+    (tmp_path / "model" / "old").write_text("of the older one")
+    export(classifier, tmp_path / "model")
+    assert "old" not in {path.name for path in (tmp_path / "model").iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 # The command.
 
 
@@ -366,3 +514,12 @@ def test_the_command_takes_levels_and_a_calibration_folder(tmp_path):
     assert "int8" in done.output
     session = ort.InferenceSession(tmp_path / "p.onnx", providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == ["P3", "P5"]
+
+
+def test_the_command_takes_all_levels(tmp_path):
+    CSPDarkNetBackbone(**TINY_NET, include_rescaling=True).save_to_preset(tmp_path / "preset")
+    command = ["export", str(tmp_path / "preset"), str(tmp_path / "p.onnx"), "--levels", "all"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    session = ort.InferenceSession(tmp_path / "p.onnx", providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["P2", "P3"]

@@ -129,6 +129,24 @@ def test_a_layer_that_is_called_twice_is_left_alone():
 
 
 @pytest.mark.one_backend
+@pytest.mark.parametrize("how", [{"activation": "softmax"}, {"groups": 2}], ids=str)
+def test_convolutions_whose_filters_are_not_independent_stay_apart(how):
+    x = keras.Input((8, 8, 4))
+    parts = [keras.layers.Conv2D(4, 1, **how)(x) for _ in range(2)]
+    model = randomize(keras.Model(x, keras.layers.Concatenate()(parts)))
+    assert_same(model, fuse(model), np.random.default_rng(0).normal(size=(2, 8, 8, 4)))
+
+
+@pytest.mark.one_backend
+def test_lora_is_in_the_kernel():
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.Conv2D(3, 3, name="conv")(x)
+    model = keras.Model(x, keras.layers.BatchNormalization()(y))
+    model.get_layer("conv").enable_lora(2)
+    assert_same(randomize(model), fuse(model), images(model, 8, 8))
+
+
+@pytest.mark.one_backend
 def test_a_rescaling_with_an_offset_stays():
     x = keras.Input((8, 8, 3))
     y = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)

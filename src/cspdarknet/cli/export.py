@@ -58,8 +58,9 @@ def export(
     with console.status("loading the model"):
         network = load_model(model)
         if levels is not None:
+            every = list(getattr(network, "pyramid_level_inputs", ()))
             named = [name.strip() for name in levels.split(",")]
-            network = of_levels(network, ["P2", "P3", "P4", "P5"] if levels == "all" else named)
+            network = of_levels(network, every if levels == "all" else named)
     how: dict[str, Any] = {
         "inputs": inputs,
         "image_size": image_size,

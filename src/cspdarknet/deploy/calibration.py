@@ -12,6 +12,7 @@ from cspdarknet.deploy.preparation import preparation
 from cspdarknet.features import find_photos
 
 MOST_PHOTOS = 128
+LONGER_SIDE = 640  # of a photo for a backbone, which takes any
 
 
 def calibration_images(
@@ -21,12 +22,14 @@ def calibration_images(
 
     Args:
         photos: a folder of photos, or a list of paths or arrays `(height, width, 3)`; the first
-            128 are used.
+            128 are used. For a backbone they are shrunk to 640 pixels, if no size is given.
         description: of the graph.
         **sizes: as of `preparation`.
     """
     if isinstance(photos, (str, Path)):
         photos = [photo.path for photo in find_photos(photos)]
+    if description.task == "features" and not (description.image_size or any(sizes.values())):
+        sizes = {"longer_side": LONGER_SIDE}
     prepare = preparation(description, **sizes)
     images = [prepare(photo)[0][None] for photo in islice(photos, MOST_PHOTOS)]
     if description.data_format == "channels_first":

@@ -1,6 +1,5 @@
 """Write a model as a file that other software runs, and check at once that it computes the same."""
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -111,16 +110,16 @@ def export(
     _check(path, kind, precision, calibration)
     if image_size is None:
         image_size = keras_formats.fixed_size(kind, model)
-    graph, description = inference_graph(
-        model,
-        inputs=inputs,
-        image_size=image_size,
-        letterbox=letterbox,
-        outputs=outputs,
-        score_threshold=score_threshold,
-        iou_threshold=iou_threshold,
-        max_detections=max_detections,
-    )
+    how: dict[str, Any] = {
+        "inputs": inputs,
+        "image_size": image_size,
+        "letterbox": letterbox,
+        "outputs": outputs,
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+    }
+    graph, description = inference_graph(model, **how)
     description = replace(description, precision=precision)
     if kind in ("litert", "torch") and letterbox:
         raise ValueError(f"The format {kind} cannot letterbox: do it before. Received: {letterbox}")
@@ -139,11 +138,9 @@ def export(
                 batches = calibration_images(calibration, description, image_size=size)
             found = ONNX_FORMATS[kind](proto, precision, batches, part, images)
         difference = compare(graph, images, found, description)
-        if not difference.relative <= PRECISIONS[precision]:
-            raise ValueError(
-                f"The exported {kind} file does not compute what the model does: its results are "
-                f"off by {difference.relative:.1e} of the largest. It was not kept."
-            )
+        if difference.objects == (0, 0) and kind in ONNX_FORMATS and precision != "int8":
+            difference = _compare_all_objects(model, how, kind, precision, images)
+        _check_difference(difference, kind, precision)
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         _move(part, path)
     return Exported(path, kind, description, size, difference)
@@ -177,8 +174,31 @@ def _check(path: Path, kind: str, precision: str, calibration: Any) -> None:
             f"model will see. Received: precision={precision!r}, "
             f"calibration={'None' if calibration is None else 'given'}"
         )
-    if path.exists() and path.is_dir() != (kind == "saved_model"):
+    beside = path.with_suffix(".bin")
+    if not _may_replace(path, kind) or (
+        kind == "openvino" and beside.exists() and not path.exists()
+    ):
         raise ValueError(f"{path} exists and is not what would be written: choose another path.")
+
+
+def _may_replace(path: Path, kind: str) -> bool:
+    """Whether what is at a path, if anything, is an earlier export of the kind."""
+    if kind != "saved_model":
+        return not path.is_dir()
+    if path.is_symlink() or path.name in ("", ".."):
+        return False
+    if not path.exists():
+        return True
+    return path.is_dir() and ((path / "saved_model.pb").exists() or not any(path.iterdir()))
+
+
+def _check_difference(difference: Difference, kind: str, precision: str) -> None:
+    off = difference.relative > PRECISIONS[precision] or np.isnan(difference.relative)
+    if off or (precision != "int8" and not difference.same_objects):
+        raise ValueError(
+            f"The exported {kind} file does not compute what the model does: its results are "
+            f"off by {difference}. It was not kept."
+        )
 
 
 def _write_onnx_file(
@@ -215,10 +235,23 @@ def _write_openvino(
 ONNX_FORMATS = {"onnx": _write_onnx_file, "openvino": _write_openvino}
 
 
+def _compare_all_objects(
+    model: keras.Model, how: dict[str, Any], kind: str, precision: str, images: np.ndarray
+) -> Difference:
+    """Compare with a file that lets all scores through, as a detector finds nothing in noise."""
+    graph, description = inference_graph(model, **{**how, "score_threshold": 0.0})
+    proto = write_onnx(graph, description)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / f"all{FORMATS[kind]}"
+        found = ONNX_FORMATS[kind](proto, precision, None, part, images)
+    return compare(graph, images, found, description)
+
+
 def _move(part: Path, path: Path) -> None:
     """Put what was written in its place; weights beside a file come first."""
-    for beside in part.parent.glob(f"{part.stem}.bin"):
-        beside.replace(path.with_name(beside.name))
+    weights = part.with_suffix(".bin")
+    if weights.exists():
+        weights.replace(path.with_suffix(".bin"))
     if path.is_dir():
-        shutil.rmtree(path)
+        path.rename(part.with_name("replaced"))
     part.replace(path)

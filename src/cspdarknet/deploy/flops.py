@@ -17,7 +17,7 @@ def count_flops(model: Any, shape: Sequence[int]) -> int:
         shape: the shape of the input, such as `(1, 224, 224, 3)`.
 
     Raises:
-        ValueError: if a shape within the graph does not follow from that of the input.
+        ValueError: if the shape of one of these does not follow from that of the input.
 
     Example:
         >>> from cspdarknet.deploy import build_onnx
@@ -27,12 +27,14 @@ def count_flops(model: Any, shape: Sequence[int]) -> int:
     """
     onnx = require("onnx", "onnx", "Counting the arithmetic of a graph")
     graph = _with_shapes(onnx, model, shape)
-    shapes = {value.name: _shape(value) for value in (*graph.value_info, *graph.output)}
-    shapes |= {item.name: tuple(item.dims) for item in graph.initializer}
+    values = {value.name: value for value in (*graph.value_info, *graph.output)}
+    weights = {item.name: tuple(item.dims) for item in graph.initializer}
     total = 0
     for node in graph.node:
         if node.op_type in ("Conv", "MatMul", "Gemm"):
-            total += 2 * prod(shapes[node.output[0]]) * _products(node, shapes[node.input[1]])
+            name = node.input[1]
+            kernel = weights[name] if name in weights else _shape(values[name])
+            total += 2 * prod(_shape(values[node.output[0]])) * _products(node, kernel)
     return total
 
 

@@ -11,6 +11,11 @@ from cspdarknet.deploy.program import Program, Slot, Step, put_together, take_ap
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 FLOATS = ("float32", "float64")
+# Activations that work on each number by itself, whatever is beside it.
+BY_NUMBER = (
+    *("elu", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
+    *("selu", "sigmoid", "silu", "softplus", "softsign", "tanh"),
+)
 # What convolutions must have in common to become one.
 FORM = (
     *("filters", "kernel_size", "strides", "padding", "data_format"),
@@ -121,7 +126,7 @@ def merge_convolutions(program: Program) -> None:
     """Make one convolution of those of one form that read one tensor, and split its result."""
     groups: dict[Hashable, list[Step]] = {}
     for step in program.steps:
-        if type(step.operation) is keras.layers.Conv2D and program.called_once(step):
+        if _can_merge(step) and program.called_once(step):
             groups.setdefault((step.inputs[0], _form(step.operation)), []).append(step)
     for group in groups.values():
         if len(group) > 1:
@@ -186,7 +191,7 @@ def _is_depthwise(conv: Step) -> bool:
 
 def _kernel_and_bias(conv: Step) -> tuple[np.ndarray, np.ndarray]:
     """Return kernel and bias in float64."""
-    kernel, *bias = (value.astype("float64") for value in conv.values())
+    kernel, *bias = (value.astype("float64") for value in conv.kernel_and_bias())
     depth = kernel.shape[2] if _is_depthwise(conv) else 1
     return kernel, bias[0] if bias else np.zeros(depth * kernel.shape[3])
 
@@ -207,8 +212,19 @@ def _replace(conv: Step, kernel: np.ndarray, bias: np.ndarray, **changes: Any) -
     config |= {
         key: "zeros" for key in config if key in ("kernel_initializer", "depthwise_initializer")
     }
+    config.pop("lora_rank", None)  # which is in the kernel
     conv.operation = type(conv.operation).from_config(config)
     conv.weights = (kernel, bias)
+
+
+def _can_merge(step: Step) -> bool:
+    """Whether a convolution computes each of its filters from the whole input, and by itself."""
+    layer = step.operation
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.groups == 1
+        and keras.activations.serialize(layer.activation) in BY_NUMBER
+    )
 
 
 def _form(layer: keras.layers.Layer) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from cspdarknet._extras import require
 
-LEAST_SIZE = 64  # smaller constants are settings of nodes rather than weights
+WEIGHTED = ("Conv", "MatMul")
 
 
 def halve(model: Any) -> Any:
@@ -17,10 +17,13 @@ def halve(model: Any) -> Any:
     onnx = require("onnx", "onnx", "Writing ONNX files")
     halved = onnx.ModelProto()
     halved.CopyFrom(model)
+    weights = {
+        name for node in halved.graph.node if node.op_type in WEIGHTED for name in node.input[1:]
+    }
     casts = []
     for weight in halved.graph.initializer:
         array = onnx.numpy_helper.to_array(weight)
-        if array.dtype != np.float32 or array.size < LEAST_SIZE:
+        if weight.name not in weights or array.dtype != np.float32:
             continue
         name = weight.name
         limits = np.finfo("float16")

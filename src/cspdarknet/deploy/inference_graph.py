@@ -1,16 +1,21 @@
 """What is deployed of a model: one Keras graph from images to results, for every format."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from cspdarknet.deploy.description import Description
+from cspdarknet.deploy.program import put_together, take_apart
 from cspdarknet.models import ImageClassifier, YOLOXDetector
+from cspdarknet.models.head_arguments import check_count
 from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, RestoreBoxes
 
 INPUTS = ("float32", "uint8")
 OUTPUTS = ("objects", "raw")
+HALF = ("bfloat16", "float16")
+LARGEST_IMAGE = 2**15
 TASKS = {"features": "features", "classes": "probabilities"}
 
 
@@ -41,7 +46,8 @@ def inference_graph(
         max_detections: likewise.
 
     Returns:
-        A functional `keras.Model` from `images` to a dict of outputs, and the `Description`.
+        A functional `keras.Model` from `images` to a dict of outputs, in float32 if the model is
+        in half or mixed precision, and the `Description`.
 
     Raises:
         ValueError: if an argument does not fit the model.
@@ -50,6 +56,13 @@ def inference_graph(
         raise ValueError(f"`inputs` must be one of {INPUTS}. Received: inputs={inputs!r}")
     if outputs not in OUTPUTS:
         raise ValueError(f"`outputs` must be one of {OUTPUTS}. Received: outputs={outputs!r}")
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "The model must be a Keras model: load a preset with `from_preset`. "
+            f"Received: {model!r}"
+        )
+    if image_size is not None:
+        image_size = check_count("image_size", image_size, LARGEST_IMAGE)
     if len(model.inputs) != 1:
         raise ValueError(f"The model must have one input. Received: {len(model.inputs)} inputs")
     detects = isinstance(model, YOLOXDetector) and outputs == "objects"
@@ -72,6 +85,8 @@ def inference_graph(
         data_format=_data_format(model),
     )
     images = _images(model, inputs, None if letterbox else image_size, description.data_format)
+    if description.image_size is None:
+        description = replace(description, image_size=_fixed_side(images, description.data_format))
     x = images if inputs == "float32" else keras.layers.Rescaling(1.0, dtype="float32")(images)
     if detects:
         found = _objects(model, x, suppress, image_size, letterbox)
@@ -79,9 +94,15 @@ def inference_graph(
         found = model(x)
         if description.task == "classes" and model.activation in (None, "linear"):
             found = keras.layers.Activation("softmax", dtype="float32")(found)
+        if isinstance(found, (list, tuple)):
+            raise ValueError("The model must give one tensor or a dict. Received: a list of them")
         if not isinstance(found, dict):
             found = {TASKS[description.task]: found}
-    return keras.Model(images, found, name=model.name), description
+    graph = keras.Model(images, found, name=model.name)
+    if any(layer.compute_dtype in HALF for layer in model._flatten_layers()):
+        # Of half precision it is the training that gains; processors convert each number.
+        graph = put_together(take_apart(graph), model.name, dtype="float32")
+    return graph, description
 
 
 def _task(model: keras.Model, detects: bool) -> str:
@@ -104,6 +125,12 @@ def _images(model: keras.Model, inputs: str, side: int | None, data_format: str)
         for place in places:
             shape[place] = side
     return keras.Input(tuple(shape), name="images", dtype=inputs)
+
+
+def _fixed_side(images: Any, data_format: str) -> int | None:
+    """Return the side of the squares that a model is built for, if it is built for one size."""
+    height, width = images.shape[1:3] if data_format == "channels_last" else images.shape[2:4]
+    return height if height == width else None
 
 
 def _objects(model: YOLOXDetector, x: Any, suppress: Any, size: int | None, letterbox: bool) -> Any:

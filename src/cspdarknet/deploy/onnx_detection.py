@@ -12,6 +12,8 @@ from cspdarknet.yolox.letterbox import BITS, PADDING
 from cspdarknet.yolox.places import MAX_LOG_SIZE
 from cspdarknet.yolox.postprocess import CANDIDATES, NonMaxSuppression
 
+LEAST_IOU = 1e-6
+
 
 def letterbox(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
     """Letterbox: in whole numbers, as `cspdarknet.yolox.letterbox` but for the resized sides.
@@ -205,7 +207,8 @@ def _kept_scores(
         boxes,
         by_class,
         writer.constant(layer.max_detections, "int64"),
-        writer.constant(layer.iou_threshold),
+        # OpenVINO takes 0 for no suppression of its own, but one box for each class.
+        writer.constant(max(layer.iou_threshold, LEAST_IOU)),
         writer.constant(threshold),
     )
     pairs = writer.node("Gather", selected, writer.constant([0, 2], "int64"), axis=1)

@@ -20,13 +20,18 @@ def emit(
     """Write one step.
 
     Raises:
-        ValueError: if the table has no such layer.
+        ValueError: if the table has no such layer, or it computes as in training.
     """
     kind = type(step.operation).__name__
     if kind not in table:
         raise ValueError(
             f"The layer {step.operation.name!r} is a {kind}, which cannot be written as ONNX here. "
             f"Those that can: {', '.join(sorted(table))}."
+        )
+    if step.kwargs.get("training"):
+        raise ValueError(
+            f"The layer {step.operation.name!r} is called with training=True, which cannot be "
+            "written as ONNX here: build the model without it."
         )
     return table[kind](writer, step, inputs)
 
@@ -38,7 +43,7 @@ def convolution(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> lis
     """Conv2D and DepthwiseConv2D, with their bias and activation."""
     layer = step.operation
     x = writer.channels_first(inputs[0], layer.data_format)
-    kernel, *bias = step.values()
+    kernel, *bias = step.kernel_and_bias()
     height, width, depth, filters = kernel.shape
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         kernel = kernel.transpose(2, 3, 0, 1).reshape(depth * filters, 1, height, width)
@@ -273,7 +278,7 @@ def global_pool(kind: str, writer: GraphWriter, step: Step, inputs: Sequence[Val
 def dense(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
     """Dense on vectors."""
     layer, x = step.operation, writer.as_keras(inputs[0])
-    kernel, *bias = step.values()
+    kernel, *bias = step.kernel_and_bias()
     name = writer.node("MatMul", x.name, writer.constant(kernel, name=f"{layer.name}.kernel"))
     if bias:
         name = writer.node("Add", name, writer.constant(bias[0], name=f"{layer.name}.bias"))

@@ -44,6 +44,14 @@ class Step:
         leaves = keras.tree.flatten((self.args, self.kwargs))
         return [leaf for leaf in leaves if isinstance(leaf, Slot)]
 
+    def kernel_and_bias(self) -> list[np.ndarray]:
+        """Return the kernel of a convolution or dense layer, and its bias if it has one."""
+        if self.weights is not None:
+            return list(self.weights)
+        layer = self.operation  # whose kernel has an enabled LoRA in it, unlike its weights
+        arrays = [layer.kernel] + ([layer.bias] if layer.use_bias else [])
+        return [keras.ops.convert_to_numpy(array) for array in arrays]
+
     def values(self) -> list[np.ndarray]:
         """Return the weights."""
         if self.weights is not None:
@@ -134,6 +142,11 @@ def _steps(model: keras.Model, slots: dict[int, Slot]) -> Iterator[Step]:
             if isinstance(node.operation, keras.Model):
                 yield from _inside(node, keras.tree.flatten(args), slots)
                 continue
+            if getattr(node.operation, "quantization_mode", None):
+                raise ValueError(
+                    f"The layer {node.operation.name!r} was quantized by Keras. Export the model "
+                    "as it was before, with precision='int8'."
+                )
             outputs = tuple(_slot(tensor) for tensor in node.output_tensors)
             slots.update(zip(map(id, node.output_tensors), outputs, strict=True))
             yield Step(node.operation, args, kwargs, outputs)
@@ -150,8 +163,8 @@ def _inside(node: Any, given: Sequence[Any], slots: dict[int, Slot]) -> Iterator
     slots.update(zip(map(id, node.output_tensors), results, strict=True))
 
 
-def put_together(program: Program, name: str) -> keras.Model:
-    """Build a model of a program, with layers of its own."""
+def put_together(program: Program, name: str, dtype: str | None = None) -> keras.Model:
+    """Build a model of a program, with layers of its own; in a dtype, if one is given."""
     values: dict[Slot, Any] = {}
 
     def new_input(slot: Slot) -> Any:
@@ -169,7 +182,7 @@ def put_together(program: Program, name: str) -> keras.Model:
         )
         operation = copies.get(id(step.operation))
         if operation is None:
-            operation = copies[id(step.operation)] = _copy(step.operation, taken)
+            operation = copies[id(step.operation)] = _copy(step.operation, taken, dtype)
         outputs = keras.tree.flatten(operation(*args, **kwargs))
         if isinstance(operation, keras.layers.Layer):
             operation.set_weights(step.values())
@@ -178,11 +191,13 @@ def put_together(program: Program, name: str) -> keras.Model:
     return keras.Model(inputs, outputs, name=name)
 
 
-def _copy(operation: Any, taken: Counter[str]) -> Any:
+def _copy(operation: Any, taken: Counter[str], dtype: str | None) -> Any:
     """Return a new operation of the same config, with a name that no other has."""
     name = operation.name
     taken[name] += 1
     config = operation.get_config()
     if taken[name] > 1:
         config["name"] = f"{name}_{taken[name]}"
+    if dtype is not None and isinstance(operation, keras.layers.Layer):
+        config["dtype"] = dtype
     return type(operation).from_config(config)
