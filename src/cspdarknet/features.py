@@ -13,7 +13,9 @@ import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet.deploy.ahead import map_ahead, threads
+from cspdarknet.deploy.model_source import has_one_size, is_model_file, stored_description
 from cspdarknet.deploy.predictor import Predictor
+from cspdarknet.deploy.preparation import check_count
 from cspdarknet.files import write_whole
 from cspdarknet.images import SUFFIXES, PhotoError, read_photo
 from cspdarknet.presets.download import sha256_of
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("npz", "safetensors")
 SETTINGS_FILE = "features.json"
+LONGER_SIDE = 640
 WRITTEN_AHEAD = 2  # results that may wait to be written
 # Errors that every further photo would meet too.
 NO_USE_GOING_ON = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
@@ -109,7 +112,8 @@ class FeatureExtractor:
         model: a backbone's `feature_pyramid()`, or a file that such a one was exported to.
         out: folder for the results.
         file_format: `"npz"` or `"safetensors"`.
-        longer_side: photos larger than this are shrunk to it; 0 keeps them as they are.
+        longer_side: photos larger than this are shrunk to it; 0 keeps them as they are. `None` is
+            640, or 0 for a model whose images have one size: it looks at the square in the middle.
         picture: also draw a picture of the photo beside its features.
         runtime: what runs the model, as of `cspdarknet.deploy.Predictor`.
         precision: likewise.
@@ -131,7 +135,7 @@ class FeatureExtractor:
         model: "keras.Model | str | Path",
         out: str | Path,
         file_format: str = "npz",
-        longer_side: int = 640,
+        longer_side: int | None = None,
         picture: bool = False,
         runtime: str = "keras",
         precision: str = "float32",
@@ -141,8 +145,10 @@ class FeatureExtractor:
             raise ValueError("`model` must be what a backbone's `feature_pyramid()` returns.")
         if file_format not in FORMATS:
             raise ValueError(f"The format must be one of {FORMATS}. Received: {file_format!r}")
-        if longer_side < 0:
-            raise ValueError(f"`longer_side` must be 0 or more. Received: {longer_side}")
+        _check_task(model)
+        if longer_side is None:
+            longer_side = 0 if has_one_size(model) else LONGER_SIDE
+        longer_side = check_count("longer_side", longer_side, least=0)
         if file_format == "safetensors":
             require("safetensors", "safetensors", "Writing .safetensors files")
         # Photos of all sizes, each on its own: a thread for each of them.
@@ -154,8 +160,6 @@ class FeatureExtractor:
             batch_size=1,
             longer_side=longer_side or None,
         )
-        if self.predictor.description.task != "features":
-            raise ValueError(f"`model` must give features. Received: {model}")
         levels = list(output) or self.predictor.output_names
         self._deepest = max(levels, key=lambda level: int(level[1:]) if level[0] == "P" else 0)
         self.out = Path(out)
@@ -258,6 +262,16 @@ class FeatureExtractor:
         else:
             numpy_files = require("safetensors.numpy", "safetensors", "Writing .safetensors files")
             numpy_files.save_file(arrays, path)
+
+
+def _check_task(model: "keras.Model | str | Path") -> None:
+    """Accept files of backbones, before one is started."""
+    about = stored_description(model) if is_model_file(model) else None
+    if about is not None and about.task != "features":
+        raise ValueError(
+            "Features are a backbone's: export one, or its `feature_pyramid()`. "
+            f"Received: {model}, which gives {about.task}"
+        )
 
 
 def _failed(photo: Photo, error: OSError | PhotoError) -> Result:

@@ -2,7 +2,9 @@
 
 import contextlib
 import math
+import reprlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +47,16 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
     return np.asarray(shrink(image, longer_side))
 
 
-def open_photo(path: str | Path, enough: int | None = None) -> Image.Image:
+def open_photo(
+    path: str | Path, longer_side: int | None = None, shorter_side: int | None = None
+) -> Image.Image:
     """Open a photo as `read_photo` does, as a Pillow image.
 
     Args:
         path: the file.
-        enough: a JPEG larger than this may be decoded at a fraction of its size, as long as its
-            longer side keeps so many pixels: the decoder skips what a resizing would throw away.
+        longer_side: a JPEG may be decoded at a fraction of its size, as long as its longer side
+            keeps so many pixels: the decoder skips what a resizing would throw away.
+        shorter_side: likewise of its shorter side.
 
     Returns:
         An RGB image, decoded and upright.
@@ -59,24 +64,8 @@ def open_photo(path: str | Path, enough: int | None = None) -> Image.Image:
     Raises:
         PhotoError: as `read_photo`.
     """
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            if math.prod(image.size) > MAX_PIXELS:
-                raise PhotoError(f"{path}: {image.width} x {image.height} pixels are too many.")
-            if enough and image.format == "JPEG":
-                image.draft("RGB", _fit(image.size, enough))
-            return _to_rgb(_upright(image))
-    except PhotoError:
-        raise
-    except UnidentifiedImageError as error:
-        raise PhotoError(f"{path}: not an image.") from error
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"{path}: too many pixels.") from error
-    except FileNotFoundError as error:
-        raise PhotoError(f"{path}: no such file.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise PhotoError(f"{path}: damaged ({error}).") from error
+    with _photo_errors(str(path)), Image.open(path) as image:
+        return _decoded(image, longer_side, shorter_side)
 
 
 def centre_square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
@@ -101,12 +90,22 @@ def centre_square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarr
 def as_photo(item: Any) -> np.ndarray:
     """Return an array `(height, width, 3)` of 0..255 as whole numbers, on which networks train.
 
+    Args:
+        item: such an array, of other numbers too, or a Pillow image, which becomes upright and RGB.
+
     Raises:
         PhotoError: (a `ValueError`) if it is of another form.
     """
-    photo = np.asarray(item)
+    if isinstance(item, Image.Image):
+        with _photo_errors("A Pillow image"):
+            return np.asarray(_decoded(item))
+    try:
+        photo = np.asarray(item)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise PhotoError(f"A photo is (height, width, 3). Received: no array ({error})") from error
     if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-        raise PhotoError(f"A photo is (height, width, 3). Received: the shape {photo.shape}")
+        given = f"the shape {photo.shape}" if photo.ndim else reprlib.repr(item)
+        raise PhotoError(f"A photo is (height, width, 3). Received: {given}")
     if photo.dtype == np.uint8:
         return photo
     if photo.dtype.kind not in "fiu" or not np.isfinite(photo).all():
@@ -132,13 +131,44 @@ def shrink(image: Image.Image, longer_side: int | None) -> Image.Image:
     return image
 
 
+@contextlib.contextmanager
+def _photo_errors(name: str) -> Iterator[None]:
+    """Raise a `PhotoError` for whatever is wrong with a photo."""
+    try:
+        yield
+    except PhotoError as error:
+        raise PhotoError(f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name}: not an image.") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"{name}: too many pixels.") from error
+    except FileNotFoundError as error:
+        raise PhotoError(f"{name}: no such file.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        raise PhotoError(f"{name}: damaged ({error}).") from error
+
+
+def _decoded(
+    image: Image.Image, longer_side: int | None = None, shorter_side: int | None = None
+) -> Image.Image:
+    """Return an image upright and in RGB; a JPEG at a fraction of its size, as `open_photo`."""
+    if math.prod(image.size) > MAX_PIXELS:
+        raise PhotoError(f"{image.width} x {image.height} pixels are too many.")
+    enough: float | None = longer_side
+    if shorter_side is not None:
+        enough = shorter_side * max(image.size) / min(image.size)
+    if enough and image.format == "JPEG":
+        image.draft("RGB", _fit(image.size, enough))
+    return _to_rgb(_upright(image))
+
+
 def _upright(image: Image.Image) -> Image.Image:
     with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged EXIF data
         return ImageOps.exif_transpose(image)
     return image
 
 
-def _fit(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+def _fit(size: tuple[int, int], longer_side: float) -> tuple[int, int]:
     scale = min(1.0, longer_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cspdarknet.deploy.model_source import is_model_file
-from cspdarknet.deploy.runtimes import FILES, PRECISIONS, RUNTIMES, is_installed
+from cspdarknet.deploy.model_source import file_runtimes, is_model_file, stored_description
+from cspdarknet.deploy.runtimes import PRECISIONS, RUNTIMES, is_installed
 
 if TYPE_CHECKING:
+    from cspdarknet.deploy.description import Description
     from cspdarknet.deploy.predictor import Predictor
 
 ROUNDS = 5
@@ -103,7 +103,8 @@ def benchmark(
             progress.advance(task)
     rate = 2 * PEAK_SIDE**3 / min(peak.times)
     title = f"{model}: {batch} x {size} x {size} pixels, peak {rate / 1e9:.0f} GFLOP/s"
-    console.print(_table(title, contestants, batch, rate, _flops(source, batch, size)))
+    flops = _flops(source, predictor.description, batch, size)
+    console.print(_table(title, contestants, batch, rate, flops))
 
 
 def _source(model: str) -> tuple[Any, list[tuple[str, str]]]:
@@ -113,16 +114,15 @@ def _source(model: str) -> tuple[Any, list[tuple[str, str]]]:
 
         names = [r for r in RUNTIMES if r == "keras" or is_installed(r, "onnx")]
         return keras_runtime.load_model(model), _pairs(names, list(PRECISIONS))
-    names = [r for r in RUNTIMES if Path(model).suffix in FILES[r] and is_installed(r)]
+    names = file_runtimes(model)
     if not names:
         raise ImportError(
-            "No runtime for this file is installed: run `pip install 'cspdarknet[openvino]'`."
+            "No runtime for this file is installed: run "
+            "`pip install 'cspdarknet[openvino,onnxruntime]'`."
         )
-    from cspdarknet.deploy.predictor import Predictor
-
-    stored = Predictor(model, runtime=names[0]).description.precision
-    precisions = ["int8"] if stored == "int8" else ["float32", "bfloat16"]
-    return model, _pairs(names, precisions)
+    about = stored_description(model)
+    in_int8 = about is not None and about.precision == "int8"
+    return model, _pairs(names, ["int8"] if in_int8 else ["float32", "bfloat16"])
 
 
 def _pairs(names: list[str], precisions: list[str]) -> list[tuple[str, str]]:
@@ -169,20 +169,29 @@ def _matrix_product() -> Callable[[], object]:
     return lambda: a @ b
 
 
-def _flops(source: Any, batch: int, size: int) -> int | None:
-    """Return the arithmetic of a batch, if the onnx package is there to count it."""
+def _flops(source: Any, about: "Description", batch: int, size: int) -> int | None:
+    """Return the arithmetic of a batch, if the onnx package is there and can count it."""
     if not is_installed("onnx") or str(source).endswith(".xml"):
         return None
-    import onnx
-
     from cspdarknet.deploy.flops import count_flops
 
+    first = about.data_format == "channels_first"
+    shape = (batch, 3, size, size) if first else (batch, size, size, 3)
+    try:
+        return count_flops(_graph(source), shape)
+    except ValueError:  # it depends on what is in the images
+        return None
+
+
+def _graph(source: Any) -> Any:
+    """Return a file or a Keras model as an ONNX graph, a detector's up to what its head says."""
     if is_model_file(source):
-        return count_flops(onnx.load(source), (batch, size, size, 3))
+        import onnx
+
+        return onnx.load(source)
     from cspdarknet.deploy import build_onnx, keras_runtime
 
-    how = {"outputs": "raw"} if keras_runtime.is_detector(source) else {}
-    return count_flops(build_onnx(source, **how), (batch, size, size, 3))
+    return build_onnx(source, **({"outputs": "raw"} if keras_runtime.is_detector(source) else {}))
 
 
 def _table(

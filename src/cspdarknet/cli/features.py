@@ -40,8 +40,12 @@ def features(
     ] = None,
     file_format: Annotated[str, typer.Option("--format", help="npz or safetensors.")] = "npz",
     size: Annotated[
-        int, typer.Option(help="Shrink photos to this longer side; 0 keeps their size.")
-    ] = 640,
+        int | None,
+        typer.Option(
+            help="Shrink photos to this longer side; 0 keeps their size. 640 if not given, unless "
+            "the model is for images of one size."
+        ),
+    ] = None,
     picture: Annotated[
         bool, typer.Option(help="Also draw each photo beside its feature maps.")
     ] = False,

@@ -17,7 +17,8 @@ RuntimeOption = Annotated[
     str | None,
     typer.Option(
         help="What runs the model: openvino, onnxruntime, keras, or fastest, which tries them. "
-        "openvino if it is installed; else keras, or onnxruntime for an exported file."
+        "openvino if it is installed, and the file isn't an .onnx in int8; else keras, or "
+        "onnxruntime for an exported file."
     ),
 ]
 PrecisionOption = Annotated[

@@ -1,5 +1,6 @@
 """Work ahead of whoever wants the results, in order and within bounds."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,13 +12,22 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Give threads; what waits for one when the block is left is dropped."""
+def threads(
+    count: int, is_exiting: Callable[[], bool] = sys.is_finalizing
+) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; what waits for one when the block is left is dropped.
+
+    Args:
+        count: how many.
+        is_exiting: whether Python has ended them itself, and has begun to empty its modules, this
+            one too: that is why it comes as an argument.
+    """
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
     finally:
-        pool.shutdown(cancel_futures=True)
+        if not is_exiting():
+            pool.shutdown(cancel_futures=True)
 
 
 def map_ahead(
@@ -33,7 +43,7 @@ def map_ahead(
         items: taken one at a time, in the thread of the consumer.
         pool: the threads.
         depth: how many results may wait for the consumer, or be under way. One that is ready is
-            given at once, so that items from a slow source don't wait for others.
+            given when the next item has come, whether or not others are under way.
     """
     waiting: deque[Future[Result]] = deque()
     for item in items:

@@ -1,15 +1,19 @@
 """What a user may name as a model, and how each runtime is started on it."""
 
+import html
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.deploy.description import KEY
+from cspdarknet.deploy.description import KEY, Description
 from cspdarknet.deploy.runtimes import FILES, PRECISIONS, Runtime, Settings, is_installed
 
-CALIBRATION_PHOTOS = 128
-METADATA_BYTES = 2**20
+PRODUCER_BYTES = 32  # of an ONNX file, the name of its writer among them
+METADATA_BYTES = 2**20  # at the end of a file
+# What stands before the description in the metadata.
+MARKS = {".onnx": KEY + "\x12", ".xml": f"<{KEY} value="}
 
 
 def is_model_file(model: Any) -> bool:
@@ -22,8 +26,45 @@ def is_model_file(model: Any) -> bool:
 def default_runtime(model: Any) -> str:
     """Return OpenVINO where it is installed; else what is left for a file, or for a Keras model."""
     if is_model_file(model):
-        return "openvino" if is_installed("openvino") else "onnxruntime"
+        return next(iter(file_runtimes(model)), "onnxruntime")
     return "openvino" if is_installed("openvino", "onnx") else "keras"
+
+
+def file_runtimes(path: str | Path) -> list[str]:
+    """Return the installed runtimes that an exported file is for.
+
+    One in int8 is written for ONNX Runtime as `.onnx` and for OpenVINO as `.xml`; OpenVINO would
+    run the former, and find less in it.
+    """
+    path = Path(path)
+    able = [name for name in FILES if path.suffix in FILES[name] and is_installed(name)]
+    about = stored_description(path) if path.suffix == ".onnx" else None
+    if about is not None and about.precision == "int8":
+        able = [name for name in able if name != "openvino"]
+    return able
+
+
+def stored_description(path: str | Path) -> Description | None:
+    """Read what an exported file says of itself, and no more of it; `None` if that is not found."""
+    path = Path(path)
+    if not path.is_file():
+        return None
+    text = _bytes_of(path, METADATA_BYTES).decode("utf-8", "replace")
+    start = text.rfind(MARKS[path.suffix])
+    text = html.unescape(text[start:]) if path.suffix == ".xml" else text[start:]
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text, text.index('{"'))
+        return Description.from_json(json.dumps(found), str(path))
+    except ValueError:
+        return None
+
+
+def has_one_size(model: Any) -> bool:
+    """Whether the images of a file or a Keras model have one size, as is known before it runs."""
+    if is_model_file(model):
+        about = stored_description(model)
+        return about is not None and about.image_size is not None
+    return None not in model.inputs[0].shape[1:]
 
 
 class ExportedFile:
@@ -53,7 +94,7 @@ class ExportedFile:
     def runtimes(self) -> list[str]:
         """Those that can run it and are installed."""
         able = PRECISIONS[self.settings.precision]
-        return [name for name in able if self.path.suffix in FILES[name] and is_installed(name)]
+        return [name for name in file_runtimes(self.path) if name in able]
 
     def start(self, runtime: str) -> Runtime:
         """Start a runtime on it."""
@@ -129,8 +170,16 @@ class KerasModel:
 
 def _is_checkpoint(path: Path) -> bool:
     """Whether an ONNX file is of another origin, such as weights that `from_preset` reads."""
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         return False
-    with path.open("rb") as file:  # the metadata come last
-        file.seek(max(0, path.stat().st_size - METADATA_BYTES))
-        return KEY.encode() not in file.read()
+    with path.open("rb") as file:
+        # Either will do: the former of a file that was cut short, the latter of one in int8.
+        ours = KEY.encode() in file.read(PRODUCER_BYTES)
+    return not ours and KEY.encode() not in _bytes_of(path, METADATA_BYTES)
+
+
+def _bytes_of(path: Path, count: int) -> bytes:
+    """Return the last bytes of a file."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - count))
+        return file.read()

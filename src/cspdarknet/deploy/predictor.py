@@ -1,23 +1,30 @@
 """`Predictor`: photos in, features, classes or boxes out, as fast as the processor can."""
 
+import math
+import os
+import reprlib
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from PIL import Image
 
 from cspdarknet.deploy import runtimes
 from cspdarknet.deploy.ahead import map_ahead, threads
 from cspdarknet.deploy.description import Description
 from cspdarknet.deploy.model_source import ExportedFile, KerasModel, is_model_file
-from cspdarknet.deploy.preparation import DEFAULT_SIZE, preparation
+from cspdarknet.deploy.preparation import DEFAULT_SIZE, check_count, preparation
 from cspdarknet.detect.detections import as_detections
 from cspdarknet.images import PhotoError
 
 THROUGHPUT_BATCH = 8
 TIMED_ROUNDS = 7
+CALIBRATION_PHOTOS = 128
+ONE_PROCESS = "A Predictor belongs to the process that made it: make one in each process."
 
 
 class _Prepared(NamedTuple):
@@ -95,29 +102,33 @@ class Predictor:
         max_detections: int | None = None,
     ) -> None:
         _check_choices(runtime, precision, mode, calibration)
-        _check_counts(
-            image_size=image_size,
-            longer_side=longer_side,
-            batch_size=batch_size,
-            threads=threads,
-            workers=workers,
-        )
+        sizes = {
+            "image_size": _check_optional("image_size", image_size),
+            "longer_side": _check_optional("longer_side", longer_side),
+        }
         thresholds = {
             "score_threshold": score_threshold,
             "iou_threshold": iou_threshold,
             "max_detections": max_detections,
         }
-        sizes = {"image_size": image_size, "longer_side": longer_side}
-        settings = runtimes.Settings(precision, mode, threads)
+        settings = runtimes.Settings(precision, mode, _check_optional("threads", threads))
+        self._batch_size = _check_optional("batch_size", batch_size) or (
+            THROUGHPUT_BATCH if mode == "throughput" else 1
+        )
+        self._workers = check_count("workers", workers)
         source = _source(model, settings, levels, calibration, sizes, thresholds)
-        self._batch_size = batch_size or (THROUGHPUT_BATCH if mode == "throughput" else 1)
-        self._workers = workers
         if runtime == "fastest":
-            runtime = _fastest(source, (self._batch_size, image_size))
-        self.runtime = runtime
-        self._runtime = source.start(runtime)
+            self.runtime, self._runtime = _fastest(source, self._batch_size, sizes["image_size"])
+        else:
+            self.runtime, self._runtime = runtime, source.start(runtime)
         self.description: Description = self._runtime.description
+        self._image_shape = _image_shape(self._runtime)
         self._pixels = preparation(self.description, **sizes)
+        self._process = os.getpid()
+
+    def __reduce__(self) -> NoReturn:
+        """Say that threads and compiled graphs cannot be pickled or copied."""
+        raise TypeError(ONE_PROCESS)
 
     @property
     def output_names(self) -> list[str]:
@@ -130,7 +141,8 @@ class Predictor:
         """Return the result of a photo, or the results of a list of photos, in order.
 
         Args:
-            photos: a path or an array `(height, width, 3)`, RGB of 0..255; or a list of them.
+            photos: a path, a Pillow image, or an array `(height, width, 3)`, RGB of 0..255; or a
+                list of them.
 
         Returns:
             For each photo: of a backbone, a dict of arrays `(height, width, channels)` by level; of
@@ -140,7 +152,7 @@ class Predictor:
         Raises:
             PhotoError: if a photo cannot be used; `stream` goes on after one.
         """
-        if isinstance(photos, (str, Path)) or getattr(photos, "ndim", None) == 3:
+        if _is_one_photo(photos):
             return self._only(photos)
         results = []
         for _, result in self.stream(photos):
@@ -164,9 +176,24 @@ class Predictor:
         each stream. An error of the iterable itself is raised after the results of the photos
         before it.
 
+        Photos are taken in the thread that asks for results, and a result comes no sooner than the
+        photos that are taken ahead of it: call the predictor on each photo of a slow source, such
+        as a camera, to have each result at once.
+
         Args:
-            photos: paths, and arrays `(height, width, 3)`, RGB of 0..255.
+            photos: paths, Pillow images, and arrays `(height, width, 3)`, RGB of 0..255.
+
+        Raises:
+            ValueError: if it is one photo rather than an iterable of them.
         """
+        if _is_one_photo(photos):
+            raise ValueError(
+                "`photos` must be a list of photos, or another iterable of them. Received: "
+                f"{reprlib.repr(photos)}: call the predictor on one photo."
+            )
+        return self._stream(photos)
+
+    def _stream(self, photos: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         failures: list[Exception] = []
 
         def given() -> Generator[Any, None, None]:
@@ -237,11 +264,14 @@ class Predictor:
             The outputs by name, as arrays: `probabilities`; `boxes` in pixels of the images,
             `confidence`, `classes`, `num_detections`; or feature maps by level, in the model's
             order of axes.
+
+        Raises:
+            ValueError: if the images are of another form or size than the model takes.
+            RuntimeError: in another process than the predictor was made in.
         """
-        if images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(
-                f"`images` must be (batch, height, width, 3). Received: the shape {images.shape}"
-            )
+        if os.getpid() != self._process:
+            raise RuntimeError(ONE_PROCESS)
+        _check_images(images, self._image_shape)
         if self.description.inputs == "uint8" and images.dtype != np.uint8:
             images = np.rint(images).clip(0, 255)
         if self.description.data_format == "channels_first":
@@ -258,6 +288,8 @@ def _source(
     thresholds: dict[str, Any],
 ) -> ExportedFile | KerasModel:
     """Return what runtimes are started on."""
+    if calibration is not None and not isinstance(calibration, (str, Path)):
+        calibration = list(islice(calibration, CALIBRATION_PHOTOS))
     if is_model_file(model):
         fixed = {"levels": levels, "calibration": calibration, **thresholds}
         return ExportedFile(model, settings, **fixed)
@@ -272,19 +304,26 @@ def _source(
     return KerasModel(model, settings, how, calibration, sizes)
 
 
-def _fastest(source: ExportedFile | KerasModel, shape: tuple[int, int | None]) -> str:
-    """Return the runtime that takes least time for a batch of images."""
-    times = {name: _time(source.start(name), *shape) for name in source.runtimes}
-    if not times:
+def _fastest(
+    source: ExportedFile | KerasModel, batch_size: int, image_size: int | None
+) -> tuple[str, runtimes.Runtime]:
+    """Return the runtime that takes least time for a batch of images, started, and its name."""
+    least, found = math.inf, None
+    for name in source.runtimes:
+        runtime = source.start(name)
+        seconds = _time(runtime, batch_size, image_size)
+        if seconds < least:
+            least, found = seconds, (name, runtime)
+    if found is None:
         raise ImportError("No runtime is installed: run `pip install 'cspdarknet[openvino]'`.")
-    return min(times, key=lambda name: times[name])
+    return found
 
 
 def _time(runtime: runtimes.Runtime, batch_size: int, image_size: int | None) -> float:
     """Return the seconds that a batch takes while all streams are busy."""
     about = runtime.description
     size = image_size or about.image_size or DEFAULT_SIZE
-    shape = (size, size, 3) if about.data_format == "channels_last" else (3, size, size)
+    shape = [given or size for given in runtime.input_shape[1:]]
     images = np.random.default_rng(0).integers(0, 256, (batch_size, *shape)).astype(about.inputs)
     rounds = []
     with threads(runtime.streams) as pool:
@@ -336,7 +375,38 @@ def _check_choices(runtime: str, precision: str, mode: str, calibration: Any) ->
         )
 
 
-def _check_counts(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"`{name}` must be 1 or more. Received: {name}={value}")
+def _check_optional(name: str, value: Any) -> int | None:
+    return None if value is None else check_count(name, value)
+
+
+def _is_one_photo(photos: Any) -> bool:
+    """Whether this is a photo, or meant as one, rather than an iterable of them."""
+    if isinstance(photos, (str, bytes, Image.Image)) or not isinstance(photos, Iterable):
+        return True
+    return getattr(photos, "ndim", None) in (0, 2, 3)
+
+
+def _image_shape(runtime: runtimes.Runtime) -> tuple[int | None, int | None]:
+    """Return the height and width of a model's images, `None` where it takes any.
+
+    Raises:
+        ValueError: if they are not RGB.
+    """
+    _, *shape = runtime.input_shape
+    if runtime.description.data_format == "channels_first":
+        shape = [*shape[1:], shape[0]]
+    height, width, channels = shape
+    if channels != 3:
+        raise ValueError(f"The model must take photos, of 3 channels. Received: one of {channels}")
+    return height, width
+
+
+def _check_images(images: Any, size: tuple[int | None, int | None]) -> None:
+    """Accept a batch of images of the size that a model takes, if it takes but one."""
+    shape = tuple(getattr(images, "shape", ()))
+    wanted = (None, *size, 3)
+    fits = len(shape) == 4 and all(b in (None, a) for a, b in zip(shape, wanted, strict=True))
+    if not fits or 0 in shape:
+        height, width = (a or name for a, name in zip(size, ("height", "width"), strict=True))
+        given = f"the shape {shape}" if shape else f"a {type(images).__name__}"
+        raise ValueError(f"`images` must be (batch, {height}, {width}, 3). Received: {given}")

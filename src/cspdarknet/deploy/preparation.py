@@ -1,5 +1,6 @@
 """From a photo, as a file or an array, to the pixels that a model takes."""
 
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,41 @@ def preparation(
     Raises:
         ValueError: if these do not fit the model.
     """
-    own = description.image_size
     if longer_side is not None and (description.task != "features" or image_size is not None):
         raise ValueError("`longer_side` is for a backbone, and without `image_size`.")
-    if description.task in ("boxes", "raw") and not description.letterbox:
-        size = image_size or own
-        if size is None or (description.task == "boxes" and size != own):
-            raise ValueError(
-                f"The model looks at squares of `image_size` {own}. Received: {image_size}"
-            )
-        return lambda photo: _letterboxed(photo, size)
-    if description.task == "classes" or image_size is not None:
-        side = image_size or own or DEFAULT_SIZE
-        return lambda photo: _centre(photo, side)
+    own = description.image_size
+    settled = own is not None and description.task in ("boxes", "features")
+    if settled and (longer_side is not None or image_size not in (None, own)):
+        given = f"{image_size=}" if longer_side is None else f"{longer_side=}"
+        raise ValueError(
+            f"The model looks at squares of `image_size` {own}. Received: {given}: leave it out, "
+            "or start from a model of that size."
+        )
+    side = image_size or own
+    if description.letterbox:
+        return lambda photo: _whole(photo, None)
+    if description.task in ("boxes", "raw"):
+        if side is None:
+            raise ValueError("The model has no `image_size` of its own. Received: image_size=None")
+        return lambda photo: _letterboxed(photo, side)
+    if description.task == "classes" or side is not None:
+        return lambda photo: _centre(photo, side or DEFAULT_SIZE)
     return lambda photo: _whole(photo, longer_side)
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """Return a whole number of Python or NumPy as an `int`.
+
+    Raises:
+        ValueError: if it is none, or less than `least`.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise ValueError(f"`{name}` must be a whole number. Received: {name}={value!r}") from None
+    if count < least:
+        raise ValueError(f"`{name}` must be {least} or more. Received: {name}={value}")
+    return count
 
 
 def _whole(photo: Any, longer_side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
@@ -56,7 +78,7 @@ def _whole(photo: Any, longer_side: int | None) -> tuple[np.ndarray, tuple[int, 
 
 def _centre(photo: Any, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     if isinstance(photo, (str, Path)):
-        image = open_photo(photo, 3 * size)
+        image = open_photo(photo, shorter_side=3 * size)
     else:
         image = Image.fromarray(as_photo(photo))
     return centre_square(image, size), (image.height, image.width)

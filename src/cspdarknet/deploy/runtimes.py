@@ -6,6 +6,8 @@ pays. Keras is in a module of its own, so that the others need none.
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -39,11 +41,13 @@ class Runtime(Protocol):
     Attributes:
         description: what the graph says of itself.
         output_names: of what `run` returns.
+        input_shape: of the images, in the graph's order of axes; `None` for a size that varies.
         streams: how many calls of `run` at a time make full use of the processor.
     """
 
     description: Description
     output_names: list[str]
+    input_shape: tuple[int | None, ...]
     streams: int
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -65,7 +69,8 @@ class OpenVINORuntime:
 
     Raises:
         ImportError: if OpenVINO is missing.
-        ValueError: if the processor cannot compute in bfloat16, or the file is of another origin.
+        ValueError: if the processor cannot compute in bfloat16, or the file is damaged or of
+            another origin.
     """
 
     def __init__(self, model: Any, threads: int, streams: int, precision: str = "float32") -> None:
@@ -80,8 +85,13 @@ class OpenVINORuntime:
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         }
-        network = self._read()
+        with _readable(model, "openvino"):
+            network = self._read()
         self.description = Description.from_json(_rt_info(network), _origin(model))
+        self.input_shape = tuple(
+            None if size.is_dynamic else size.get_length()
+            for size in network.inputs[0].get_partial_shape()
+        )
         self.output_names = [output.get_any_name() for output in network.outputs]
         self.streams = streams
         self._network: Any = network  # until it is compiled
@@ -144,7 +154,7 @@ class ONNXRuntime:
 
     Raises:
         ImportError: if ONNX Runtime is missing.
-        ValueError: if the file is of another origin.
+        ValueError: if the file is damaged or of another origin.
     """
 
     def __init__(self, model: str | Path | bytes, threads: int, streams: int) -> None:
@@ -154,14 +164,18 @@ class ONNXRuntime:
         options.log_severity_level = 3
         # Threads that wait for the next run would take the processor from those that decode.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        with _readable(model, "onnxruntime"):
+            self._session = onnxruntime.InferenceSession(
+                model if isinstance(model, bytes) else str(model),
+                options,
+                providers=["CPUExecutionProvider"],
+            )
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_json(metadata.get(KEY), _origin(model))
         self.streams = streams
+        self.input_shape = tuple(
+            size if isinstance(size, int) else None for size in self._session.get_inputs()[0].shape
+        )
         self.output_names = [output.name for output in self._session.get_outputs()]
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -203,6 +217,20 @@ def available_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def _readable(model: Any, runtime: str) -> Iterator[None]:
+    """Say in one sentence that a file cannot be read."""
+    try:
+        yield
+    except Exception as error:  # each runtime has kinds of its own
+        if not isinstance(model, (str, Path)):
+            raise
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise ValueError(
+            f"{model} is damaged or incomplete ({runtime}: {reason[0]}): export the model anew."
+        ) from error
 
 
 def _settle(openvino: Any) -> None:
