@@ -22,23 +22,16 @@ from networks import as_plain, random_images
 from plain_backbone import export_plain, random_backbone
 from results import RESULTS, Row, write_csv, write_table
 
-from cspdarknet.deploy import build_onnx, fusion
+from cspdarknet.deploy import build_onnx
 from cspdarknet.models import CSPDarkNetBackbone
 
 Call = Callable[[], object]
 
 
-def _leave(program: object) -> None:
-    """Merge nothing."""
-
-
 def graphs(size: str, images: np.ndarray) -> dict[str, tuple[bytes, np.ndarray]]:
     """Return the variants of a network, with the images as each takes them."""
     model = CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}")
-    merged = build_onnx(model)
-    merging, fusion.merge_convolutions = fusion.merge_convolutions, _leave  # type: ignore[assignment]
-    separate = build_onnx(model)
-    fusion.merge_convolutions = merging
+    merged, separate = build_onnx(model, "openvino"), build_onnx(model, "onnxruntime")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plain.onnx"
         export_plain(random_backbone(size, as_plain(images[:1])), as_plain(images[:1]), path)
@@ -46,7 +39,7 @@ def graphs(size: str, images: np.ndarray) -> dict[str, tuple[bytes, np.ndarray]]
     return {
         "plain export": (plain, as_plain(images).numpy()),
         "fused, separate": (separate.SerializeToString(), images),
-        "fused": (merged.SerializeToString(), images),
+        "fused, merged": (merged.SerializeToString(), images),
     }
 
 

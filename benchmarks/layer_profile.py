@@ -38,7 +38,9 @@ KINDS = {
 
 def profile(size: str, batch: int, pixels: int) -> list[Row]:
     """Return a row for each kind of layer, the slowest first."""
-    graph = build_onnx(CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}"), image_size=pixels)
+    graph = build_onnx(
+        CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}"), "openvino", image_size=pixels
+    )
     core = openvino.Core()
     model = core.read_model(graph.SerializeToString(), b"")
     model.reshape([batch, pixels, pixels, 3])

@@ -131,7 +131,7 @@ def export(
             images = images[: keras_formats.sample_count(kind, description.task)]
             found = keras_formats.write(graph, part, kind, images)
         else:
-            proto = write_onnx(graph, description)
+            proto = write_onnx(graph, description, RUNTIMES[kind])
             batches = None
             if calibration is not None:
                 size = None if letterbox else image_size
@@ -206,7 +206,7 @@ def _write_onnx_file(
 ) -> dict[str, np.ndarray]:
     runtime = require("onnxruntime", "onnxruntime", "Checking an ONNX file")
     if precision == "int8":
-        proto = quantize(proto, batches)
+        proto = quantize(proto, batches, RUNTIMES["onnx"])
     elif precision == "float16":
         proto = halve(proto)
     path.write_bytes(proto.SerializeToString())
@@ -221,7 +221,7 @@ def _write_openvino(
     openvino = require("openvino", "openvino", "Writing OpenVINO's format")
     core = openvino.Core()
     if precision == "int8":
-        model = quantize(proto, batches, "openvino")
+        model = quantize(proto, batches, RUNTIMES["openvino"])
     else:
         model = core.read_model(proto.SerializeToString(), b"")
     (text,) = (item.value for item in proto.metadata_props if item.key == KEY)
@@ -233,6 +233,7 @@ def _write_openvino(
 
 
 ONNX_FORMATS = {"onnx": _write_onnx_file, "openvino": _write_openvino}
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 def _compare_all_objects(
@@ -240,7 +241,7 @@ def _compare_all_objects(
 ) -> Difference:
     """Compare with a file that lets all scores through, as a detector finds nothing in noise."""
     graph, description = inference_graph(model, **{**how, "score_threshold": 0.0})
-    proto = write_onnx(graph, description)
+    proto = write_onnx(graph, description, RUNTIMES[kind])
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / f"all{FORMATS[kind]}"
         found = ONNX_FORMATS[kind](proto, precision, None, part, images)

@@ -60,17 +60,13 @@ def fuse(model: keras.Model) -> keras.Model:
     return fused
 
 
-def fused_program(model: keras.Model) -> Program:
-    """Return the program of the fused model."""
+def fused_program(model: keras.Model, merge: bool = True) -> Program:
+    """Return the program of the fused model, with or without merged convolutions."""
     program = take_apart(model)
-    for rewrite in (
-        fold_batch_norms,
-        absorb_activations,
-        fold_rescaling,
-        merge_convolutions,
-        cascade_pools,
-    ):
+    for rewrite in (fold_batch_norms, absorb_activations, fold_rescaling, cascade_pools):
         rewrite(program)
+    if merge:
+        merge_convolutions(program)
     return program
 
 

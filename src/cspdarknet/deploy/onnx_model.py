@@ -13,12 +13,13 @@ from cspdarknet.deploy.onnx_writer import GraphWriter, Value
 from cspdarknet.deploy.program import Slot
 
 
-def build_onnx(model: keras.Model, **how: Any) -> Any:
+def build_onnx(model: keras.Model, runtime: str = "onnxruntime", **how: Any) -> Any:
     """Return a model as an ONNX graph, fused.
 
     Args:
         model: a backbone, its `feature_pyramid()`, a classifier, a detector, or another functional
             Keras model of the layers that these are made of.
+        runtime: which one it is meant for, `"onnxruntime"` or `"openvino"`; either runs both.
         **how: as of `export`: `inputs`, `image_size`, `letterbox`, `outputs`, `score_threshold`,
             `iou_threshold`, `max_detections`.
 
@@ -36,12 +37,13 @@ def build_onnx(model: keras.Model, **how: Any) -> Any:
         >>> [output.name for output in graph.output]
         ['P3', 'P4', 'P5']
     """
-    return write_onnx(*inference_graph(model, **how))
+    return write_onnx(*inference_graph(model, **how), runtime)
 
 
-def write_onnx(graph: keras.Model, description: Description) -> Any:
-    """Write a graph from one image input to a dict of outputs."""
-    program = fused_program(graph)
+def write_onnx(graph: keras.Model, description: Description, runtime: str = "onnxruntime") -> Any:
+    """Write a graph from one image input to a dict of outputs, as a runtime likes it best."""
+    # To ONNX Runtime splitting the result of a merged convolution costs more than merging gains.
+    program = fused_program(graph, merge=runtime == "openvino")
     names = sorted(graph.output)  # Keras' order of a dict
     writer = GraphWriter(reserved=["images", *names])
     (source,) = keras.tree.flatten(program.inputs)
