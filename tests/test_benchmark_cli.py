@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +11,7 @@ from cspdarknet.deploy import build_onnx, export
 from cspdarknet.deploy.flops import count_flops
 from cspdarknet.deploy.runtimes import is_installed
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from support import needs_channels_first
 
 pytestmark = pytest.mark.one_backend
 
@@ -80,6 +82,39 @@ def test_an_exported_file_runs_on_the_runtimes_that_read_it(backbone, tmp_path, 
     found = rows(result.output)
     assert {name for name, _ in found} == expected
     assert all(bool(share) == (suffix == ".onnx") for *_, share in found.values())
+
+
+def test_int8_for_onnxruntime_runs_on_it_alone(backbone, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("openvino")
+    path = tmp_path / "model.onnx"
+    export(backbone, path, precision="int8", calibration=[np.zeros((32, 32, 3), "uint8")])
+    result = run(path, *FAST)
+    assert result.exit_code == 0, result.output
+    assert set(rows(result.output)) == {("onnxruntime", "int8")}
+
+
+@needs_channels_first
+def test_a_file_that_is_channels_first_has_a_share(tmp_path):
+    pytest.importorskip("onnxruntime")
+    model = CSPDarkNetBackbone([16, 32], [1, 1], True, data_format="channels_first")
+    (tmp_path / "model.onnx").write_bytes(build_onnx(model).SerializeToString())
+    result = run(tmp_path / "model.onnx", *FAST)
+    assert result.exit_code == 0, result.output
+    assert all(share.endswith("%") for *_, share in rows(result.output).values())
+
+
+def test_arithmetic_that_cannot_be_counted_leaves_the_share_empty(backbone, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+
+    def fail(*_):
+        raise ValueError
+
+    monkeypatch.setattr(sys.modules["cspdarknet.deploy.flops"], "count_flops", fail)
+    (tmp_path / "model.onnx").write_bytes(build_onnx(backbone).SerializeToString())
+    result = run(tmp_path / "model.onnx", *FAST)
+    assert result.exit_code == 0, result.output
+    assert {share for *_, share in rows(result.output).values()} == {""}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """`Predictor`: the same results from every runtime, in order, from sources of any kind."""
 
 import csv
+import os
+import pickle
 import sys
 import threading
 import warnings
@@ -13,6 +15,8 @@ from typer.testing import CliRunner
 from cspdarknet.cli import app
 from cspdarknet.deploy import Predictor, build_onnx, export
 from cspdarknet.deploy.description import Description
+from cspdarknet.deploy.keras_runtime import KerasRuntime
+from cspdarknet.deploy.model_source import default_runtime, stored_description
 from cspdarknet.detect import Detections, detect_in_arrays
 from cspdarknet.evaluate import classify
 from cspdarknet.images import PhotoError, read_photo
@@ -179,6 +183,110 @@ def test_ready_arrays(classifier, runtime):
         Predictor(classifier, runtime=runtime).run(images[0])
 
 
+def test_ready_arrays_of_another_form_are_refused(classifier, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(build_onnx(classifier, image_size=32).SerializeToString())
+    predictor = Predictor(file, runtime="onnxruntime")
+    for images, received in [
+        ([np.zeros((32, 32, 3))], "a list"),
+        (np.zeros((0, 32, 32, 3)), r"the shape \(0, 32, 32, 3\)"),
+        (np.zeros((1, 40, 32, 3)), r"the shape \(1, 40, 32, 3\)"),
+    ]:
+        with pytest.raises(ValueError, match=rf"\(batch, 32, 32, 3\). Received: {received}"):
+            predictor.run(images)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "CMYK"])
+def test_pillow_images_are_read_as_files_are(classifier, photos, mode):
+    image = Image.open(photos[0]).convert(mode)
+    file = photos[0].with_suffix(".tif")
+    image.save(file)
+    predictor = Predictor(classifier, runtime="keras")
+    expected = predictor(file)
+    np.testing.assert_array_equal(predictor(image), expected)
+    np.testing.assert_array_equal(predictor([image])[0], expected)
+
+
+def test_a_panorama_is_decoded_with_enough_pixels(classifier, tmp_path):
+    """Vertical lines stay apart: the square in the middle is 256 pixels of 2048."""
+    lines = np.zeros((256, 2048, 3), "uint8")
+    lines[:, ::2] = 255
+    Image.fromarray(lines).save(tmp_path / "wide.jpg", quality=100, subsampling=0)
+    prepare = Predictor(classifier, runtime="keras", image_size=128)._pixels
+    np.testing.assert_array_equal(
+        prepare(tmp_path / "wide.jpg")[0], prepare(read_photo(tmp_path / "wide.jpg"))[0]
+    )
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_backbone_for_images_of_one_size_sees_squares(backbone, photos, tmp_path, suffix):
+    pytest.importorskip("openvino")
+    export(backbone, tmp_path / f"a{suffix}", image_size=32)
+    open_one = Predictor(backbone, runtime="keras", image_size=32)
+    found = Predictor(tmp_path / f"a{suffix}")(photos[0])["features"]
+    assert relative_error(found, open_one(photos[0])["features"]) <= 1e-4
+    for sizes in ({"image_size": 64}, {"longer_side": 64}):
+        with pytest.raises(ValueError, match=r"squares of `image_size` 32\. Received: .*=64"):
+            Predictor(tmp_path / f"a{suffix}", **sizes)
+
+
+def test_a_letterbox_inside_has_one_size(detector, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(build_onnx(detector, letterbox=True).SerializeToString())
+    with pytest.raises(ValueError, match=r"squares of `image_size` 64\. Received: image_size=96"):
+        Predictor(file, runtime="onnxruntime", image_size=96)
+
+
+def test_models_of_other_images_are_refused():
+    gray = CSPDarkNetBackbone([8, 12], [1, 1], False, input_shape=(None, None, 1))
+    with pytest.raises(ValueError, match=r"of 3 channels\. Received: one of 1"):
+        Predictor(gray, runtime="keras")
+
+
+def test_half_precision_comes_as_float32(classifier, monkeypatch):
+    import ml_dtypes
+
+    runtime = KerasRuntime(classifier)
+    half = {"probabilities": np.ones((1, 3), ml_dtypes.bfloat16), "classes": np.ones(1, "int32")}
+    monkeypatch.setattr(runtime, "_call", lambda images: half)
+    found = runtime.run(np.zeros((1, 32, 32, 3), "float32"))
+    assert [value.dtype for value in found.values()] == ["float32", "int32"]
+
+
+def test_threads_and_the_users_own_predict_do_not_disturb_each_other(classifier, photos, runtime):
+    predictor = Predictor(classifier, runtime=runtime)
+    expected = predictor(photos[0])
+    image = np.zeros((1, 32, 32, 3), "float32")
+    found, errors = [], []
+
+    def work():
+        try:
+            found.extend(predictor(photos[0]) for _ in range(20))
+        except Exception as error:
+            errors.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for _ in range(10):
+        classifier.predict(image, verbose=0)
+    for worker in workers:
+        worker.join()
+    assert not errors
+    np.testing.assert_allclose(found, [expected] * 60, atol=1e-5)
+
+
+def test_another_process_needs_a_predictor_of_its_own(classifier, monkeypatch):
+    predictor = Predictor(classifier, runtime="keras")
+    with pytest.raises(TypeError, match="make one in each process"):
+        pickle.dumps(predictor)
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child of `os.fork`
+    with pytest.raises(RuntimeError, match="make one in each process"):
+        predictor(np.zeros((32, 32, 3), "uint8"))
+
+
 # Streams.
 
 
@@ -242,6 +350,39 @@ def test_an_error_of_the_source_comes_after_the_results_before_it(classifier, ph
     assert len(results) == 10
 
 
+@pytest.mark.parametrize("item", [None, np.zeros((8, 8)), [[[1, 2], [1]]], b"photo", 5])
+def test_what_is_no_photo_is_one_error(classifier, item):
+    with pytest.raises(PhotoError, match=r"is \(height, width, 3\). Received"):
+        Predictor(classifier, runtime="keras")(item)
+
+
+def test_what_is_no_photo_does_not_stop_a_stream(classifier, photos):
+    items = [photos[0], [[1, 2], [1]], None, photos[1]]
+    results = [result for _, result in Predictor(classifier, runtime="keras").stream(items)]
+    assert [isinstance(result, PhotoError) for result in results] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("photo", ["a.png", np.zeros((8, 8, 3), "uint8")])
+def test_a_stream_of_one_photo_is_refused(classifier, photo):
+    with pytest.raises(ValueError, match="call the predictor on one photo"):
+        Predictor(classifier, runtime="keras").stream(photo)
+
+
+def test_a_stream_may_be_open_when_python_ends(classifier, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(build_onnx(classifier).SerializeToString())
+    code = """
+import sys
+import numpy
+from cspdarknet.deploy import Predictor
+
+stream = Predictor(sys.argv[1], runtime="onnxruntime").stream([numpy.zeros((8, 8, 3))] * 9)
+next(stream)
+"""
+    assert "ignored" not in run_python(code, file).stderr
+
+
 def test_nothing(classifier, runtime):
     assert Predictor(classifier, runtime=runtime)([]) == []
 
@@ -253,6 +394,24 @@ def test_the_fastest(classifier, photos):
     predictor = Predictor(classifier, runtime="fastest")
     assert predictor.runtime in RUNTIMES
     assert predictor(photos[0]).shape == (3,)
+
+
+def test_the_fastest_is_started_once_on_photos_that_come_once(classifier, photos, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    source = sys.modules["cspdarknet.deploy.model_source"]
+    calibrations, started = [], []
+
+    def start(self, runtime):
+        calibrations.append(list(self.calibration))
+        started.append(runtime)
+        return KerasRuntime(classifier)
+
+    monkeypatch.setattr(source.KerasModel, "runtimes", ["onnxruntime", "openvino"])
+    monkeypatch.setattr(source.KerasModel, "start", start)
+    once = (path for path in good(photos))
+    Predictor(classifier, runtime="fastest", precision="int8", calibration=once)
+    assert started == ["onnxruntime", "openvino"]
+    assert calibrations == [good(photos)] * 2
 
 
 @pytest.mark.parametrize(("runtime", "tool"), [("onnxruntime",) * 2, ("openvino", "nncf")])
@@ -288,6 +447,9 @@ def test_bfloat16(classifier, photos):
         ({"precision": "float8"}, "'float32', 'bfloat16', 'int8'"),
         ({"precision": "bfloat16", "runtime": "keras"}, "is for openvino. Received.*'keras'"),
         ({"batch_size": 0}, "`batch_size` must be 1 or more"),
+        ({"workers": np.int64(0)}, "`workers` must be 1 or more"),
+        ({"image_size": 64.5}, "`image_size` must be a whole number. Received: image_size=64.5"),
+        ({"threads": "64"}, "`threads` must be a whole number. Received: threads='64'"),
         ({"calibration": []}, "is for precision='int8'"),
         ({"levels": ["P3"]}, "are a backbone's"),
         ({"longer_side": 64}, "is for a backbone"),
@@ -317,6 +479,34 @@ def test_files_that_cannot_be_run(classifier, tmp_path):
     file.write_bytes(graph.SerializeToString())
     with pytest.raises(ValueError, match="one that cspdarknet exported"):
         Predictor(file, runtime="onnxruntime")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_damaged_files(classifier, tmp_path, suffix):
+    pytest.importorskip("openvino")
+    path = tmp_path / f"a{suffix}"
+    export(classifier, path)
+    assert stored_description(path) == Predictor(path).description
+    weights = path if suffix == ".onnx" else path.with_suffix(".bin")
+    data = weights.read_bytes()
+    for count in (len(data) // 2, len(data) - 3, 0):
+        weights.write_bytes(data[:count])
+        for name in ("openvino", "onnxruntime")[: 1 if suffix == ".xml" else 2]:
+            with pytest.raises(ValueError, match=rf"a\{suffix} is damaged or incomplete \(.+\)"):
+                Predictor(path, runtime=name)
+
+
+def test_int8_for_onnxruntime_is_not_given_to_openvino(classifier, tmp_path):
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxruntime")
+    export(classifier, tmp_path / "a.onnx", inputs="uint8")
+    assert default_runtime(tmp_path / "a.onnx") == "openvino"
+    calibration = [np.zeros((32, 32, 3), "uint8")]
+    export(classifier, tmp_path / "b.onnx", precision="int8", calibration=calibration)
+    assert default_runtime(tmp_path / "b.onnx") == "onnxruntime"
+    assert Predictor(tmp_path / "b.onnx", runtime="fastest").runtime == "onnxruntime"
+    with pytest.raises(ValueError, match="use 'onnxruntime'"):
+        Predictor(tmp_path / "b.onnx")
 
 
 def test_descriptions_are_read_as_they_were_written():
@@ -415,6 +605,26 @@ def test_features_of_an_exported_file(backbone, photos, tmp_path):
     (tmp_path / "out/5.png.npz").unlink()
     assert "1 of 6 photos written" in run_command(*command, "--runtime", "onnxruntime").output
     assert "leave the options out" in str(run_command(*command, "--levels", "P2").exception)
+
+
+def test_features_of_a_file_for_images_of_one_size(backbone, photos, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(
+        build_onnx(backbone.feature_pyramid(["P2"]), image_size=32).SerializeToString()
+    )
+    done = run_command("features", photos[0], "--preset", file, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.exception
+    with np.load(tmp_path / "out/0.png.npz") as found:
+        assert found["P2"].shape == (8, 8, 8)
+
+
+def test_features_of_a_detector_are_refused_at_once(detector, photos, tmp_path):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(build_onnx(detector).SerializeToString())
+    done = run_command("features", photos[0], "--preset", file, "--out", tmp_path / "out")
+    assert "Features are a backbone's" in str(done.exception)
 
 
 def test_a_command_refuses_files_of_other_models(backbone, photos, tmp_path):

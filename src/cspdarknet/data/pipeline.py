@@ -158,7 +158,7 @@ def evaluation_batches(
 
     def load(path: Path) -> tuple[np.ndarray, PhotoError | None]:
         try:
-            return centre_square(open_photo(path, shorter_side=3 * size), size), None
+            return centre_square(open_photo(path, shorter_side=2 * size), size), None
         except PhotoError as error:
             return np.full((size, size, 3), GRAY, "uint8"), error
 

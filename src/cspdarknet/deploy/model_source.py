@@ -152,7 +152,8 @@ class KerasModel:
         from cspdarknet.deploy.onnx_model import write_onnx
 
         graph, description = inference_graph(self.model, **self.how)
-        proto = write_onnx(graph, replace(description, precision=self.settings.precision))
+        description = replace(description, precision=self.settings.precision)
+        proto = write_onnx(graph, description, runtime)
         if self.settings.precision != "int8":
             return proto.SerializeToString()
         from cspdarknet.deploy.calibration import calibration_images

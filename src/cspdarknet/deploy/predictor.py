@@ -40,7 +40,10 @@ class Predictor:
 
     A classifier sees the square in the middle of a photo, a detector the whole photo letterboxed,
     both of the size that they were trained with. A backbone sees photos as they are, each of its
-    own size; or squares, or shrunk, if `image_size` or `longer_side` is given.
+    own size; or shrunk, if `longer_side` is given; or the square in the middle, if `image_size` is
+    given, or the model is built for one size.
+
+    It belongs to the process that made it: make one in each process.
 
     Args:
         model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`; the

@@ -78,7 +78,7 @@ def _whole(photo: Any, longer_side: int | None) -> tuple[np.ndarray, tuple[int, 
 
 def _centre(photo: Any, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     if isinstance(photo, (str, Path)):
-        image = open_photo(photo, shorter_side=3 * size)
+        image = open_photo(photo, shorter_side=2 * size)
     else:
         image = Image.fromarray(as_photo(photo))
     return centre_square(image, size), (image.height, image.width)
