@@ -255,29 +255,6 @@ def test_half_precision_comes_as_float32(classifier, monkeypatch):
     assert [value.dtype for value in found.values()] == ["float32", "int32"]
 
 
-def test_threads_and_the_users_own_predict_do_not_disturb_each_other(classifier, photos, runtime):
-    predictor = Predictor(classifier, runtime=runtime)
-    expected = predictor(photos[0])
-    image = np.zeros((1, 32, 32, 3), "float32")
-    found, errors = [], []
-
-    def work():
-        try:
-            found.extend(predictor(photos[0]) for _ in range(20))
-        except Exception as error:
-            errors.append(error)
-
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for _ in range(10):
-        classifier.predict(image, verbose=0)
-    for worker in workers:
-        worker.join()
-    assert not errors
-    np.testing.assert_allclose(found, [expected] * 60, atol=1e-5)
-
-
 def test_another_process_needs_a_predictor_of_its_own(classifier, monkeypatch):
     predictor = Predictor(classifier, runtime="keras")
     with pytest.raises(TypeError, match="make one in each process"):
