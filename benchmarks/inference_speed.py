@@ -201,6 +201,7 @@ def summary(rows: Sequence[Row]) -> Row:
 
 def write(rows: Sequence[Row], folder: Path) -> None:
     """Write all rows as CSV, Markdown and a plot."""
+    rows = sorted(rows, key=lambda row: (SIZES.index(row["size"]), *(row[k] for k in WORK[1:])))
     write_csv(folder / "inference_speed.csv", rows)
     groups = [
         list(group) for _, group in itertools.groupby(rows, key=lambda row: [row[k] for k in WORK])
@@ -215,6 +216,7 @@ def plot(groups: Sequence[Sequence[Row]], path: Path) -> None:
     """Draw a line for each work with a mark for each contestant."""
     figure, axes = new_figure(1, 2, size=(11, 1.8 + 0.28 * len(groups)))
     looks: dict[str, tuple[str, str]] = {}
+    free = zip(COLORS, MARKERS, strict=True)
     for place, group in enumerate(groups):
         for row in group:
             kind = (
@@ -224,7 +226,9 @@ def plot(groups: Sequence[Sequence[Row]], path: Path) -> None:
             )
             kind = "timm" if kind.startswith("timm ") else kind
             label = None if kind in looks else kind
-            color, marker = looks.setdefault(kind, (COLORS[len(looks)], MARKERS[len(looks)]))
+            if label:
+                looks[kind] = next(free)
+            color, marker = looks[kind]
             style = {"color": color, "marker": marker, "linestyle": "", "alpha": 0.8}
             axes[0, 0].plot(
                 row["images/s"] * row["GFLOP"] / row["batch"], place, label=label, **style
