@@ -314,6 +314,22 @@ def test_a_detector_that_finds_other_objects_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_finds_objects_where_the_model_finds_none_is_not_kept(
+    detector, tmp_path, monkeypatch
+):
+    from cspdarknet.deploy import exporting
+
+    right = exporting.ONNX_FORMATS["onnx"]
+
+    def too_many(*args):
+        found = right(*args)
+        return {**found, "num_detections": found["num_detections"] + (found["classes"] < 0).all()}
+
+    monkeypatch.setitem(exporting.ONNX_FORMATS, "onnx", too_many)
+    with pytest.raises(ValueError, match="objects where there are none"):
+        export(detector, tmp_path / "d.onnx", score_threshold=0.99, image_size=96)
+
+
 def test_a_detector_that_finds_nothing_in_noise_is_compared_at_any_score(detector, tmp_path):
     exported = export(detector, tmp_path / "d.onnx", score_threshold=0.99, image_size=96)
     found, same = exported.difference.objects
@@ -463,11 +479,12 @@ def test_a_detector_s_head_in_other_formats(detector, tmp_path, name):
 # What is there already.
 
 
-def test_a_folder_of_something_else_is_not_replaced(classifier, tmp_path):
+def test_a_folder_of_something_else_is_not_replaced(classifier, tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.txt").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
-    for path in (tmp_path / "photos", tmp_path / "link", tmp_path / "photos" / ".."):
+    monkeypatch.chdir(tmp_path)
+    for path in ("photos", "link", "photos/..", "."):
         with pytest.raises(ValueError, match="choose another path"):
             export(classifier, path)
     assert (tmp_path / "photos" / "a.txt").read_text() == "mine"

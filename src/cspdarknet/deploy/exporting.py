@@ -138,7 +138,8 @@ def export(
                 batches = calibration_images(calibration, description, image_size=size)
             found = ONNX_FORMATS[kind](proto, precision, batches, part, images)
         difference = compare(graph, images, found, description)
-        if difference.objects == (0, 0) and kind in ONNX_FORMATS and precision != "int8":
+        found_none = difference.objects == (0, 0) and difference.same_objects
+        if found_none and kind in ONNX_FORMATS and precision != "int8":
             difference = _compare_all_objects(model, how, kind, precision, images)
         _check_difference(difference, kind, precision)
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
@@ -174,15 +175,14 @@ def _check(path: Path, kind: str, precision: str, calibration: Any) -> None:
             f"model will see. Received: precision={precision!r}, "
             f"calibration={'None' if calibration is None else 'given'}"
         )
-    beside = path.with_suffix(".bin")
-    if not _may_replace(path, kind) or (
-        kind == "openvino" and beside.exists() and not path.exists()
-    ):
+    if not _may_replace(path, kind):
         raise ValueError(f"{path} exists and is not what would be written: choose another path.")
 
 
 def _may_replace(path: Path, kind: str) -> bool:
     """Whether what is at a path, if anything, is an earlier export of the kind."""
+    if kind == "openvino" and not path.exists():
+        return not path.with_suffix(".bin").exists()
     if kind != "saved_model":
         return not path.is_dir()
     if path.is_symlink() or path.name in ("", ".."):

@@ -37,7 +37,9 @@ class Difference:
         if self.objects is None:
             return text
         found, same = self.objects
-        return f"{text}, {same} of {found} objects alike" if found else "no objects to compare"
+        if found:
+            return f"{text}, {same} of {found} objects alike"
+        return "no objects to compare" if self.same_objects else "objects where there are none"
 
 
 def sample_images(graph: keras.Model, description: Description) -> np.ndarray:
