@@ -15,9 +15,9 @@ from cspdarknet._extras import require
 from cspdarknet.deploy.ahead import map_ahead, threads
 from cspdarknet.deploy.model_source import has_one_size, is_model_file, stored_description
 from cspdarknet.deploy.predictor import Predictor
-from cspdarknet.deploy.preparation import check_count
+from cspdarknet.deploy.preparation import check_count, preparation
 from cspdarknet.files import write_whole
-from cspdarknet.images import SUFFIXES, PhotoError, read_photo
+from cspdarknet.images import SUFFIXES, PhotoError
 from cspdarknet.presets.download import sha256_of
 from cspdarknet.visualize import feature_picture
 
@@ -164,8 +164,8 @@ class FeatureExtractor:
         self._deepest = max(levels, key=lambda level: int(level[1:]) if level[0] == "P" else 0)
         self.out = Path(out)
         self.file_format = file_format
-        self.longer_side = longer_side
         self.picture = picture
+        self._pixels = preparation(self.predictor.description, longer_side=longer_side or None)
         self._claim_folder(
             {
                 "levels": levels,
@@ -252,7 +252,7 @@ class FeatureExtractor:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, lambda part: self._write(part, arrays))
         if picture:
-            image = feature_picture(read_photo(photo.path, self.longer_side or None), maps)
+            image = feature_picture(self._pixels(photo.path)[0], maps)
             write_whole(picture[0], lambda part: image.save(part, format="PNG"))
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
