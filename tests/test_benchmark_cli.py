@@ -57,11 +57,12 @@ def test_each_installed_runtime_has_a_row(preset):
 
 def test_without_nncf_openvino_has_no_row_for_int8(preset, monkeypatch):
     pytest.importorskip("openvino")
-    monkeypatch.setattr(
-        sys.modules["cspdarknet.cli.benchmark"],
-        "is_installed",
-        lambda *modules: "nncf" not in modules and is_installed(*modules),
-    )
+    for module in ("cspdarknet.cli.benchmark", "cspdarknet.deploy.model_source"):
+        monkeypatch.setattr(
+            sys.modules[module],
+            "is_installed",
+            lambda *modules: "nncf" not in modules and is_installed(*modules),
+        )
     result = run(preset, *FAST)
     assert result.exit_code == 0, result.output
     found = rows(result.output)

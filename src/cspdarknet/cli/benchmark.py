@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -13,8 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cspdarknet.deploy.model_source import file_runtimes, is_model_file, stored_description
-from cspdarknet.deploy.runtimes import PRECISIONS, RUNTIMES, is_installed
+from cspdarknet.deploy.model_source import (
+    file_runtimes,
+    graph_runtimes,
+    is_model_file,
+    stored_description,
+)
+from cspdarknet.deploy.runtimes import PRECISIONS, is_installed
 
 if TYPE_CHECKING:
     from cspdarknet.deploy.description import Description
@@ -78,8 +82,7 @@ def benchmark(
         raise ValueError(f"`--seconds` must be above 0. Received: {seconds}")
     console = Console()
     source, names = _source(model)
-    if not is_model_file(model) and ("openvino", "float32") in names and not is_installed("nncf"):
-        names.remove(("openvino", "int8"))
+    if not is_model_file(model) and is_installed("openvino") and not is_installed("nncf"):
         console.print("int8 on OpenVINO needs nncf: pip install 'cspdarknet\\[int8]'.")
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
@@ -112,8 +115,8 @@ def _source(model: str) -> tuple[Any, list[tuple[str, str]]]:
     if not is_model_file(model):
         from cspdarknet.deploy import keras_runtime
 
-        names = [r for r in RUNTIMES if r == "keras" or is_installed(r, "onnx")]
-        return keras_runtime.load_model(model), _pairs(names, list(PRECISIONS))
+        able = [(name, kind) for kind in PRECISIONS for name in graph_runtimes(kind)]
+        return keras_runtime.load_model(model), _without_bfloat16(able)
     names = file_runtimes(model)
     if not names:
         raise ImportError(
@@ -122,22 +125,20 @@ def _source(model: str) -> tuple[Any, list[tuple[str, str]]]:
         )
     about = stored_description(model)
     in_int8 = about is not None and about.precision == "int8"
-    return model, _pairs(names, ["int8"] if in_int8 else ["float32", "bfloat16"])
+    kinds = ["int8"] if in_int8 else ["float32", "bfloat16"]
+    able = [(name, kind) for kind in kinds for name in names if name in PRECISIONS[kind]]
+    return model, _without_bfloat16(able)
 
 
-def _pairs(names: list[str], precisions: list[str]) -> list[tuple[str, str]]:
-    return [
-        (name, precision)
-        for name, precision in product(names, precisions)
-        if name in PRECISIONS[precision] and (precision != "bfloat16" or _has_bfloat16())
-    ]
-
-
-def _has_bfloat16() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this processor."""
+def _without_bfloat16(able: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave bfloat16 out where OpenVINO does not compute in it."""
+    if not any(kind == "bfloat16" for _, kind in able):
+        return able
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return able
+    return [(name, kind) for name, kind in able if kind != "bfloat16"]
 
 
 def _start(

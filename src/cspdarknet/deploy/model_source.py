@@ -44,6 +44,14 @@ def file_runtimes(path: str | Path) -> list[str]:
     return able
 
 
+def graph_runtimes(precision: str) -> list[str]:
+    """Return the installed runtimes that a Keras model can be given to in a precision."""
+    needed = {"keras": (), "openvino": ("openvino", "onnx"), "onnxruntime": ("onnxruntime", "onnx")}
+    if precision == "int8":
+        needed["openvino"] += ("nncf",)
+    return [name for name in PRECISIONS[precision] if is_installed(*needed[name])]
+
+
 def stored_description(path: str | Path) -> Description | None:
     """Read what an exported file says of itself, and no more of it; `None` if that is not found."""
     path = Path(path)
@@ -136,8 +144,7 @@ class KerasModel:
     @property
     def runtimes(self) -> list[str]:
         """Those that can run it and are installed."""
-        able = PRECISIONS[self.settings.precision]
-        return [name for name in able if name == "keras" or is_installed(name, "onnx")]
+        return graph_runtimes(self.settings.precision)
 
     def start(self, runtime: str) -> Runtime:
         """Start a runtime on it."""
