@@ -23,19 +23,19 @@ from results import RESULTS, write_table
 from turns import in_turns, in_words, limit_cores, median_ratio
 
 from cspdarknet.models import YOLOXDetector
-from cspdarknet.yolox.assign import assign
-from cspdarknet.yolox.places import decode_boxes, place_grid
+from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
+from cspdarknet.yolox.simota import assign
 
 STRIDES, CLASSES = (8, 16, 32), 80
 MOST = 20.0  # percent of a step that the assignment may take
 
 
 def make_boxes(batch: int, boxes: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return boxes inside the image, as centre, width and height, and their classes."""
+    """Return boxes inside the image, as center, width and height, and their classes."""
     rng = np.random.default_rng(0)
     sides = rng.uniform(8, pixels / 2, (batch, boxes, 2))
-    centres = sides / 2 + rng.uniform(size=sides.shape) * (pixels - sides)
-    found = np.concatenate([centres, sides], axis=-1).astype("float32")
+    centers = sides / 2 + rng.uniform(size=sides.shape) * (pixels - sides)
+    found = np.concatenate([centers, sides], axis=-1).astype("float32")
     return found, rng.integers(0, CLASSES, (batch, boxes)).astype("int32")
 
 
@@ -57,7 +57,7 @@ def training_step(size: str, batch: int, boxes: int, pixels: int) -> Callable[[]
 def assignment(batch: int, boxes: int, pixels: int) -> Callable[[], Any]:
     """Return an assignment on tensors of the shapes that a training step has."""
     rng = np.random.default_rng(0)
-    grid, strides = place_grid(pixels, pixels, STRIDES)
+    grid, strides = anchor_grid(pixels, pixels, STRIDES)
     places = len(grid)
 
     def noise(channels: int) -> Any:

@@ -61,7 +61,7 @@ class Case:
 
 def ours(case: Case, runtime: str) -> tuple[Run, dict[str, Any]]:
     """Our `Predictor` on an exported file."""
-    from cspdarknet.deploy import Predictor
+    from cspdarknet.inference import Predictor
 
     suffix = ".xml" if runtime == "openvino" else ".onnx"
     name = "ours_int8" if case.precision == "int8" else "ours"

@@ -15,8 +15,8 @@ SIZES = ["tiny", "s", "m", "l", "xl"]
 
 def main() -> None:
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    from cspdarknet.deploy import build_onnx
-    from cspdarknet.deploy.flops import count_flops
+    from cspdarknet.export import build_onnx
+    from cspdarknet.export.onnx.flops import count_flops
     from cspdarknet.models import CSPDarkNetBackbone
 
     parser = argparse.ArgumentParser(description=__doc__)

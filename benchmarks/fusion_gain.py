@@ -22,7 +22,7 @@ from networks import as_plain, random_images
 from plain_backbone import export_plain, random_backbone
 from results import RESULTS, Row, write_csv, write_table
 
-from cspdarknet.deploy import build_onnx
+from cspdarknet.export import build_onnx
 from cspdarknet.models import CSPDarkNetBackbone
 
 Call = Callable[[], object]

@@ -115,7 +115,7 @@ def start(contestant: Contestant, work: Row, files: Path, threads: int) -> Worke
     Raises:
         SystemExit: if its features are not those of the same network.
     """
-    from cspdarknet.sizes import SIZES as ARCHITECTURES
+    from cspdarknet.presets.sizes import SIZES as ARCHITECTURES
 
     size = ARCHITECTURES[work["size"]]
     case = contestants.Case(

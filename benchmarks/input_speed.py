@@ -15,8 +15,13 @@ import keras
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cspdarknet.data import Augmentation, TrainingSource, find_labelled_photos, training_batches
-from cspdarknet.data.augment import rand_augment
+from cspdarknet.data import (
+    Augmentation,
+    ClassificationSource,
+    load_classification_dataset,
+    training_batches,
+)
+from cspdarknet.data.classification.augment import rand_augment
 from cspdarknet.models import ImageClassifier
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,7 +37,7 @@ def make_photos(folder: Path, count: int = 64) -> None:
         noise.filter(ImageFilter.GaussianBlur(2)).save(path, quality=90)
 
 
-def pipeline_rate(source: TrainingSource, pixels: int, steps: int = 12) -> float:
+def pipeline_rate(source: ClassificationSource, pixels: int, steps: int = 12) -> float:
     """Return images per second of the pipeline alone."""
     batches = training_batches(source, pixels, 0, steps + 1)
     next(batches)
@@ -41,7 +46,9 @@ def pipeline_rate(source: TrainingSource, pixels: int, steps: int = 12) -> float
     return count / (time.perf_counter() - start)
 
 
-def training_rates(source: TrainingSource, pixels: int, steps: int = 10) -> tuple[float, float]:
+def training_rates(
+    source: ClassificationSource, pixels: int, steps: int = 10
+) -> tuple[float, float]:
     """Return images per second of training on one batch again and again, and on the pipeline."""
     model = ImageClassifier.from_preset("csp_darknet_tiny", num_classes=2, activation=None)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -83,8 +90,8 @@ def main() -> None:
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     with tempfile.TemporaryDirectory() as folder:
         make_photos(Path(folder))
-        photos = find_labelled_photos(folder).train
-        source = TrainingSource(photos, Augmentation(mix=0.5), 16, workers=options.workers)
+        photos = load_classification_dataset(folder).train
+        source = ClassificationSource(photos, Augmentation(mix=0.5), 16, workers=options.workers)
         for pixels in options.pixels:
             figures = [pipeline_rate(source, pixels), *training_rates(source, pixels)]
             figures += augmentation_times(pixels)

@@ -14,8 +14,8 @@ import numpy as np
 import openvino
 from results import RESULTS, Row, write_csv, write_table
 
-from cspdarknet.deploy import build_onnx
-from cspdarknet.deploy.flops import count_flops
+from cspdarknet.export import build_onnx
+from cspdarknet.export.onnx.flops import count_flops
 from cspdarknet.models import CSPDarkNetBackbone
 
 ROUNDS = 9

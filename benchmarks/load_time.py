@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 
 from cspdarknet.checkpoints import load_weights
-from cspdarknet.checkpoints.layouts import keras_layout
+from cspdarknet.checkpoints.readers.keras3 import keras_layout
 from cspdarknet.models import CSPDarkNetBackbone
 
 

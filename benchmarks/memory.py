@@ -26,7 +26,7 @@ print("MB", int(status.partition("VmHWM:")[2].split()[0]) / 1e3)
 """
 PREDICTOR = """
 import numpy as np
-from cspdarknet.deploy import Predictor
+from cspdarknet.export import Predictor
 import {runtime}
 if {calls}:
     predictor = Predictor({path!r}, runtime={runtime!r}, threads={threads})
@@ -75,7 +75,7 @@ def write_files(folder: Path, size: str) -> list[Row]:
     """Export a size in every form and return how large the files are."""
     import numpy as np
 
-    from cspdarknet.deploy import export
+    from cspdarknet.export import export
     from cspdarknet.models import CSPDarkNetBackbone
 
     model = CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}")
@@ -96,7 +96,7 @@ def contestants(
     folder: Path, size: str, options: argparse.Namespace
 ) -> dict[str, tuple[Path, str, dict[str, str]]]:
     """Return interpreter, code without the number of calls, and environment of each."""
-    from cspdarknet.sizes import SIZES
+    from cspdarknet.presets.sizes import SIZES
 
     shape = {"batch": options.batch, "pixels": options.pixels, "calls": "{calls}"}
     found: dict[str, tuple[Path, str, dict[str, str]]] = {}

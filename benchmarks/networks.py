@@ -9,11 +9,11 @@ import onnx
 import torch
 from plain_backbone import export_plain, random_backbone
 
-from cspdarknet import deploy
+from cspdarknet import export as deploy
 from cspdarknet.checkpoints import load_weights
-from cspdarknet.checkpoints.layouts import kerascv_layout
+from cspdarknet.checkpoints.readers.keras3 import kerascv_layout
 from cspdarknet.checkpoints.targets import collect
-from cspdarknet.deploy.flops import count_flops
+from cspdarknet.export.onnx.flops import count_flops
 from cspdarknet.models import CSPDarkNetBackbone
 
 CHECKED = 224  # pixels of a side of the image that all must agree on

@@ -58,7 +58,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 def ours(paths: list[Path], model: str, runtime: str, threads: int) -> Callable[[], None]:
     """`Predictor.stream` on an exported file."""
-    from cspdarknet.deploy import Predictor
+    from cspdarknet.inference import Predictor
 
     predictor = Predictor(
         model, runtime=runtime, mode="throughput", image_size=PIXELS, threads=threads
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "torch")  # of the process that exports
-    from cspdarknet.deploy import export
+    from cspdarknet.export import export
     from cspdarknet.models import CSPDarkNetBackbone
 
     with tempfile.TemporaryDirectory() as temporary, ending() as workers:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cspdarknet.sizes import SIZES
+from cspdarknet.presets.sizes import SIZES
 
 
 class BaseConv(nn.Module):
@@ -89,7 +89,7 @@ class Csp(nn.Module):
 
 
 class PlainBackbone(nn.Module):
-    """A backbone of a size of `cspdarknet.sizes`, on BGR images of 0..255, channels first."""
+    """A backbone of a size of `cspdarknet.presets.sizes`, on BGR images of 0..255, channels first."""
 
     def __init__(self, size: str) -> None:
         super().__init__()

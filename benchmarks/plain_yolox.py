@@ -14,7 +14,7 @@ import torch
 from plain_pytorch import Bottleneck, Conv, Spp
 from torch import nn
 
-from cspdarknet.sizes import SIZES
+from cspdarknet.presets.sizes import SIZES
 from cspdarknet.yolox.letterbox import letterbox
 
 STRIDES = (8, 16, 32)
@@ -122,7 +122,7 @@ class Head(nn.Module):
 
 
 class PlainYOLOX(nn.Module):
-    """A whole detector of a size of `cspdarknet.sizes`, on BGR images of 0..255."""
+    """A whole detector of a size of `cspdarknet.presets.sizes`, on BGR images of 0..255."""
 
     def __init__(self, size: str, classes: int = 80) -> None:
         super().__init__()
@@ -193,9 +193,9 @@ def decode(outputs: np.ndarray, size: int) -> np.ndarray:
         grids.append(np.stack([x, y], axis=-1).reshape(-1, 2))
         steps.append(np.full((len(grids[-1]), 1), stride))
     grid, step = np.concatenate(grids), np.concatenate(steps)
-    centres = (outputs[:, :2] + grid) * step
+    centers = (outputs[:, :2] + grid) * step
     halves = np.exp(outputs[:, 2:4]) * step / 2
-    return np.concatenate([centres - halves, centres + halves], axis=-1)
+    return np.concatenate([centers - halves, centers + halves], axis=-1)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> list[int]:

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from results import RESULTS, write_csv, write_table
 
-from cspdarknet.data.find_boxed import find_boxed_photos, find_boxes_of_classes
-from cspdarknet.data.labelled import find_labelled_photos
-from cspdarknet.deploy import Predictor
-from cspdarknet.detect import Detections
+from cspdarknet.data.classification.dataset import load_classification_dataset
+from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
+from cspdarknet.detections import Detections
 from cspdarknet.evaluate import mean_average_precision
 from cspdarknet.evaluate.matching import overlaps
-from cspdarknet.features import find_photos
+from cspdarknet.images import find_images
+from cspdarknet.inference import Predictor
 from cspdarknet.models import ImageClassifier, YOLOXDetector
 
 RUNTIMES = ("openvino", "onnxruntime")
@@ -52,7 +52,7 @@ def variants(
 def classifier_rows(folder: Path) -> Iterator[Row]:
     """Top-1 of the clothing classifier on the validation photos."""
     model = ImageClassifier.from_preset("csp_darknet_tiny_clothing")
-    parts = find_labelled_photos(folder)
+    parts = load_classification_dataset(folder)
     photos = parts.validation
     step = max(1, len(parts.train.paths) // CALIBRATION)
     for row, predictor in variants(model, parts.train.paths[::step][:CALIBRATION]):
@@ -64,8 +64,8 @@ def classifier_rows(folder: Path) -> Iterator[Row]:
 def detector_rows(folder: Path) -> Iterator[Row]:
     """COCO's figures of the blood cell detector on the validation photos."""
     model = YOLOXDetector.from_preset("yolox_nano_bccd")
-    part = find_boxes_of_classes(folder, model.class_names or (), on_problem="fix")
-    train = find_boxed_photos(folder, on_problem="fix").train.paths[:CALIBRATION]
+    part = load_detection_split(folder, model.class_names or (), on_problem="fix")
+    train = load_detection_dataset(folder, on_problem="fix").train.paths[:CALIBRATION]
     for row, predictor in variants(model, train, score_threshold=0.001):
         figures = mean_average_precision(part.photos, predictor(part.photos.paths))
         for name, value in (("mAP, %", figures.map), ("mAP at 0.5, %", figures.map50)):
@@ -76,7 +76,7 @@ def detector_rows(folder: Path) -> Iterator[Row]:
 def agreement_rows(weights: Path, folder: Path) -> Iterator[Row]:
     """Share of the official YOLOX-nano's detections that are found again."""
     model = YOLOXDetector.from_preset(weights, image_size=416, score_threshold=0.3)
-    photos = [photo.path for photo in find_photos(folder)]
+    photos = [photo.path for photo in find_images(folder)]
     expected: list[Detections] = []
     for row, predictor in variants(model, photos):
         found = predictor(photos)

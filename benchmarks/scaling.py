@@ -81,7 +81,7 @@ def measure(case: Case, runtime: str, folder: Path, rounds: int, seconds: float)
     """Return the row of a case."""
     import onnx
 
-    from cspdarknet.deploy.flops import count_flops
+    from cspdarknet.export.onnx.flops import count_flops
 
     name = f"{case.channels[0]}-{case.depth}"
     write_files(folder / name, case)
@@ -109,7 +109,7 @@ def measure(case: Case, runtime: str, folder: Path, rounds: int, seconds: float)
 
 def write_files(path: Path, case: Case) -> None:
     """Export the network of a case."""
-    from cspdarknet.deploy import export
+    from cspdarknet.export import export
     from cspdarknet.models import CSPDarkNetBackbone
 
     depth = [case.depth, 3 * case.depth, 3 * case.depth, case.depth]
@@ -175,7 +175,7 @@ def work(runtime: str, path: str, batch: int, pixels: int, threads: int) -> None
     """Be the worker."""
     import numpy as np
 
-    from cspdarknet.deploy import Predictor
+    from cspdarknet.inference import Predictor
 
     predictor = Predictor(path, runtime=runtime, threads=threads)
     images = np.random.default_rng(0).uniform(0, 255, (batch, pixels, pixels, 3)).astype("float32")

@@ -35,7 +35,7 @@ print("ready", flush=True)
 """
 PREDICTOR = """
 import numpy as np
-from cspdarknet.deploy import Predictor
+from cspdarknet.export import Predictor
 predictor = Predictor({path!r}, runtime={runtime!r})
 {image}
 assert predictor.run(images)["features"].shape == (1, 7, 7, 384)
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "torch")  # of the process that exports
-    from cspdarknet.deploy import export
+    from cspdarknet.export import export
     from cspdarknet.models import CSPDarkNetBackbone
 
     with tempfile.TemporaryDirectory() as temporary:

@@ -21,9 +21,9 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits, load_sample_images
 
-from cspdarknet.data import Augmentation, find_labelled_photos
+from cspdarknet.data import Augmentation, load_classification_dataset
 from cspdarknet.evaluate import classify
-from cspdarknet.images import read_photo
+from cspdarknet.images import read_image
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.train import RECIPES, Stage, train_classifier
 from cspdarknet.visualize import feature_picture
@@ -76,7 +76,7 @@ def fine_tune(data: Path, run: Path, epochs: int) -> ImageClassifier:
         ema_decay=0.95,
         augmentation=Augmentation(crop_area=(0.7, 1.0), flip=0.0, rand_augment=1, erase=0.0),
     )
-    train_classifier(data, run, PRESET, recipe, validation_share=0.3, check=False, console=console)
+    train_classifier(data, run, PRESET, recipe, validation_split=0.3, check=False, console=console)
     return ImageClassifier.from_preset(run / "best")
 
 
@@ -123,8 +123,8 @@ def main() -> None:
     model = fine_tune(options.out / "digits", run, options.epochs)
     accuracy = json.loads((run / "evaluation.json").read_text())["accuracy"]
     console.print("[bold]3. Save, reload in a fresh process, predict[/]")
-    held_out = find_labelled_photos(options.out / "digits", 0.3).validation
-    x = np.stack([read_photo(path) for path in held_out.paths[:32]]).astype("float32")
+    held_out = load_classification_dataset(options.out / "digits", 0.3).validation
+    x = np.stack([read_image(path) for path in held_out.paths[:32]]).astype("float32")
     same = same_after_reload(model, x, options.out)
     console.print(f"  held-out accuracy: {accuracy:.2%} of {len(held_out)} digits")
     console.print(f"  predictions after the reload: {'equal' if same else 'DIFFERENT'}")

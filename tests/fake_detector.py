@@ -3,17 +3,17 @@
 import numpy as np
 from PIL import Image
 
-from cspdarknet.detect import detect_in_arrays
-from cspdarknet.images import PhotoError, read_photo
+from cspdarknet.images import ImageError, read_image
+from cspdarknet.inference.photos import detect_in_arrays
 
-COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 SCORES = (0.9, 0.6)
 
 
 class FakeDetector:
-    """Finds at most one rectangle of each colour, the red one more surely."""
+    """Finds at most one rectangle of each color, the red one more surely."""
 
-    num_classes, class_names = 2, tuple(COLOURS)
+    num_classes, class_names = 2, tuple(COLORS)
     score_threshold, iou_threshold, max_detections, image_size = 0.3, 0.65, 5, 64
     bounding_box_format = "xyxy"
 
@@ -51,15 +51,15 @@ class FakePredictor:
     def stream(self, photos):
         for item in photos:
             try:
-                photo = item if isinstance(item, np.ndarray) else read_photo(item)
+                photo = item if isinstance(item, np.ndarray) else read_image(item)
                 yield item, detect_in_arrays(FakeDetector(), [photo], **self.settings)[0]
-            except PhotoError as error:
+            except ImageError as error:
                 yield item, error
 
 
 def load_fake_predictor(source, task, runtime, precision, mode, **settings):
-    """Stand in for `cspdarknet.cli.models.load_predictor`."""
-    return FakePredictor(**settings), tuple(COLOURS)
+    """Stand in for `cspdarknet.cli.options.load_predictor`."""
+    return FakePredictor(**settings), tuple(COLORS)
 
 
 def box_of(image, label):
@@ -70,10 +70,10 @@ def box_of(image, label):
 
 
 def paint(size, rectangles):
-    """A gray photo, `(height, width)`, with rectangles `(colour, x1, y1, x2, y2)`."""
+    """A gray photo, `(height, width)`, with rectangles `(color, x1, y1, x2, y2)`."""
     pixels = np.full((*size, 3), 128, "uint8")
-    for colour, x1, y1, x2, y2 in rectangles:
-        pixels[y1:y2, x1:x2] = COLOURS[colour]
+    for color, x1, y1, x2, y2 in rectangles:
+        pixels[y1:y2, x1:x2] = COLORS[color]
     return pixels
 
 

@@ -5,8 +5,8 @@ from PIL import Image
 
 from cspdarknet.train import Recipe, Stage
 
-COLOURS = {"blue": (30, 60, 200), "green": (40, 170, 60), "red": (200, 40, 40)}
-BOXED_COLOURS = {"blue": (30, 60, 220), "red": (220, 40, 40)}
+COLORS = {"blue": (30, 60, 200), "green": (40, 170, 60), "red": (200, 40, 40)}
+BOXED_COLORS = {"blue": (30, 60, 220), "red": (220, 40, 40)}
 # As little as shows every part of a training at work.
 QUICK = Recipe(
     stages=(Stage(1, 32, "head"), Stage(2, 32, "all")),
@@ -19,13 +19,13 @@ QUICK = Recipe(
 
 
 def write_photos(folder, per_class=6, size=(40, 36), seed=0):
-    """Noisy photos of one colour, in a folder for each class."""
+    """Noisy photos of one color, in a folder for each class."""
     rng = np.random.default_rng(seed)
-    for name, colour in COLOURS.items():
+    for name, color in COLORS.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for i in range(per_class):
             noise = rng.normal(0, 25, (size[1], size[0], 3))
-            pixels = (np.array(colour) + noise).clip(0, 255).astype("uint8")
+            pixels = (np.array(color) + noise).clip(0, 255).astype("uint8")
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
     return folder
 
@@ -39,18 +39,18 @@ def write_preset(folder):
 
 
 def write_boxed_photos(folder, count=10, size=64, seed=0):
-    """Photos of coloured squares on gray noise, with boxes in YOLO's form."""
+    """Photos of colored squares on gray noise, with boxes in YOLO's form."""
     rng = np.random.default_rng(seed)
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
-    (folder / "classes.txt").write_text("\n".join(BOXED_COLOURS))
+    (folder / "classes.txt").write_text("\n".join(BOXED_COLORS))
     for i in range(count):
         pixels = rng.normal(128, 20, (size, size, 3))
         lines = []
-        for label, colour in enumerate(BOXED_COLOURS.values()):
+        for label, color in enumerate(BOXED_COLORS.values()):
             side = int(rng.integers(14, 26))
             left, top = rng.integers(0, size - side, 2)
-            pixels[top : top + side, left : left + side] = colour
+            pixels[top : top + side, left : left + side] = color
             box = np.array([left + side / 2, top + side / 2, side, side]) / size
             lines.append(f"{label} " + " ".join(f"{value:.6f}" for value in box))
         Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / f"images/{i}.png")

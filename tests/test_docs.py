@@ -150,11 +150,11 @@ def test_docstrings(name, tmp_path, monkeypatch):
 def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
     """Its commands and its code, one after the other, with trainings of three epochs."""
     monkeypatch.chdir(tmp_path)
-    colours = {"daisy": "white", "poppy": "red", "tulip": "yellow"}
-    for name, colour in colours.items():
+    colors = {"daisy": "white", "poppy": "red", "tulip": "yellow"}
+    for name, color in colors.items():
         Path("photos", name).mkdir(parents=True)
         for i in range(8):
-            Image.new("RGB", (80 + i, 64), colour).save(Path("photos", name, f"{i}.png"))
+            Image.new("RGB", (80 + i, 64), color).save(Path("photos", name, f"{i}.png"))
     shutil.copytree("photos", "photos_kept_apart")
     page = (ROOT / "docs/fine-tune.md").read_text()
     names, ran = {}, []

@@ -1,7 +1,7 @@
 """Small models and files in the manner of YOLOX, for the tests of readers."""
 
 from cspdarknet.checkpoints import stem
-from cspdarknet.checkpoints.structure import conv_units, unit_variables
+from cspdarknet.checkpoints.architecture import conv_units, unit_variables
 from cspdarknet.models import CSPDarkNetBackbone
 from support import randomize, to_numpy
 

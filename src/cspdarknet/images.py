@@ -4,7 +4,8 @@ import contextlib
 import math
 import reprlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 MAX_PIXELS = 180_000_000
 
 
-class PhotoError(ValueError):
+class ImageError(ValueError):
     """A file that cannot be used as a photo."""
 
 
-def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
+def read_image(path: str | Path, longer_side: int | None = None) -> np.ndarray:
     """Read a photo as an RGB array, upright, whatever its file holds.
 
     The orientation of the EXIF data is applied, 16-bit and CMYK files are converted, transparent
@@ -33,24 +34,24 @@ def read_photo(path: str | Path, longer_side: int | None = None) -> np.ndarray:
         Array of uint8, `(height, width, 3)`, 0..255.
 
     Raises:
-        PhotoError: (a `ValueError`) if the file is missing, empty, damaged, no image, or larger
+        ImageError: (a `ValueError`) if the file is missing, empty, damaged, no image, or larger
             than 180 megapixels.
 
     Example:
         >>> Image.new("RGB", (800, 600), "navy").save("sea.png")
-        >>> read_photo("sea.png", longer_side=640).shape
+        >>> read_image("sea.png", longer_side=640).shape
         (480, 640, 3)
     """
     if longer_side is not None and longer_side < 1:
         raise ValueError(f"`longer_side` must be 1 or more, or None. Received: {longer_side}")
-    image = open_photo(path, 2 * longer_side if longer_side else None)
+    image = open_image(path, 2 * longer_side if longer_side else None)
     return np.asarray(shrink(image, longer_side))
 
 
-def open_photo(
+def open_image(
     path: str | Path, longer_side: int | None = None, shorter_side: int | None = None
 ) -> Image.Image:
-    """Open a photo as `read_photo` does, as a Pillow image.
+    """Open a photo as `read_image` does, as a Pillow image.
 
     Args:
         path: the file.
@@ -62,13 +63,13 @@ def open_photo(
         An RGB image, decoded and upright.
 
     Raises:
-        PhotoError: as `read_photo`.
+        ImageError: as `read_image`.
     """
     with _photo_errors(str(path)), Image.open(path) as image:
         return _decoded(image, longer_side, shorter_side)
 
 
-def centre_square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
+def center_crop(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
     """Resize a photo and cut out the square in its middle: how a classifier looks at it.
 
     Args:
@@ -87,14 +88,14 @@ def centre_square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarr
     )
 
 
-def as_photo(item: Any) -> np.ndarray:
+def as_image_array(item: Any) -> np.ndarray:
     """Return an array `(height, width, 3)` of 0..255 as whole numbers, on which networks train.
 
     Args:
         item: such an array, of other numbers too, or a Pillow image, which becomes upright and RGB.
 
     Raises:
-        PhotoError: (a `ValueError`) if it is of another form.
+        ImageError: (a `ValueError`) if it is of another form.
     """
     if isinstance(item, Image.Image):
         with _photo_errors("A Pillow image"):
@@ -102,20 +103,20 @@ def as_photo(item: Any) -> np.ndarray:
     try:
         photo = np.asarray(item)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise PhotoError(f"A photo is (height, width, 3). Received: no array ({error})") from error
+        raise ImageError(f"A photo is (height, width, 3). Received: no array ({error})") from error
     if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
         given = f"the shape {photo.shape}" if photo.ndim else reprlib.repr(item)
-        raise PhotoError(f"A photo is (height, width, 3). Received: {given}")
+        raise ImageError(f"A photo is (height, width, 3). Received: {given}")
     if photo.dtype == np.uint8:
         return photo
     if photo.dtype.kind not in "fiu" or not np.isfinite(photo).all():
-        raise PhotoError(
+        raise ImageError(
             f"A photo holds finite numbers of 0..255. Received: {photo.dtype}"
             + (", NaN or infinite values among them" if photo.dtype.kind == "f" else "")
         )
     low, high = float(photo.min()), float(photo.max())
     if low < -1 or high > 256:
-        raise PhotoError(f"A photo holds numbers of 0..255. Received: {low:g} to {high:g}")
+        raise ImageError(f"A photo holds numbers of 0..255. Received: {low:g} to {high:g}")
     if photo.dtype.kind == "f" and 0 < high <= 1:
         warnings.warn(
             "A photo has no value above 1: photos are of 0..255, so that it is all but black.",
@@ -133,27 +134,27 @@ def shrink(image: Image.Image, longer_side: int | None) -> Image.Image:
 
 @contextlib.contextmanager
 def _photo_errors(name: str) -> Iterator[None]:
-    """Raise a `PhotoError` for whatever is wrong with a photo."""
+    """Raise a `ImageError` for whatever is wrong with a photo."""
     try:
         yield
-    except PhotoError as error:
-        raise PhotoError(f"{name}: {error}") from error
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise PhotoError(f"{name}: not an image.") from error
+        raise ImageError(f"{name}: not an image.") from error
     except Image.DecompressionBombError as error:
-        raise PhotoError(f"{name}: too many pixels.") from error
+        raise ImageError(f"{name}: too many pixels.") from error
     except FileNotFoundError as error:
-        raise PhotoError(f"{name}: no such file.") from error
+        raise ImageError(f"{name}: no such file.") from error
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise PhotoError(f"{name}: damaged ({error}).") from error
+        raise ImageError(f"{name}: damaged ({error}).") from error
 
 
 def _decoded(
     image: Image.Image, longer_side: int | None = None, shorter_side: int | None = None
 ) -> Image.Image:
-    """Return an image upright and in RGB; a JPEG at a fraction of its size, as `open_photo`."""
+    """Return an image upright and in RGB; a JPEG at a fraction of its size, as `open_image`."""
     if math.prod(image.size) > MAX_PIXELS:
-        raise PhotoError(f"{image.width} x {image.height} pixels are too many.")
+        raise ImageError(f"{image.width} x {image.height} pixels are too many.")
     enough: float | None = longer_side
     if shorter_side is not None:
         enough = shorter_side * max(image.size) / min(image.size)
@@ -192,3 +193,68 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A photo to work on, and where its results go below the output folder."""
+
+    path: Path
+    key: Path
+
+
+def find_images(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    results_marker: str | None = None,
+) -> list[ImageFile]:
+    """List the photos among files and folders (searched with their subfolders), in order.
+
+    Args:
+        sources: files and folders, or one of them.
+        out: where the results will go; pictures of an earlier run in there are left out.
+
+    Raises:
+        ValueError: if a source does not exist, holds no photo, two photos would share a result, or
+            results would be written among the photos.
+    """
+    results = (
+        Path(out).resolve()
+        if out is not None and results_marker and (Path(out) / results_marker).exists()
+        else None
+    )
+    photos: list[ImageFile] = []
+    for source in map(Path, [sources] if isinstance(sources, (str, Path)) else sources):
+        if source.is_dir():
+            inside = [path for path in sorted(source.rglob("*")) if _is_photo(path, results)]
+            if not inside:
+                raise ValueError(f"{source} holds no photo ({', '.join(SUFFIXES)}).")
+            photos += [ImageFile(path, path.relative_to(source)) for path in inside]
+        elif source.is_file():
+            photos.append(ImageFile(source, Path(source.name)))
+        else:
+            raise ValueError(f"There is no file or folder {source}.")
+    if out is not None and any(
+        photo.path.resolve().parent == Path(out).resolve() for photo in photos
+    ):
+        raise ValueError(f"{out} holds photos: choose another folder for the results.")
+    return _unique(photos)
+
+
+def _is_photo(path: Path, results: Path | None) -> bool:
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    return results is None or not path.resolve().is_relative_to(results)
+
+
+def _unique(photos: list[ImageFile]) -> list[ImageFile]:
+    """Drop photos that were named twice; refuse two that would share a result."""
+    by_key: dict[Path, ImageFile] = {}
+    for photo in photos:
+        other = by_key.setdefault(photo.key, photo)
+        if other.path.resolve() != photo.path.resolve():
+            raise ValueError(
+                f"{other.path} and {photo.path} would write the same result {photo.key}: "
+                "run them into two output folders."
+            )
+    return list(by_key.values())

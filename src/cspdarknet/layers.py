@@ -165,7 +165,7 @@ def conv_block(
     output_name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """Convolution without bias, batch normalisation, SiLU.
+    """Convolution without bias, batch normalization, SiLU.
 
     Args:
         x: image tensor, `(batch, height, width, channels)` or with the channels first.

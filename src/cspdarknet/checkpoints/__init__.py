@@ -1,20 +1,20 @@
-"""Read weight files of other origins into the models of this package, and write them."""
+"""Readers and writers of weight files."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cspdarknet.checkpoints.errors import CheckpointError
-
 if TYPE_CHECKING:
-    from cspdarknet.checkpoints.convert import load, save
+    from cspdarknet.checkpoints.errors import CheckpointError
     from cspdarknet.checkpoints.loading import load_weights
 
-__all__ = ["CheckpointError", "load", "load_weights", "save"]
+__all__ = ["CheckpointError", "load_weights"]
 
-_MODULES = {"load": "convert", "load_weights": "loading", "save": "convert"}
+_MODULES = {
+    "CheckpointError": "errors",
+    "load_weights": "loading",
+}
 
 
-# Imported on use: models read checkpoints, and `load` makes models.
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Recognise a weight file by its content, and open it as a `Checkpoint`."""
+"""Recognize a weight file by its content, and open it as a `Checkpoint`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,16 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from cspdarknet.checkpoints import (
+from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.readers import (
     hdf5,
-    keras2_h5,
-    layouts,
-    onnx_file,
-    safetensors_file,
-    torch_file,
     yolox,
 )
-from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.readers import (
+    keras2 as keras2_h5,
+)
+from cspdarknet.checkpoints.readers import (
+    keras3 as layouts,
+)
+from cspdarknet.checkpoints.readers import (
+    onnx as onnx_file,
+)
+from cspdarknet.checkpoints.readers import (
+    safetensors as safetensors_file,
+)
+from cspdarknet.checkpoints.readers import (
+    torch as torch_file,
+)
 from cspdarknet.checkpoints.targets import Target
 
 KERASCV = {"padding": "same", "batch_norm_epsilon": 1e-3}
@@ -65,7 +75,7 @@ def opened(path: Path) -> Iterator[Checkpoint]:
             yield _hdf5(h5)
     elif start.startswith(b"PK"):
         yield _torch(path)
-    elif safetensors_file.recognised(start):
+    elif safetensors_file.recognized(start):
         yield _safetensors(path)
     elif path.suffix == ".onnx":
         yield _state_dict("ONNX export of YOLOX", path, onnx_file.read_onnx(path))

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet.checkpoints import formats, targets
+from cspdarknet.checkpoints.architecture import is_detector, parts
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.structure import is_detector, parts
 
 
 def load_weights(model: Any, path: str | Path) -> None:
     """Load the weights of a file into a backbone, a classifier or a detector.
 
-    The file is recognised by its content: `.weights.h5` of this package or of KerasCV, `.h5` of
+    The file is recognized by its content: `.weights.h5` of this package or of KerasCV, `.h5` of
     Keras 2, a YOLOX checkpoint (`.pth`, or `.onnx` with folded batch-norms), or `.safetensors`.
     Each of its weights must have its place in the model, and each of the model's weights must be
     in the file, with the same shape and finite values. Only then is the first of them assigned.

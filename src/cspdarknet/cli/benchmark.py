@@ -12,17 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cspdarknet.deploy.model_source import (
-    file_runtimes,
-    graph_runtimes,
-    is_model_file,
-    stored_description,
-)
-from cspdarknet.deploy.runtimes import PRECISIONS, is_installed
+from cspdarknet.inference.model_source import file_runtimes, graph_runtimes
+from cspdarknet.inference.runtimes import PRECISIONS, is_installed
+from cspdarknet.model_info import is_exported_file, read_model_info
 
 if TYPE_CHECKING:
-    from cspdarknet.deploy.description import Description
-    from cspdarknet.deploy.predictor import Predictor
+    from cspdarknet.inference.predictor import Predictor
+    from cspdarknet.model_info import ModelInfo
 
 ROUNDS = 5
 PEAK_SIDE = 1536  # of the matrices whose product is taken for the machine's peak
@@ -82,7 +78,7 @@ def benchmark(
         raise ValueError(f"`--seconds` must be above 0. Received: {seconds}")
     console = Console()
     source, names = _source(model)
-    if not is_model_file(model) and is_installed("openvino") and not is_installed("nncf"):
+    if not is_exported_file(model) and is_installed("openvino") and not is_installed("nncf"):
         console.print("int8 on OpenVINO needs nncf: pip install 'cspdarknet\\[int8]'.")
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
@@ -112,18 +108,18 @@ def benchmark(
 
 def _source(model: str) -> tuple[Any, list[tuple[str, str]]]:
     """Return what a `Predictor` takes, and the runtimes and precisions to start it in."""
-    if not is_model_file(model):
-        from cspdarknet.deploy import keras_runtime
+    if not is_exported_file(model):
+        from cspdarknet.models import load_model
 
         able = [(name, kind) for kind in PRECISIONS for name in graph_runtimes(kind)]
-        return keras_runtime.load_model(model), _without_bfloat16(able)
+        return load_model(model), _without_bfloat16(able)
     names = file_runtimes(model)
     if not names:
         raise ImportError(
             "No runtime for this file is installed: run "
             "`pip install 'cspdarknet[openvino,onnxruntime]'`."
         )
-    about = stored_description(model)
+    about = read_model_info(model)
     in_int8 = about is not None and about.precision == "int8"
     kinds = ["int8"] if in_int8 else ["float32", "bfloat16"]
     able = [(name, kind) for kind in kinds for name in names if name in PRECISIONS[kind]]
@@ -144,10 +140,10 @@ def _without_bfloat16(able: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def _start(
     source: Any, name: str, precision: str, image_size: int | None, threads: int | None
 ) -> "Predictor":
-    from cspdarknet.deploy.predictor import Predictor
+    from cspdarknet.inference.predictor import Predictor
 
     calibration = None
-    if precision == "int8" and not is_model_file(source):
+    if precision == "int8" and not is_exported_file(source):
         shape = (CALIBRATION_IMAGES, 224, 224, 3)
         calibration = list(np.random.default_rng(0).integers(0, 256, shape, "uint8"))
     return Predictor(
@@ -170,11 +166,11 @@ def _matrix_product() -> Callable[[], object]:
     return lambda: a @ b
 
 
-def _flops(source: Any, about: "Description", batch: int, size: int) -> int | None:
+def _flops(source: Any, about: "ModelInfo", batch: int, size: int) -> int | None:
     """Return the arithmetic of a batch, if the onnx package is there and can count it."""
     if not is_installed("onnx") or str(source).endswith(".xml"):
         return None
-    from cspdarknet.deploy.flops import count_flops
+    from cspdarknet.export.onnx.flops import count_flops
 
     first = about.data_format == "channels_first"
     shape = (batch, 3, size, size) if first else (batch, size, size, 3)
@@ -186,11 +182,12 @@ def _flops(source: Any, about: "Description", batch: int, size: int) -> int | No
 
 def _graph(source: Any) -> Any:
     """Return a file or a Keras model as an ONNX graph, a detector's up to what its head says."""
-    if is_model_file(source):
+    if is_exported_file(source):
         import onnx
 
         return onnx.load(source)
-    from cspdarknet.deploy import build_onnx, keras_runtime
+    from cspdarknet.export import build_onnx
+    from cspdarknet.inference import keras_runtime
 
     return build_onnx(source, **({"outputs": "raw"} if keras_runtime.is_detector(source) else {}))
 

@@ -20,10 +20,10 @@ def convert(
 ) -> None:
     """Convert weights to another format.
 
-    A preset directory also gets origin, licence and SHA-256 of the source, and figures to verify.
+    A preset directory also gets origin, license and SHA-256 of the source, and figures to verify.
     """
     from cspdarknet import checkpoints
-    from cspdarknet.checkpoints import convert as conversion
+    from cspdarknet.conversion import convert as conversion
 
     console = Console()
     with console.status("converting"):
@@ -41,7 +41,7 @@ def verify(
 ) -> None:
     """Run a model and compare its outputs with stored figures."""
     from cspdarknet import checkpoints
-    from cspdarknet.checkpoints.verify import verify as compare
+    from cspdarknet.conversion.verify import verify as compare
 
     console = Console()
     with console.status("comparing"):

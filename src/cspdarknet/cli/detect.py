@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from cspdarknet.cli.features import INTERRUPTED
-from cspdarknet.cli.models import PrecisionOption, RuntimeOption
+from cspdarknet.cli.options import PrecisionOption, RuntimeOption
 
 if TYPE_CHECKING:
-    from cspdarknet.detect.files import Found
-    from cspdarknet.detect.finder import ObjectFinder
-    from cspdarknet.features import Photo
+    from cspdarknet.images import ImageFile
+    from cspdarknet.inference.detect import ObjectDetector
+    from cspdarknet.inference.writers import Found
 
 
 def detect(
@@ -51,9 +51,9 @@ def detect(
     precision: PrecisionOption = "float32",
 ) -> None:
     """Find objects in photos and videos: of which class, where, and how many."""
-    from cspdarknet.cli.models import load_predictor
-    from cspdarknet.detect.files import write_coco, write_table
-    from cspdarknet.detect.finder import ObjectFinder
+    from cspdarknet.cli.options import load_predictor
+    from cspdarknet.inference.detect import ObjectDetector
+    from cspdarknet.inference.writers import write_coco, write_table
 
     console = Console()
     listed, videos = _sources(photos, out)
@@ -75,7 +75,7 @@ def detect(
             image_size=image_size,
             batch_size=batch_size if videos else min(batch_size, len(listed)),
         )
-    finder = ObjectFinder(predictor, names, out)
+    finder = ObjectDetector(predictor, names, out)
     finder.failures += [f"{link}: a link to a file that is not there" for link in _broken(photos)]
     try:
         _look(finder, listed, videos, console)
@@ -94,19 +94,19 @@ def detect(
         raise typer.Exit(1)
 
 
-def _sources(given: Sequence[Path], out: Path | None) -> tuple[list["Photo"], list[Path]]:
+def _sources(given: Sequence[Path], out: Path | None) -> tuple[list["ImageFile"], list[Path]]:
     """Return the photos and the videos; pictures of an earlier run in `out` are left out."""
     from cspdarknet._extras import require
-    from cspdarknet.detect.video import VIDEO_SUFFIXES
-    from cspdarknet.features import find_photos
+    from cspdarknet.images import find_images
+    from cspdarknet.inference.video import VIDEO_SUFFIXES
 
     videos = [path for path in given if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
     others = [path for path in given if path not in videos]
     if videos:
         require("av", "video", "Reading videos")
     if out is None:
-        return [photo for source in others for photo in find_photos(source)], videos
-    photos, place = find_photos(others, out), out.resolve()
+        return [photo for source in others for photo in find_images(source)], videos
+    photos, place = find_images(others, out), out.resolve()
     if any(place.is_relative_to(source.resolve()) for source in others):
         photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(place)]
     if any(video.resolve().parent == place for video in videos) or not (photos or videos):
@@ -126,16 +126,19 @@ def _broken(given: Sequence[Path]) -> list[Path]:
 
 
 def _look(
-    finder: "ObjectFinder", photos: Sequence["Photo"], videos: Sequence[Path], console: Console
+    finder: "ObjectDetector",
+    photos: Sequence["ImageFile"],
+    videos: Sequence[Path],
+    console: Console,
 ) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         if photos:
             task = progress.add_task("photos", total=len(photos))
-            finder.look_at_photos(photos, partial(progress.advance, task))
+            finder.detect_images(photos, partial(progress.advance, task))
         for video in videos:
             task = progress.add_task(escape(f"frames of {video.name}"), total=None)
-            finder.look_at_video(video, partial(progress.advance, task))
+            finder.detect_video(video, partial(progress.advance, task))
 
 
 def _table(

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from cspdarknet.data.find_boxed import BoxedPart
+    from cspdarknet.data.detection.find import EvaluationSplit
     from cspdarknet.evaluate import Evaluation
-    from cspdarknet.evaluate.boxes import DetectionEvaluation
-    from cspdarknet.run_folder import RunFolder
+    from cspdarknet.evaluate.detection import DetectionEvaluation
+    from cspdarknet.train.run_folder import RunFolder
 
 
 def evaluate(
@@ -44,9 +44,9 @@ def evaluate(
     ] = "stop",
 ) -> None:
     """Evaluate a classifier (its accuracy) or a detector (COCO's mAP), with a table of classes."""
-    from cspdarknet.cli.models import is_detector
+    from cspdarknet.cli.options import is_detector
     from cspdarknet.reports.page import PAGE
-    from cspdarknet.run_folder import SETTINGS, RunFolder
+    from cspdarknet.train.run_folder import SETTINGS, RunFolder
 
     console = Console()
     folder = RunFolder(out) if out is not None else None
@@ -83,13 +83,13 @@ class Job(NamedTuple):
 
 
 def _classification(run: str, which: str, data: Path, size: int | None, batch_size: int) -> Job:
-    from cspdarknet.cli.models import load_classifier, names_of
-    from cspdarknet.data.labelled import find_photos_of_classes
+    from cspdarknet.cli.options import load_classifier, names_of
+    from cspdarknet.data.classification.dataset import load_classification_split
     from cspdarknet.evaluate import evaluate as judge
-    from cspdarknet.reports.run_report import write_evaluation
+    from cspdarknet.reports.classification import write_evaluation
 
     model = load_classifier(run, which)
-    photos = find_photos_of_classes(data, names_of(model))
+    photos = load_classification_split(data, names_of(model))
     judge_it = partial(judge, model, photos, size=size, batch_size=batch_size)
     return Job(len(photos), judge_it, show_classifier, write_evaluation)
 
@@ -97,21 +97,21 @@ def _classification(run: str, which: str, data: Path, size: int | None, batch_si
 def _detection(
     run: str, which: str, data: Path, on_problem: str, size: int | None, batch_size: int
 ) -> Job:
-    from cspdarknet.cli.models import load_detector, names_of
-    from cspdarknet.data.find_boxed import find_boxes_of_classes
-    from cspdarknet.evaluate.boxes import evaluate_detector as judge
-    from cspdarknet.reports.detection_report import write_detection_evaluation
+    from cspdarknet.cli.options import load_detector, names_of
+    from cspdarknet.data.detection.find import load_detection_split
+    from cspdarknet.evaluate.detection import evaluate_detector as judge
+    from cspdarknet.reports.detection import write_detection_evaluation
 
     model = load_detector(run, which)
-    part = find_boxes_of_classes(data, names_of(model), on_problem)
+    part = load_detection_split(data, names_of(model), on_problem)
     judge_it = partial(judge, model, part.photos, image_size=size, batch_size=batch_size)
     notes = _notes(run, data, part)
     return Job(len(part.photos), judge_it, show_detector, write_detection_evaluation, notes)
 
 
-def _notes(run: str, data: Path, part: "BoxedPart") -> list[str]:
+def _notes(run: str, data: Path, part: "EvaluationSplit") -> list[str]:
     """Tell which photos were taken, and what speaks against trusting their figures."""
-    from cspdarknet.run_folder import SETTINGS
+    from cspdarknet.train.run_folder import SETTINGS
 
     everything = part.name == "all"
     which = f"all photos of {data}" if everything else f"the {part.name} part of {data}"

@@ -51,8 +51,9 @@ def export(
     ] = None,
 ) -> None:
     """Write a model as a file for other software, and check that it computes the same."""
-    from cspdarknet.deploy import export as export_model
-    from cspdarknet.deploy.keras_runtime import load_model, of_levels
+    from cspdarknet.export import export as export_model
+    from cspdarknet.inference.keras_runtime import of_levels
+    from cspdarknet.models import load_model
 
     console = Console()
     with console.status("loading the model"):

@@ -14,8 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cspdarknet.cli.models import PrecisionOption, RuntimeOption
-from cspdarknet.deploy.model_source import default_runtime, is_model_file
+from cspdarknet.cli.options import PrecisionOption, RuntimeOption
+from cspdarknet.inference.model_source import default_runtime
+from cspdarknet.model_info import is_exported_file
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
@@ -57,10 +58,11 @@ def features(
     A file holds an array (height, width, channels) for each level, and "vector", the mean of the
     deepest one. Run the same command again to go on after an interruption.
     """
-    from cspdarknet.features import FeatureExtractor, find_photos
+    from cspdarknet.images import find_images
+    from cspdarknet.inference.features import FeatureExtractor
 
     console = Console()
-    found = find_photos(photos, out)
+    found = find_images(photos, out)
     model = _model(preset, weights, levels, console)
     extractor = FeatureExtractor(
         model,
@@ -96,7 +98,7 @@ def features(
 
 def _model(preset: str, weights: Path | None, levels: str | None, console: Console) -> Any:
     """Return a pyramid, or the file that holds one."""
-    if is_model_file(preset):
+    if is_exported_file(preset):
         if weights is not None or levels is not None:
             raise ValueError(f"{preset} has weights and levels of its own: leave the options out.")
         return Path(preset)

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from cspdarknet.cli.models import PrecisionOption, RuntimeOption
-from cspdarknet.files import write_whole
-from cspdarknet.images import PhotoError
+from cspdarknet._files import write_whole
+from cspdarknet.cli.options import PrecisionOption, RuntimeOption
+from cspdarknet.images import ImageError
 
 
 def predict(
@@ -35,15 +35,15 @@ def predict(
     precision: PrecisionOption = "float32",
 ) -> None:
     """Classify photos."""
-    from cspdarknet.cli.models import load_predictor
-    from cspdarknet.features import find_photos
+    from cspdarknet.cli.options import load_predictor
+    from cspdarknet.images import find_images
 
     if out is not None and not out.parent.is_dir():
         raise ValueError(f"There is no folder {out.parent} for the results.")
     if out is not None and out.suffix not in (".csv", ".json"):
         raise ValueError(f"The results go to a .csv or .json file. Received: {out}")
     console = Console()
-    listed = [photo for source in photos for photo in find_photos(source)]
+    listed = [photo for source in photos for photo in find_images(source)]
     with console.status("loading the model"):
         predictor, names = load_predictor(
             run,
@@ -62,7 +62,7 @@ def predict(
         task = progress.add_task("", total=len(listed))
         results = predictor.stream(photo.path for photo in listed)
         for photo, (path, result) in zip(listed, results, strict=True):
-            if isinstance(result, PhotoError):
+            if isinstance(result, ImageError):
                 failures.append(str(result))
             else:
                 keys.append(str(photo.key))

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cspdarknet.presets.records import PRESETS
-from cspdarknet.sizes import SIZES
+from cspdarknet.presets.sizes import SIZES
 
 
 def presets() -> None:

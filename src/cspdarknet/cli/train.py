@@ -57,7 +57,7 @@ def train(
         int | None, typer.Option(help="Stop after so many epochs without improvement.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
-    validation_share: Annotated[
+    validation_split: Annotated[
         float, typer.Option(help="Set aside of each class, where data has no validation part.")
     ] = 0.15,
     workers: Annotated[int, typer.Option(help="Threads that read photos.")] = 2,
@@ -103,7 +103,7 @@ def train(
             preset or PRESETS[task],
             customize(load(recipe), **changes),
             load_weights=False if from_scratch else None,
-            validation_share=validation_share,
+            validation_split=validation_split,
             check=check,
             workers=workers,
             tensorboard=tensorboard,

@@ -1,31 +1,39 @@
 """Photos with labels or boxes: find them, check them, augment them, and feed them in batches."""
 
-from cspdarknet.data.annotated import Problem
-from cspdarknet.data.augment import Augmentation
-from cspdarknet.data.boxed import BoxedPhotos, BoxedSplits
-from cspdarknet.data.check import Skipped, check_photos
-from cspdarknet.data.detection_augment import DetectionAugmentation
-from cspdarknet.data.detection_source import DetectionSource
-from cspdarknet.data.find_boxed import BoxedPart, find_boxed_photos, find_boxes_of_classes
-from cspdarknet.data.labelled import LabelledPhotos, Splits, find_labelled_photos
-from cspdarknet.data.pipeline import TrainingSource, evaluation_batches, training_batches
+from cspdarknet.data.check import Skipped, check_images
+from cspdarknet.data.classification.augment import Augmentation
+from cspdarknet.data.classification.dataset import (
+    ClassificationDataset,
+    ClassificationSplits,
+    load_classification_dataset,
+)
+from cspdarknet.data.detection.annotations import Problem
+from cspdarknet.data.detection.augment import DetectionAugmentation
+from cspdarknet.data.detection.dataset import DetectionDataset, DetectionSplits
+from cspdarknet.data.detection.find import (
+    EvaluationSplit,
+    load_detection_dataset,
+    load_detection_split,
+)
+from cspdarknet.data.detection.source import DetectionSource
+from cspdarknet.data.pipeline import ClassificationSource, evaluation_batches, training_batches
 
 __all__ = [
     "Augmentation",
-    "BoxedPart",
-    "BoxedPhotos",
-    "BoxedSplits",
+    "EvaluationSplit",
+    "DetectionDataset",
+    "DetectionSplits",
     "DetectionAugmentation",
     "DetectionSource",
-    "LabelledPhotos",
+    "ClassificationDataset",
     "Problem",
     "Skipped",
-    "Splits",
-    "TrainingSource",
-    "check_photos",
+    "ClassificationSplits",
+    "ClassificationSource",
+    "check_images",
     "evaluation_batches",
-    "find_boxed_photos",
-    "find_boxes_of_classes",
-    "find_labelled_photos",
+    "load_detection_dataset",
+    "load_detection_split",
+    "load_classification_dataset",
     "training_batches",
 ]

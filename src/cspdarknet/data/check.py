@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from cspdarknet.images import PhotoError, read_photo
+from cspdarknet.images import ImageError, read_image
 
 # Smaller than any photo is used at: a decoder then skips most of its work, yet reads every byte.
 CHECK_SIDE = 64
@@ -36,7 +36,7 @@ class Skipped:
     reason: str
 
 
-def check_photos(
+def check_images(
     photos: AnyPhotos, workers: int, advance: Callable[[], None] = lambda: None
 ) -> tuple[AnyPhotos, list[Skipped]]:
     """Decode every photo once; return those that can be used, and those that cannot.
@@ -62,7 +62,7 @@ def check_photos(
 
 def _problem(path: Path) -> str | None:
     try:
-        read_photo(path, CHECK_SIDE)
-    except PhotoError as error:
+        read_image(path, CHECK_SIDE)
+    except ImageError as error:
         return str(error).removeprefix(f"{path}: ")
     return None

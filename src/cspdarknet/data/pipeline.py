@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cspdarknet._extras import require
-from cspdarknet.data.augment import GRAY, Augmentation
-from cspdarknet.data.labelled import LabelledPhotos
-from cspdarknet.images import PhotoError, centre_square, open_photo
+from cspdarknet.data.classification.augment import GRAY, Augmentation
+from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.images import ImageError, center_crop, open_image
 
 PREFETCHED_BATCHES = 4
 Loaded = TypeVar("Loaded")
@@ -48,7 +48,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainingSource:
+class ClassificationSource:
     """What the batches of a training are made of.
 
     Attributes:
@@ -62,7 +62,7 @@ class TrainingSource:
         failures: files that could not be read on the way, and why; filled while batches are read.
     """
 
-    photos: LabelledPhotos
+    photos: ClassificationDataset
     augmentation: Augmentation
     batch_size: int
     seed: int = 0
@@ -72,7 +72,7 @@ class TrainingSource:
     failures: dict[Path, str] = field(default_factory=dict)
 
     @property
-    def gentle(self) -> "TrainingSource":
+    def no_mixing(self) -> "ClassificationSource":
         """The same without mixtures of photos."""
         return replace(self, augmentation=replace(self.augmentation, mix=0.0))
 
@@ -81,8 +81,8 @@ class TrainingSource:
         path = self.photos.paths[index]
         try:
             # The smallest crop of a photo of this size still has the pixels of the result.
-            image = open_photo(path, 2 * round(size / self.augmentation.crop_area[0] ** 0.5))
-        except PhotoError as error:
+            image = open_image(path, 2 * round(size / self.augmentation.crop_area[0] ** 0.5))
+        except ImageError as error:
             self.failures[path] = str(error)
             return np.full((size, size, 3), GRAY, "uint8"), -1
         return self.augmentation.photo(image, size, rng), int(self.photos.labels[index])
@@ -110,13 +110,13 @@ def training_batches(
     for, so that an interrupted training can go on where it stopped.
 
     Args:
-        source: a `TrainingSource` or another that loads photos and finishes batches.
+        source: a `ClassificationSource` or another that loads photos and finishes batches.
         size: side of the images, in pixels.
         start: index of the first batch.
         steps: how many.
 
     Returns:
-        Iterator over what the source makes of a batch. A `TrainingSource` gives `(images, labels,
+        Iterator over what the source makes of a batch. A `ClassificationSource` gives `(images, labels,
         weights)`: float32 arrays `(batch, size, size, 3)` in 0..255, `(batch, classes)` and
         `(batch,)`.
 
@@ -142,7 +142,7 @@ def training_batches(
 
 def evaluation_batches(
     paths: Sequence[Path], size: int, batch_size: int, workers: int = 2
-) -> Iterator[tuple[np.ndarray, list[PhotoError | None]]]:
+) -> Iterator[tuple[np.ndarray, list[ImageError | None]]]:
     """Read photos for evaluation, in order, the next batch while this one is used.
 
     Args:
@@ -156,10 +156,10 @@ def evaluation_batches(
         error if it could not be read (its pixels are then gray).
     """
 
-    def load(path: Path) -> tuple[np.ndarray, PhotoError | None]:
+    def load(path: Path) -> tuple[np.ndarray, ImageError | None]:
         try:
-            return centre_square(open_photo(path, shorter_side=2 * size), size), None
-        except PhotoError as error:
+            return center_crop(open_image(path, shorter_side=2 * size), size), None
+        except ImageError as error:
             return np.full((size, size, 3), GRAY, "uint8"), error
 
     for loaded in read_ahead(load, paths, batch_size, workers):

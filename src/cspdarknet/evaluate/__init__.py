@@ -1,14 +1,14 @@
 """How good a model is: a classifier on photos by class, a detector on photos with boxes."""
 
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
-from cspdarknet.evaluate.boxes import DetectionEvaluation, evaluate_detector
-from cspdarknet.evaluate.classes import (
+from cspdarknet.evaluate.classification import (
     Evaluation,
     Predictions,
     classify,
     evaluate,
     wilson_interval,
 )
+from cspdarknet.evaluate.detection import DetectionEvaluation, evaluate_detector
 
 __all__ = [
     "AveragePrecision",

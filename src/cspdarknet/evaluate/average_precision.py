@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._extras import require
-from cspdarknet.data.boxed import BoxedPhotos
-from cspdarknet.detect import Detections
+from cspdarknet.data.detection.dataset import DetectionDataset
+from cspdarknet.detections import Detections
 
 # Places in COCO's arrays: overlaps of 0.5, 0.55 ... 0.95; boxes of all areas; 100 detections.
 IOU_50, IOU_75, ALL_AREAS, LAST = 0, 5, 0, -1
@@ -50,7 +50,7 @@ class AveragePrecision:
 
 
 def mean_average_precision(
-    truth: BoxedPhotos, detections: Sequence[Detections]
+    truth: DetectionDataset, detections: Sequence[Detections]
 ) -> AveragePrecision:
     """Compare detections with true boxes as the COCO challenge does.
 
@@ -69,7 +69,7 @@ def mean_average_precision(
 
     Example:
         >>> boxes, labels = np.array([[10, 10, 50, 50]], "float32"), np.array([0])
-        >>> truth = BoxedPhotos(("cell",), (Path("a.jpg"),), (boxes,), (labels,), (labels > 0,))
+        >>> truth = DetectionDataset(("cell",), (Path("a.jpg"),), (boxes,), (labels,), (labels > 0,))
         >>> found = Detections([[10, 10, 50, 45]], [0.9], [0], image_size=(100, 100))
         >>> figures = mean_average_precision(truth, [found])
         >>> round(figures.map, 3), round(figures.map50, 3)
@@ -99,7 +99,7 @@ def mean_average_precision(
     )
 
 
-def _check(truth: BoxedPhotos, detections: Sequence[Detections]) -> None:
+def _check(truth: DetectionDataset, detections: Sequence[Detections]) -> None:
     if len(truth) != len(detections):
         raise ValueError(
             f"`detections` needs one entry for each of the {len(truth)} photos. "
@@ -119,7 +119,7 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _coco(
-    truth: BoxedPhotos, detections: Sequence[Detections], rows: Iterable[dict[str, Any]]
+    truth: DetectionDataset, detections: Sequence[Detections], rows: Iterable[dict[str, Any]]
 ) -> Any:
     coco = require("pycocotools.coco", "detect", "Evaluating a detector").COCO()
     coco.dataset = {
@@ -138,7 +138,7 @@ def _coco(
     return coco
 
 
-def _true_boxes(truth: BoxedPhotos) -> Iterable[dict[str, Any]]:
+def _true_boxes(truth: DetectionDataset) -> Iterable[dict[str, Any]]:
     for i, arrays in enumerate(zip(truth.boxes, truth.labels, truth.ignored, strict=True)):
         for box, label, ignored in zip(*(array.tolist() for array in arrays), strict=True):
             yield _row(i, box, label) | {"iscrowd": int(ignored)}

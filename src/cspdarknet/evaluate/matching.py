@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cspdarknet.data.boxed import BoxedPhotos
-from cspdarknet.detect import Detections
+from cspdarknet.data.detection.dataset import DetectionDataset
+from cspdarknet.detections import Detections
 
 ENOUGH_OVERLAP = 0.5
 NOBODY = -1
@@ -92,7 +92,7 @@ def pair(fit: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def best_threshold(
-    truth: BoxedPhotos, detections: Sequence[Detections], matches: Sequence[Matches]
+    truth: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
 ) -> float | None:
     """Return the score from which on detections should count: that of the best mean F1.
 
@@ -132,7 +132,7 @@ def _at_least(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def confusion(
-    truth: BoxedPhotos, detections: Sequence[Detections], matches: Sequence[Matches]
+    truth: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
 ) -> np.ndarray:
     """Count which class is taken for which; what is missed or made up belongs to the background.
 

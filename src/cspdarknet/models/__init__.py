@@ -10,6 +10,7 @@ from cspdarknet.models.aliases import (
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.classifier import ImageClassifier
 from cspdarknet.models.detector import YOLOXDetector
+from cspdarknet.models.load import load_model
 
 __all__ = [
     "CSPDarkNetBackbone",
@@ -20,4 +21,5 @@ __all__ = [
     "CSPDarkNetXLBackbone",
     "ImageClassifier",
     "YOLOXDetector",
+    "load_model",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.classproperty import classproperty
 from cspdarknet.presets import records
-from cspdarknet.sizes import SIZES
+from cspdarknet.presets.sizes import SIZES
 
 # The order of positional arguments on KerasCV's documentation page, and in its code.
 DOCUMENTED_ORDER = (
@@ -21,7 +21,7 @@ KERASCV_ORDER = ("include_rescaling", "input_shape", "input_tensor")
 
 
 class _SizedBackbone(CSPDarkNetBackbone):
-    """What the aliases share; `size` is a key of `cspdarknet.sizes.SIZES`."""
+    """What the aliases share; `size` is a key of `cspdarknet.presets.sizes.SIZES`."""
 
     size: str
 

@@ -10,7 +10,7 @@ import keras
 
 from cspdarknet import layers
 from cspdarknet.models import arguments, graph
-from cspdarknet.models.preset_model import PresetModel
+from cspdarknet.models.base import PresetModel
 from cspdarknet.presets import load as preset_loading
 
 

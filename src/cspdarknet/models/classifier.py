@@ -10,6 +10,7 @@ import keras
 
 from cspdarknet.models import arguments
 from cspdarknet.models.backbone import CSPDarkNetBackbone
+from cspdarknet.models.base import PresetModel
 from cspdarknet.models.head_arguments import (
     MAX_CLASSES,
     MAX_PIXELS,
@@ -19,7 +20,6 @@ from cspdarknet.models.head_arguments import (
     check_count,
     check_dropout,
 )
-from cspdarknet.models.preset_model import PresetModel
 from cspdarknet.presets import load as preset_loading
 
 POOLINGS = {

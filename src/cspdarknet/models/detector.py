@@ -12,6 +12,7 @@ from keras import ops
 from cspdarknet.layers import BlockSettings
 from cspdarknet.models import arguments
 from cspdarknet.models.backbone import CSPDarkNetBackbone
+from cspdarknet.models.base import PresetModel
 from cspdarknet.models.head_arguments import (
     MAX_CLASSES,
     check_box_format,
@@ -21,8 +22,7 @@ from cspdarknet.models.head_arguments import (
     check_image_size,
     check_share,
 )
-from cspdarknet.models.photo_batches import is_photos, photo_batches
-from cspdarknet.models.preset_model import PresetModel
+from cspdarknet.models.image_batches import image_batches, is_images
 from cspdarknet.presets import load as preset_loading
 from cspdarknet.yolox.head import decoupled_head
 from cspdarknet.yolox.letterbox import letterbox
@@ -305,14 +305,14 @@ class YOLOXDetector(PresetModel):
         if callbacks is not None:
             raise ValueError("`predict` of a detector takes no callbacks.")
         if batch_size is None:
-            batch_size = max(1, min(BATCH_SIZE, len(x))) if is_photos(x) else BATCH_SIZE
+            batch_size = max(1, min(BATCH_SIZE, len(x))) if is_images(x) else BATCH_SIZE
         batch_size = check_count("batch_size", batch_size, 1_000_000)
         size = self.image_size if image_size is None else image_size
         model = self.inference_model(
             score_threshold, iou_threshold, max_detections, size, letterboxed=True
         )
         parts = []
-        for photos in photo_batches(x, batch_size, steps):
+        for photos in image_batches(x, batch_size, steps):
             canvases = np.full((batch_size, size, size, 3), 114, "float32")
             sizes = np.full((batch_size, 2), size, "float32")
             for i, photo in enumerate(photos):
@@ -320,7 +320,7 @@ class YOLOXDetector(PresetModel):
                 sizes[i] = photo.shape[:2]
             if self.backbone.data_format == "channels_first":
                 canvases = canvases.transpose(0, 3, 1, 2)
-            found = model.predict_on_batch({"images": canvases, "photo_sizes": sizes})
+            found = model.predict_on_batch({"images": canvases, "image_sizes": sizes})
             parts.append({name: np.asarray(v)[: len(photos)] for name, v in found.items()})
         if not parts:
             count = model.output["confidence"].shape[1]
@@ -351,7 +351,7 @@ class YOLOXDetector(PresetModel):
             letterboxed: `False`: the graph takes photos `(batch, height, width, 3)` of 0..255 (in
                 the backbone's data format), all of one size, and letterboxes them. `True`: it
                 takes a dict of `"images"`, letterboxed already (`cspdarknet.yolox.letterbox`),
-                and `"photo_sizes"`, `(batch, 2)`: height and width of the photos.
+                and `"image_sizes"`, `(batch, 2)`: height and width of the photos.
 
         Returns:
             A `keras.Model`; its outputs are those of `predict`, as a dict.
@@ -402,18 +402,18 @@ class YOLOXDetector(PresetModel):
         if letterboxed:
             square = (size, size, 3) if layout == "channels_last" else (3, size, size)
             images = keras.Input(square, name="images", dtype=wide)
-            photo_sizes = keras.Input((2,), name="photo_sizes", dtype=wide)
-            inputs: Any = {"images": images, "photo_sizes": photo_sizes}
+            image_sizes = keras.Input((2,), name="image_sizes", dtype=wide)
+            inputs: Any = {"images": images, "image_sizes": image_sizes}
         else:
             photo = (None, None, 3) if layout == "channels_last" else (3, None, None)
             inputs = keras.Input(photo, name="photos", dtype=wide)
             letterbox_layer = Letterbox(size, layout, dtype=wide, name="letterbox")
-            images, photo_sizes = letterbox_layer(inputs)
+            images, image_sizes = letterbox_layer(inputs)
         boxes, scores = DecodeBoxes(size, self.strides, dtype=wide, name="decode")(self(images))
         suppress = NonMaxSuppression(score, iou, count, dtype=wide, name="suppress")
         found = suppress(boxes, scores)
         restore = RestoreBoxes(size, bounding_box_format, dtype=wide, name="restore")
-        found["boxes"] = restore(found["boxes"], photo_sizes)
+        found["boxes"] = restore(found["boxes"], image_sizes)
         return keras.Model(inputs, found, name=f"{self.name}_inference")
 
     # Saving.

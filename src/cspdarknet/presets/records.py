@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.checkpoints.yolox import CONVENTIONS as YOLOX_CONVENTIONS
-from cspdarknet.coco_names import COCO_NAMES
-from cspdarknet.sizes import SIZES
+from cspdarknet.checkpoints.readers.yolox import CONVENTIONS as YOLOX_CONVENTIONS
+from cspdarknet.presets.sizes import SIZES
+from cspdarknet.yolox.coco_names import COCO_NAMES
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Preset:
 
     Attributes:
         name: what the user types.
-        size: key of `cspdarknet.sizes.SIZES`.
+        size: key of `cspdarknet.presets.sizes.SIZES`.
         dataset: what the trained weights, if any, were trained on.
         accuracy: what they reach, as published.
         sources: where the weights are, in the order in which they are tried.
         kaggle_handle: where KerasCV published the preset, if it did.
         conventions: constructor arguments besides the size.
         free: arguments that may be overridden although weights are loaded.
-        licence: of the weights.
+        license: of the weights.
         folder: preset directory inside this package, of a model that comes with it.
         image_size: side in pixels of the images of a detector; 0 for what is none.
     """
@@ -44,7 +44,7 @@ class Preset:
     kaggle_handle: str | None = None
     conventions: Mapping[str, Any] = field(default_factory=lambda: {"include_rescaling": True})
     free: frozenset[str] = frozenset()
-    licence: str = "Apache-2.0"
+    license: str = "Apache-2.0"
     folder: Path | None = None
     image_size: int = 0
 
@@ -93,7 +93,7 @@ class Preset:
 
 KERASCV_FILES = "https://storage.googleapis.com/keras-cv/models"
 YOLOX_FILES = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
-BOXED = Path(__file__).parent / "boxed"
+BUNDLED = Path(__file__).parent / "boxed"
 
 
 def _handle(name: str) -> str:
@@ -135,12 +135,12 @@ def _yolox(name: str, size: str, precision: float, image_size: int = 640) -> Pre
     )
 
 
-def _boxed(name: str, size: str, dataset: str, accuracy: str) -> Preset:
+def _bundled(name: str, size: str, dataset: str, accuracy: str) -> Preset:
     """A model that comes with the package, and its backbone, from one set of files.
 
     `tools/box_preset.py` writes them; a `README.md` beside them is the model card.
     """
-    return Preset(name, size, dataset, accuracy, folder=BOXED / name)
+    return Preset(name, size, dataset, accuracy, folder=BUNDLED / name)
 
 
 TINY_SHA256 = "0007ae82c95be4d4aef06368a7c38e006381324d77e5df029b04890e18a8ad19"
@@ -156,13 +156,13 @@ PRESETS: dict[str, Preset] = {
         _architecture("xl"),
         _imagenet("tiny", "61.69 %", TINY_SHA256),
         _imagenet("l", "77.44 %", L_SHA256),
-        _boxed(
+        _bundled(
             "csp_darknet_tiny_clothing",
             "tiny",
             "photos of clothing (CC0)",
             "84 % top-1 of 10 classes on validation",
         ),
-        _boxed(
+        _bundled(
             "yolox_nano_bccd",
             "nano",
             "photos of blood smears (MIT)",

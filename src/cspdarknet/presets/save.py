@@ -9,12 +9,12 @@ from typing import Any
 import keras
 
 from cspdarknet._version import __version__
-from cspdarknet.checkpoints import keras_h5
+from cspdarknet.checkpoints import weights_h5 as keras_h5
+from cspdarknet.checkpoints.architecture import parts
 from cspdarknet.checkpoints.loading import load_weights
-from cspdarknet.checkpoints.structure import parts
-from cspdarknet.checkpoints.verify import figures_of
 from cspdarknet.presets.config import CONFIG, METADATA, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
+from cspdarknet.presets.reference import reference_outputs
 
 
 def save_preset(
@@ -80,7 +80,7 @@ def _origin(model: keras.Model, weights: Path, source: dict[str, Any] | None) ->
         return {}
     written = type(model).from_config(model.get_config())  # the stored weights may be rounded
     load_weights(written, weights)
-    return {"source": source, "figures": figures_of(written)}
+    return {"source": source, "figures": reference_outputs(written)}
 
 
 def _metadata(model: keras.Model) -> dict[str, Any]:

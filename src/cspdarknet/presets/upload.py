@@ -10,7 +10,7 @@ from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
 
 CARD = """---
 library_name: keras
-license: {licence_id}
+license: {license_id}
 pipeline_tag: {task}
 tags:
 - keras
@@ -31,7 +31,7 @@ tags:
 | input | RGB image, {pixels} |
 | padding | {padding} |
 | weights from | {source} |
-| licence of the weights | {licence} |
+| license of the weights | {license} |
 
 ## Use
 
@@ -99,7 +99,7 @@ def model_card(uri: str, arguments: dict[str, Any], metadata: dict[str, Any]) ->
     """Write the text of a model card from a preset's constructor arguments and metadata."""
     config, head = split(arguments)
     source = metadata.get("source", {})
-    licence = source.get("licence", "unknown")
+    license = source.get("license", "unknown")
     texts = BACKBONE if head is None else CLASSIFIER
     return CARD.format(
         **{**texts, "use": texts["use"].format(uri=uri)},
@@ -113,8 +113,8 @@ def model_card(uri: str, arguments: dict[str, Any], metadata: dict[str, Any]) ->
         pixels="0..255" if config["include_rescaling"] else "in the range that it was trained on",
         padding=config.get("padding", "same"),
         source=source.get("name", "training with this package"),
-        licence=licence,
-        licence_id=licence.lower() if licence != "unknown" else "other",
+        license=license,
+        license_id=license.lower() if license != "unknown" else "other",
     )
 
 

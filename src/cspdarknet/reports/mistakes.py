@@ -3,8 +3,8 @@
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from cspdarknet.evaluate import Evaluation
-from cspdarknet.images import PhotoError, open_photo
-from cspdarknet.reports.captions import fit
+from cspdarknet.images import ImageError, open_image
+from cspdarknet.visualize import fit_text
 
 TILE, COLUMNS, CAPTION, MARGIN = 170, 6, 38, 8
 
@@ -35,9 +35,9 @@ def draw_mistakes(evaluation: Evaluation, limit: int = 24) -> Image.Image | None
 def _draw_tile(sheet: Image.Image, left: int, top: int, evaluation: Evaluation, place: int) -> None:
     photos = evaluation.photos
     try:
-        photo = ImageOps.pad(open_photo(photos.paths[place], 2 * TILE), (TILE, TILE), color="white")
+        photo = ImageOps.pad(open_image(photos.paths[place], 2 * TILE), (TILE, TILE), color="white")
         sheet.paste(photo, (left, top))
-    except PhotoError:  # it could be read when it was classified; the caption says enough
+    except ImageError:  # it could be read when it was classified; the caption says enough
         pass
     guess = int(evaluation.predicted[place])
     share = evaluation.probabilities[place, guess]
@@ -46,5 +46,7 @@ def _draw_tile(sheet: Image.Image, left: int, top: int, evaluation: Evaluation, 
         (f"taken for {photos.class_names[guess]}, {share:.0%}", "firebrick"),
     )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
-    for line, (text, colour) in enumerate(lines):
-        draw.text((left, top + TILE + 2 + 17 * line), fit(text, font, TILE), fill=colour, font=font)
+    for line, (text, color) in enumerate(lines):
+        draw.text(
+            (left, top + TILE + 2 + 17 * line), fit_text(text, font, TILE), fill=color, font=font
+        )

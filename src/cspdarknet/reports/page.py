@@ -4,7 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Sequence
 
-from cspdarknet.run_folder import SETTINGS, RunFolder
+from cspdarknet.train.run_folder import SETTINGS, RunFolder
 
 FIGURES, PAGE = "evaluation.json", "report.html"
 CURVES, CONFUSION, MISTAKES = "curves.png", "confusion.png", "mistakes.png"

@@ -23,7 +23,7 @@ PANELS = {
 }
 # The columns that tell which epoch is the best.
 RANKED = ("val_accuracy", "val_map")
-MOST_CURVES = 10  # more colours than that are not told apart
+MOST_CURVES = 10  # more colors than that are not told apart
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -93,9 +93,9 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryI
         axes.set_yticks(range(classes), class_names, parse_math=False)
     if classes <= 30:
         for row, column in zip(*np.nonzero(counts), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
+            color = "white" if shares[row, column] > 0.5 else "black"
             text = str(counts[row, column])
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     figure.savefig(file, format="png")
 
 

@@ -1,7 +1,7 @@
 """Training: recipes, the loop, and run folders that an interrupted training goes on from."""
 
-from cspdarknet.train.classifier import train_classifier
-from cspdarknet.train.detector import train_detector
+from cspdarknet.train.classification import train_classifier
+from cspdarknet.train.detection import train_detector
 from cspdarknet.train.recipe import (
     DETECTION_RECIPES,
     RECIPES,

@@ -10,12 +10,12 @@ import numpy as np
 
 from cspdarknet.data.pipeline import training_batches
 from cspdarknet.presets.save import save_preset
-from cspdarknet.run_folder import STATE, RunFolder
 from cspdarknet.train import distributed
-from cspdarknet.train.average import WeightAverage
 from cspdarknet.train.display import Display
+from cspdarknet.train.ema import ExponentialMovingAverage
 from cspdarknet.train.optimizer import build_optimizer
 from cspdarknet.train.recipe import BaseRecipe, Stage
+from cspdarknet.train.run_folder import STATE, RunFolder
 from cspdarknet.train.state import State, save_state
 from cspdarknet.train.tasks import Row, Task
 
@@ -49,9 +49,9 @@ class Training:
 
     def __post_init__(self) -> None:
         self.history: list[Row] = []
-        self.average: WeightAverage | None = None
+        self.average: ExponentialMovingAverage | None = None
         if self.recipe.ema_decay:
-            self.average = WeightAverage(self.model, self.recipe.ema_decay)
+            self.average = ExponentialMovingAverage(self.model, self.recipe.ema_decay)
 
     @property
     def steps(self) -> int:
@@ -139,7 +139,7 @@ class Training:
         # PyTorch's dropout draws from the global generator, which no checkpoint holds.
         keras.utils.set_random_seed(self.recipe.seed + epoch)
         self.task.begin(self.model, stage)
-        source = self.source.gentle if stage.gentle else self.source
+        source = self.source.no_mixing if stage.no_mixing else self.source
         sums = dict.fromkeys(self.task.figures, 0.0)
         start = epoch * self.steps
         before = (epoch - self._phase_start) * self.steps  # batches that the optimizer has seen

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cspdarknet.data.augment import Augmentation
-from cspdarknet.data.detection_augment import DetectionAugmentation
+from cspdarknet.data.classification.augment import Augmentation
+from cspdarknet.data.detection.augment import DetectionAugmentation
 
 OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -29,7 +29,7 @@ class Stage:
         train: what is trained: `"all"`, `"head"`, or the head and the backbone from a level on,
             such as `"P4"`.
         learning_rate: peak, as a factor of the recipe's.
-        gentle: no photos are mixed with others: no mosaic, MixUp or CutMix. A detector is then
+        no_mixing: no photos are mixed with others: no mosaic, MixUp or CutMix. A detector is then
             trained with the L1 loss too.
     """
 
@@ -37,7 +37,7 @@ class Stage:
     image_size: int = 224
     train: str = "all"
     learning_rate: float = 1.0
-    gentle: bool = False
+    no_mixing: bool = False
 
     def __post_init__(self) -> None:
         _whole(self, "epochs", "image_size")
@@ -285,7 +285,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
     ),
     # From random weights, on some hundred photos: small images first, where epochs are cheap.
     "scratch": DetectionRecipe(
-        stages=(Stage(90, 224), Stage(50, 320), Stage(20, 416), Stage(15, 416, gentle=True)),
+        stages=(Stage(90, 224), Stage(50, 320), Stage(20, 416), Stage(15, 416, no_mixing=True)),
         batch_size=16,
         learning_rate=2e-3,
         weight_decay=0.05,
@@ -299,7 +299,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
     # As YOLOX was trained on COCO. Keras' weight decay works on the step, PyTorch's on the gradient
     # that the momentum then adds up ten times: 5e-4 there is 5e-3 here.
     "coco": DetectionRecipe(
-        stages=(Stage(285, 640), Stage(15, 640, gentle=True)),
+        stages=(Stage(285, 640), Stage(15, 640, no_mixing=True)),
         batch_size=64,
         optimizer="sgd",
         learning_rate=0.01,

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from cspdarknet.run_folder import STATE, RunFolder
-from cspdarknet.train.average import WeightAverage
+from cspdarknet.train.ema import ExponentialMovingAverage
+from cspdarknet.train.run_folder import STATE, RunFolder
 
 HISTORY = "history"
 
@@ -17,7 +17,7 @@ HISTORY = "history"
 def save_state(
     run: RunFolder,
     model: keras.Model,
-    average: WeightAverage | None,
+    average: ExponentialMovingAverage | None,
     history: list[dict[str, Any]],
 ) -> None:
     """Write weights, random states, optimizer, average and history, as one file."""
@@ -48,7 +48,7 @@ class State:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is damaged ({error}): train into a new folder.") from error
 
-    def restore_model(self, model: keras.Model, average: WeightAverage | None) -> None:
+    def restore_model(self, model: keras.Model, average: ExponentialMovingAverage | None) -> None:
         """Give the model and the average their numbers back."""
         self._fill("model", _variables(model))
         if average is not None:

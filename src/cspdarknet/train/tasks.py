@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import keras
 
-from cspdarknet.data.boxed import BoxedPhotos
-from cspdarknet.data.labelled import LabelledPhotos
+from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.evaluate import evaluate
-from cspdarknet.evaluate.boxes import evaluate_detector
+from cspdarknet.evaluate.detection import evaluate_detector
 from cspdarknet.train.recipe import Stage
 
 Row = dict[str, Any]
@@ -50,7 +50,7 @@ class Classification:
         label_smoothing: share of the label that is spread over all classes.
     """
 
-    validation: LabelledPhotos
+    validation: ClassificationDataset
     label_smoothing: float
     figures: tuple[str, ...] = ("loss", "accuracy")
     validation_figures: tuple[str, ...] = ("val_loss", "val_accuracy")
@@ -86,7 +86,7 @@ class Detection:
         validation: the photos to evaluate on.
     """
 
-    validation: BoxedPhotos
+    validation: DetectionDataset
     figures: tuple[str, ...] = ("loss", "box_loss", "objectness_loss", "class_loss", "l1_loss")
     validation_figures: tuple[str, ...] = ("val_map", "val_map50")
     score: str = "val_map"
@@ -97,7 +97,7 @@ class Detection:
 
     def begin(self, model: keras.Model, stage: Stage) -> None:
         """Switch the L1 loss on for photos as they are."""
-        model.l1_loss = stage.gentle
+        model.l1_loss = stage.no_mixing
 
     def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
         """Return COCO's mAP on the validation photos."""

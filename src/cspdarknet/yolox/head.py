@@ -35,7 +35,7 @@ def decoupled_head(
 
     Returns:
         What is predicted at each place, levels one after the other, rows before columns:
-        `"boxes"` `(batch, places, 4)`: offset of the centre from the place's top-left corner, and
+        `"boxes"` `(batch, places, 4)`: offset of the center from the place's top-left corner, and
         logarithms of width and height, in strides; `"objectness"` `(batch, places, 1)` and
         `"classes"` `(batch, places, num_classes)`: logits.
 

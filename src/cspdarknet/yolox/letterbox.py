@@ -107,10 +107,10 @@ def taps(
     )
     scale = 1 / (length_out / length_in)
     steps = xp.arange(int(length_out) if count is None else count, dtype="float64")
-    centres = cast((steps + 0.5) * scale - 0.5, "float32")
+    centers = cast((steps + 0.5) * scale - 0.5, "float32")
     last = length_in - 1 if known else ops.cast(length_in - 1, "float32")
-    first = xp.floor(centres)
-    fraction = centres - first
+    first = xp.floor(centers)
+    fraction = centers - first
     if clamp_fraction:
         fraction = xp.where((first < 0) | (first >= last), xp.zeros_like(fraction), fraction)
     lower, upper = (cast(xp.clip(first + i, 0, last), "int32") for i in (0, 1))

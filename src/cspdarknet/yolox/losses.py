@@ -9,8 +9,8 @@ from typing import Any
 
 from keras import ops
 
-from cspdarknet.yolox.assign import Assignment, assign
-from cspdarknet.yolox.places import decode_boxes, encode_boxes, place_grid
+from cspdarknet.yolox.anchors import anchor_grid, decode_boxes, encode_boxes
+from cspdarknet.yolox.simota import Assignment, assign
 
 BOX_WEIGHT = 5.0
 
@@ -29,7 +29,7 @@ def yolox_losses(
 
     Args:
         predictions: the head's outputs.
-        true_boxes: `(batch, objects, 4)`: centre x and y, width, height, in pixels.
+        true_boxes: `(batch, objects, 4)`: center x and y, width, height, in pixels.
         true_classes: int `(batch, objects)`; -1 marks padding. Objects of classes beyond those of
             the predictions, and with boxes that are no numbers or of negative size, don't count.
         image_size: height and width of the images in pixels.
@@ -44,7 +44,7 @@ def yolox_losses(
     objectness = ops.cast(predictions["objectness"], "float32")
     classes = ops.cast(predictions["classes"], "float32")
     true_boxes, true_classes = _only_possible(true_boxes, true_classes, ops.shape(classes)[-1])
-    grid, steps = place_grid(*image_size, strides)
+    grid, steps = anchor_grid(*image_size, strides)
     boxes = decode_boxes(raw, grid, steps)
     found = assign(boxes, objectness, classes, true_boxes, true_classes, grid, steps)
 
@@ -84,7 +84,7 @@ def _class_targets(found: Assignment, true_classes: Any, classes: Any) -> Any:
 
 
 def _iou(a: Any, b: Any) -> Any:
-    """Return the overlap of boxes with their partners, both as centre, width and height."""
+    """Return the overlap of boxes with their partners, both as center, width and height."""
     end = ops.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
     start = ops.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
     sides = ops.maximum(end - start, 0.0)

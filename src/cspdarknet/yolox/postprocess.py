@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from cspdarknet.yolox.places import decode_boxes, place_grid
+from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
 
 # Places that non-maximum suppression looks at, the surest first.
 CANDIDATES = 2048
@@ -31,10 +31,10 @@ class DecodeBoxes(keras.layers.Layer):
 
     def call(self, outputs: dict[str, Any]) -> tuple[Any, Any]:
         """Decode."""
-        grid, strides = place_grid(self.image_size, self.image_size, self.strides)
+        grid, strides = anchor_grid(self.image_size, self.image_size, self.strides)
         boxes = decode_boxes(outputs["boxes"], grid, strides)
-        centre, half = boxes[..., :2], boxes[..., 2:] / 2
-        corners = ops.concatenate([centre - half, centre + half], axis=-1)
+        center, half = boxes[..., :2], boxes[..., 2:] / 2
+        corners = ops.concatenate([center - half, center + half], axis=-1)
         return corners, ops.sigmoid(outputs["objectness"]) * ops.sigmoid(outputs["classes"])
 
     def get_config(self) -> dict[str, Any]:
@@ -164,9 +164,9 @@ class RestoreBoxes(keras.layers.Layer):
         super().__init__(**kwargs)
         self.image_size, self.bounding_box_format = image_size, bounding_box_format
 
-    def call(self, boxes: Any, photo_sizes: Any) -> Any:
+    def call(self, boxes: Any, image_sizes: Any) -> Any:
         """Restore boxes `(batch, n, 4)` with the photos' heights and widths, `(batch, 2)`."""
-        sizes = ops.cast(photo_sizes, boxes.dtype)[:, None, :]
+        sizes = ops.cast(image_sizes, boxes.dtype)[:, None, :]
         ratio = ops.min(self.image_size / sizes, axis=-1, keepdims=True)
         restored = keras.utils.bounding_boxes.convert_format(
             boxes / ratio,
@@ -178,7 +178,7 @@ class RestoreBoxes(keras.layers.Layer):
         )
         return ops.where(ops.all(boxes == -1.0, axis=-1, keepdims=True), -1.0, restored)
 
-    def compute_output_spec(self, boxes: Any, photo_sizes: Any) -> Any:  # noqa: ARG002
+    def compute_output_spec(self, boxes: Any, image_sizes: Any) -> Any:  # noqa: ARG002
         """Boxes stay boxes."""
         return keras.KerasTensor(boxes.shape, boxes.dtype)
 

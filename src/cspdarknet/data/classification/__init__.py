@@ -1,0 +1,1 @@
+"""Classification data sets: images with one class each."""
