@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from cspdarknet.data import (
-    Augmentation,
+    ClassificationAugmentation,
     ClassificationSource,
     load_classification_dataset,
     training_batches,
@@ -91,7 +91,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_photos(Path(folder))
         photos = load_classification_dataset(folder).train
-        source = ClassificationSource(photos, Augmentation(mix=0.5), 16, workers=options.workers)
+        source = ClassificationSource(
+            photos, ClassificationAugmentation(mix=0.5), 16, workers=options.workers
+        )
         for pixels in options.pixels:
             figures = [pipeline_rate(source, pixels), *training_rates(source, pixels)]
             figures += augmentation_times(pixels)

@@ -21,11 +21,11 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits, load_sample_images
 
-from cspdarknet.data import Augmentation, load_classification_dataset
+from cspdarknet.data import ClassificationAugmentation, load_classification_dataset
 from cspdarknet.evaluate import classify
 from cspdarknet.images import read_image
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
-from cspdarknet.train import RECIPES, Stage, train_classifier
+from cspdarknet.train import CLASSIFICATION_RECIPES, Phase, train_classifier
 from cspdarknet.visualize import feature_picture
 
 PRESET = "csp_darknet_tiny_clothing"
@@ -68,13 +68,15 @@ def write_digits(folder: Path, per_class: int = 60) -> None:
 def fine_tune(data: Path, run: Path, epochs: int) -> ImageClassifier:
     """Fine-tune the garment classifier to digits; return the best model."""
     recipe = dataclasses.replace(
-        RECIPES["finetune"],
-        stages=(Stage(epochs, 64),),
+        CLASSIFICATION_RECIPES["finetune"],
+        stages=(Phase(epochs, 64),),
         learning_rate=2e-3,
         layer_decay=0.9,
         batch_norm_momentum=0.9,
         ema_decay=0.95,
-        augmentation=Augmentation(crop_area=(0.7, 1.0), flip=0.0, rand_augment=1, erase=0.0),
+        augmentation=ClassificationAugmentation(
+            crop_area=(0.7, 1.0), flip=0.0, rand_augment=1, erase=0.0
+        ),
     )
     train_classifier(data, run, PRESET, recipe, validation_split=0.3, check=False, console=console)
     return ImageClassifier.from_preset(run / "best")

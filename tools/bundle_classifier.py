@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from cspdarknet.data import load_classification_dataset
-from cspdarknet.evaluate import Evaluation, evaluate
+from cspdarknet.evaluate import ClassificationEvaluation, evaluate
 from cspdarknet.models import ImageClassifier
 from cspdarknet.presets.records import BUNDLED
 from cspdarknet.presets.save import save_preset
@@ -49,7 +49,7 @@ the model a little.
 |---|{rule}|
 | accuracy | {accuracies} |
 
-## Recipe
+## ClassificationRecipe
 
 ```shell
 {command}
@@ -78,7 +78,9 @@ The whole recipe is in `metadata.json`.
 """
 
 
-def figures_at(classifier: ImageClassifier, data: str, sizes: list[int]) -> dict[int, Evaluation]:
+def figures_at(
+    classifier: ImageClassifier, data: str, sizes: list[int]
+) -> dict[int, ClassificationEvaluation]:
     photos = load_classification_dataset(data).validation
     return {size: evaluate(classifier, photos, size=size) for size in sizes}
 
@@ -125,8 +127,8 @@ def card(
     options: argparse.Namespace,
     settings: dict,  # type: ignore[type-arg]
     model: ImageClassifier,
-    result: Evaluation,
-    found: dict[int, Evaluation],
+    result: ClassificationEvaluation,
+    found: dict[int, ClassificationEvaluation],
 ) -> str:
     recipe = settings["recipe"]
     with (options.run / "metrics.csv").open() as file:

@@ -61,7 +61,7 @@ the figures flatter the model a little.
 
 *A validation photo.*
 
-## Recipe
+## ClassificationRecipe
 
 ```shell
 {command}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cspdarknet.cli import app
 from cspdarknet.data import ClassificationDataset
-from cspdarknet.evaluate import Evaluation, classify, evaluate, wilson_interval
+from cspdarknet.evaluate import ClassificationEvaluation, classify, evaluate, wilson_interval
 from cspdarknet.images import center_crop, open_image
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from cspdarknet.reports.mistakes import draw_mistakes
@@ -36,7 +36,7 @@ def evaluation(tmp_path):
         [0.015, 0.98, 0.005],  # red: wrong, and sure
     ]
     photos = ClassificationDataset(tuple(COLORS), tuple(paths), np.array([0, 0, 1, 1, 2]))
-    return Evaluation(photos, np.array(probabilities), {})
+    return ClassificationEvaluation(photos, np.array(probabilities), {})
 
 
 @pytest.mark.one_backend
@@ -64,7 +64,10 @@ def test_mistakes_come_surest_first(evaluation):
     assert sheet.width > sheet.height
     first = np.asarray(sheet.crop((20, 20, 120, 120))).mean(axis=(0, 1))
     assert first.argmax() == 0  # a red photo
-    assert draw_mistakes(Evaluation(evaluation.photos.take([0]), np.eye(3)[:1], {})) is None
+    assert (
+        draw_mistakes(ClassificationEvaluation(evaluation.photos.take([0]), np.eye(3)[:1], {}))
+        is None
+    )
 
 
 @pytest.mark.one_backend

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from cspdarknet.cli import app
 from cspdarknet.models import ImageClassifier
-from cspdarknet.train import RECIPES, Stage, customize, train_classifier
+from cspdarknet.train import CLASSIFICATION_RECIPES, Phase, customize, train_classifier
 from cspdarknet.train.run_folder import RunFolder
 from photo_sets import QUICK, write_photos, write_preset
 
@@ -250,7 +250,9 @@ def test_a_loss_that_is_no_number_stops_the_training(work):
 def test_a_training_learns(tmp_path):
     write_photos(tmp_path / "photos", 12)
     write_preset(tmp_path / "preset")
-    recipe = customize(RECIPES["scratch"], epochs=12, image_size=32, batch_size=9, mix=0)
+    recipe = customize(
+        CLASSIFICATION_RECIPES["scratch"], epochs=12, image_size=32, batch_size=9, mix=0
+    )
     recipe = customize(recipe, batch_norm_momentum=0.8, ema_decay=0.9, rand_augment=0, seed=1)
     history = train_classifier(
         tmp_path / "photos", tmp_path / "run", tmp_path / "preset", recipe, console=QUIET
@@ -276,7 +278,7 @@ def test_the_average_follows_the_steps_of_the_optimizer(work):
     recipe = customize(recipe, batch_size=9, accumulate=3, epochs=4)  # two batches in an epoch
     with pytest.raises(ValueError, match="accumulate fewer"):
         train_classifier(data, out, preset, recipe, console=QUIET)
-    recipe = dataclasses.replace(recipe, stages=(Stage(3, 32),))
+    recipe = dataclasses.replace(recipe, stages=(Phase(3, 32),))
     train_classifier(data, work / "accumulated_2", preset, recipe, console=QUIET)
     with np.load(work / "accumulated_2/state.npz") as state:
         assert int(state["average/updates"]) == 2
@@ -285,7 +287,7 @@ def test_the_average_follows_the_steps_of_the_optimizer(work):
 @pytest.mark.one_backend
 def test_the_last_stage_can_be_best_at_any_size(work):
     for size in (28, 48, 112, 150):
-        stages = customize(RECIPES["finetune"], image_size=size).stages
+        stages = customize(CLASSIFICATION_RECIPES["finetune"], image_size=size).stages
         assert max(stage.image_size for stage in stages) == stages[-1].image_size == size
 
 
@@ -299,7 +301,7 @@ def test_a_run_inside_the_data_is_refused(work):
 @pytest.mark.one_backend
 def test_a_level_that_the_model_lacks_is_refused_before_the_training(work):
     data, out, preset, recipe = arguments(work, "level")
-    recipe = dataclasses.replace(recipe, stages=(Stage(1, 32), Stage(1, 32, "P7")))
+    recipe = dataclasses.replace(recipe, stages=(Phase(1, 32), Phase(1, 32, "P7")))
     with pytest.raises(ValueError, match="P7"):
         train_classifier(data, out, preset, recipe, console=QUIET)
     assert not (out / "metrics.csv").exists()

@@ -17,7 +17,7 @@ from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
 from cspdarknet.train import (
     DETECTION_RECIPES,
     DetectionRecipe,
-    Stage,
+    Phase,
     load_detection_recipe,
     tasks,
     train_detector,
@@ -29,7 +29,7 @@ from support import SHARED
 QUIET = Console(quiet=True)
 # As little as shows every part of a training at work.
 QUICK = DetectionRecipe(
-    stages=(Stage(2, 64), Stage(1, 64, no_mixing=True)),
+    stages=(Phase(2, 64), Phase(1, 64, no_mixing=True)),
     batch_size=4,
     layer_decay=0.8,
     batch_norm_momentum=0.5,
@@ -183,7 +183,7 @@ def test_the_recipe_of_the_original():
     assert (recipe.optimizer, recipe.learning_rate) == ("sgd", 0.01)
     assert recipe.stages[-1].epochs == 15
     with pytest.raises(ValueError, match="multiples of 32"):
-        replace(recipe, stages=(Stage(1, 100),))
+        replace(recipe, stages=(Phase(1, 100),))
 
 
 @pytest.mark.one_backend

@@ -6,9 +6,15 @@ import keras
 import numpy as np
 import pytest
 
-from cspdarknet.data import Augmentation
+from cspdarknet.data import ClassificationAugmentation
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
-from cspdarknet.train import RECIPES, Recipe, Stage, customize, load_recipe
+from cspdarknet.train import (
+    CLASSIFICATION_RECIPES,
+    ClassificationRecipe,
+    Phase,
+    customize,
+    load_recipe,
+)
 from cspdarknet.train.classification import class_weights
 from cspdarknet.train.ema import ExponentialMovingAverage
 from cspdarknet.train.loop import set_trained_part
@@ -23,18 +29,18 @@ def classifier(tiny_net):
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CLASSIFICATION_RECIPES)
 def test_recipes_survive_json(name, tmp_path):
-    recipe = RECIPES[name]
+    recipe = CLASSIFICATION_RECIPES[name]
     content = json.loads(json.dumps(recipe.to_json()))
-    assert recipe_from_json(content, Recipe, Augmentation) == recipe
+    assert recipe_from_json(content, ClassificationRecipe, ClassificationAugmentation) == recipe
     (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_json()))
     assert load_recipe(tmp_path / "recipe.json") == recipe == load_recipe(name)
 
 
 @pytest.mark.one_backend
 def test_the_recipe_of_the_original():
-    recipe = RECIPES["imagenet"]
+    recipe = CLASSIFICATION_RECIPES["imagenet"]
     assert (recipe.epochs, recipe.image_size, recipe.batch_size) == (300, 224, 512)
     assert (recipe.learning_rate, recipe.weight_decay) == (0.0125 * 8, 5e-4)
     assert (recipe.warmup, recipe.hold, recipe.label_smoothing) == (0.01, 0.45, 0.1)
@@ -45,16 +51,16 @@ def test_the_recipe_of_the_original():
 @pytest.mark.one_backend
 @pytest.mark.parametrize("epochs", [3, 4, 5, 7, 12, 100])
 def test_epochs_are_shared_out_as_the_stages_do(epochs):
-    changed = customize(RECIPES["finetune"], epochs=epochs)
+    changed = customize(CLASSIFICATION_RECIPES["finetune"], epochs=epochs)
     assert changed.epochs == epochs
     assert all(stage.epochs >= 1 for stage in changed.stages)
-    shares = [stage.epochs / 12 * epochs for stage in RECIPES["finetune"].stages]
+    shares = [stage.epochs / 12 * epochs for stage in CLASSIFICATION_RECIPES["finetune"].stages]
     assert all(abs(s.epochs - e) <= 1 for s, e in zip(changed.stages, shares, strict=True))
 
 
 @pytest.mark.one_backend
 def test_image_sizes_keep_their_ratio():
-    changed = customize(RECIPES["scratch"], image_size=256)
+    changed = customize(CLASSIFICATION_RECIPES["scratch"], image_size=256)
     assert [stage.image_size for stage in changed.stages] == [128, 192, 256]
 
 
@@ -76,7 +82,7 @@ def test_image_sizes_keep_their_ratio():
 )
 def test_values_out_of_range(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).rstrip("s")):
-        Recipe(**{"stages": (Stage(1),), **wrong})
+        ClassificationRecipe(**{"stages": (Phase(1),), **wrong})
 
 
 @pytest.mark.one_backend
@@ -93,8 +99,8 @@ def test_recipe_files_that_are_malformed(tmp_path, text, message):
 
 @pytest.mark.one_backend
 def test_phases_share_an_optimizer_while_the_same_part_is_trained():
-    stages = (Stage(2, 64), Stage(1, 96), Stage(1, 96, "P3"), Stage(1, 96, "P3", 0.5))
-    assert [len(phase) for phase in Recipe(stages).phases] == [3, 1, 1]
+    stages = (Phase(2, 64), Phase(1, 96), Phase(1, 96, "P3"), Phase(1, 96, "P3", 0.5))
+    assert [len(phase) for phase in ClassificationRecipe(stages).phases] == [3, 1, 1]
 
 
 def test_the_curve_rises_holds_and_falls():
@@ -127,8 +133,8 @@ def test_a_step_moves_each_part_at_its_rate(classifier, optimizer):
     x = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
     for decay in (1.0, 0.5):
         classifier.set_weights(start)
-        recipe = Recipe(
-            (Stage(1),), optimizer=optimizer, layer_decay=decay, warmup=0, weight_decay=0
+        recipe = ClassificationRecipe(
+            (Phase(1),), optimizer=optimizer, layer_decay=decay, warmup=0, weight_decay=0
         )
         classifier.compile(
             build_optimizer(recipe, recipe.stages[0], 10, classifier),
@@ -144,7 +150,9 @@ def test_a_step_moves_each_part_at_its_rate(classifier, optimizer):
 
 
 def test_weight_decay_spares_batch_norms_and_biases(classifier):
-    recipe = Recipe((Stage(1),), learning_rate=0.1, warmup=0, weight_decay=0.5, optimizer="sgd")
+    recipe = ClassificationRecipe(
+        (Phase(1),), learning_rate=0.1, warmup=0, weight_decay=0.5, optimizer="sgd"
+    )
     optimizer = build_optimizer(recipe, recipe.stages[0], 10, classifier)
     classifier.compile(optimizer, lambda y, p: 0 * p)
     before = {v.path: to_numpy(v).copy() for v in classifier.trainable_variables}
@@ -165,7 +173,7 @@ def test_accumulated_batches_equal_one_large_batch():
         backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=False)
         model = ImageClassifier(backbone, 3, activation=None)
         set_trained_part(model, "head")
-        recipe = Recipe((Stage(1),), accumulate=accumulate, warmup=0, optimizer="sgd")
+        recipe = ClassificationRecipe((Phase(1),), accumulate=accumulate, warmup=0, optimizer="sgd")
         model.compile(
             build_optimizer(recipe, recipe.stages[0], 10**6, model),
             keras.losses.CategoricalCrossentropy(from_logits=True),

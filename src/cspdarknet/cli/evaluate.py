@@ -15,7 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from cspdarknet.data.detection.find import EvaluationSplit
-    from cspdarknet.evaluate import Evaluation
+    from cspdarknet.evaluate import ClassificationEvaluation
     from cspdarknet.evaluate.detection import DetectionEvaluation
     from cspdarknet.train.run_folder import RunFolder
 
@@ -137,7 +137,7 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-def show_classifier(found: "Evaluation", console: Console) -> None:
+def show_classifier(found: "ClassificationEvaluation", console: Console) -> None:
     """Print the figures of a classifier."""
     table = _table("photos", "precision", "recall", "F1")
     for c in found.classes:

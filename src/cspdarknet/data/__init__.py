@@ -1,7 +1,7 @@
 """Photos with labels or boxes: find them, check them, augment them, and feed them in batches."""
 
 from cspdarknet.data.check import Skipped, check_images
-from cspdarknet.data.classification.augment import Augmentation
+from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.classification.dataset import (
     ClassificationDataset,
     ClassificationSplits,
@@ -19,7 +19,7 @@ from cspdarknet.data.detection.source import DetectionSource
 from cspdarknet.data.pipeline import ClassificationSource, evaluation_batches, training_batches
 
 __all__ = [
-    "Augmentation",
+    "ClassificationAugmentation",
     "EvaluationSplit",
     "DetectionDataset",
     "DetectionSplits",

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cspdarknet._extras import require
-from cspdarknet.data.classification.augment import GRAY, Augmentation
+from cspdarknet.data.classification.augment import GRAY, ClassificationAugmentation
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.images import ImageError, center_crop, open_image
 
@@ -63,7 +63,7 @@ class ClassificationSource:
     """
 
     photos: ClassificationDataset
-    augmentation: Augmentation
+    augmentation: ClassificationAugmentation
     batch_size: int
     seed: int = 0
     class_weights: np.ndarray | None = None

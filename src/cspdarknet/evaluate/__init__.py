@@ -2,7 +2,7 @@
 
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
 from cspdarknet.evaluate.classification import (
-    Evaluation,
+    ClassificationEvaluation,
     Predictions,
     classify,
     evaluate,
@@ -13,7 +13,7 @@ from cspdarknet.evaluate.detection import DetectionEvaluation, evaluate_detector
 __all__ = [
     "AveragePrecision",
     "DetectionEvaluation",
-    "Evaluation",
+    "ClassificationEvaluation",
     "Predictions",
     "classify",
     "evaluate",

@@ -105,7 +105,7 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ClassificationEvaluation:
     """A classifier's predictions beside the truth.
 
     Attributes:
@@ -190,7 +190,9 @@ class Evaluation:
         }
 
 
-def evaluate(model: "keras.Model", photos: ClassificationDataset, **kwargs: Any) -> Evaluation:
+def evaluate(
+    model: "keras.Model", photos: ClassificationDataset, **kwargs: Any
+) -> ClassificationEvaluation:
     """Classify labelled photos; the keyword arguments are those of `classify`.
 
     Raises:
@@ -201,7 +203,7 @@ def evaluate(model: "keras.Model", photos: ClassificationDataset, **kwargs: Any)
     if not len(readable):
         reason = next(iter(predictions.errors.values()), "there are none")
         raise ValueError(f"None of the photos can be read: {reason}")
-    return Evaluation(
+    return ClassificationEvaluation(
         photos.take(readable), predictions.probabilities[readable], predictions.errors
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cspdarknet.data.classification.dataset import ClassificationSplits
-from cspdarknet.evaluate import Evaluation, evaluate
+from cspdarknet.evaluate import ClassificationEvaluation, evaluate
 from cspdarknet.models import ImageClassifier
 from cspdarknet.reports import page
 from cspdarknet.reports.mistakes import draw_mistakes
@@ -19,7 +19,7 @@ def write_run_report(
     splits: ClassificationSplits,
     history: Sequence[dict[str, Any]],
     workers: int,
-) -> Evaluation:
+) -> ClassificationEvaluation:
     """Evaluate the best model of a run, and write figures, pictures and the page.
 
     Args:
@@ -38,12 +38,12 @@ def write_run_report(
     return found
 
 
-def write_evaluation(run: RunFolder, found: Evaluation, title: str) -> None:
+def write_evaluation(run: RunFolder, found: ClassificationEvaluation, title: str) -> None:
     """Write figures, pictures and a page about one evaluation."""
     page.write_page(run, title, [_evaluation_sections(run, found)])
 
 
-def _evaluation_sections(run: RunFolder, found: Evaluation) -> str:
+def _evaluation_sections(run: RunFolder, found: ClassificationEvaluation) -> str:
     run.write_json(FIGURES, found.to_json())
     run.write(
         CONFUSION, lambda file: draw_confusion(found.confusion, found.photos.class_names, file)
@@ -63,7 +63,7 @@ def _evaluation_sections(run: RunFolder, found: Evaluation) -> str:
     return text
 
 
-def _table_of_classes(found: Evaluation) -> str:
+def _table_of_classes(found: ClassificationEvaluation) -> str:
     rows = [
         (c.name, c.photos, *(f"{value:.3f}" for value in (c.precision, c.recall, c.f1)))
         for c in found.classes

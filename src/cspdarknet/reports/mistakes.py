@@ -2,14 +2,14 @@
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from cspdarknet.evaluate import Evaluation
+from cspdarknet.evaluate import ClassificationEvaluation
 from cspdarknet.images import ImageError, open_image
 from cspdarknet.visualize import fit_text
 
 TILE, COLUMNS, CAPTION, MARGIN = 170, 6, 38, 8
 
 
-def draw_mistakes(evaluation: Evaluation, limit: int = 24) -> Image.Image | None:
+def draw_mistakes(evaluation: ClassificationEvaluation, limit: int = 24) -> Image.Image | None:
     """Draw the surest mistakes, each with its true and its predicted class.
 
     Args:
@@ -32,7 +32,9 @@ def draw_mistakes(evaluation: Evaluation, limit: int = 24) -> Image.Image | None
     return sheet
 
 
-def _draw_tile(sheet: Image.Image, left: int, top: int, evaluation: Evaluation, place: int) -> None:
+def _draw_tile(
+    sheet: Image.Image, left: int, top: int, evaluation: ClassificationEvaluation, place: int
+) -> None:
     photos = evaluation.photos
     try:
         photo = ImageOps.pad(open_image(photos.paths[place], 2 * TILE), (TILE, TILE), color="white")

@@ -3,11 +3,11 @@
 from cspdarknet.train.classification import train_classifier
 from cspdarknet.train.detection import train_detector
 from cspdarknet.train.recipe import (
+    CLASSIFICATION_RECIPES,
     DETECTION_RECIPES,
-    RECIPES,
+    ClassificationRecipe,
     DetectionRecipe,
-    Recipe,
-    Stage,
+    Phase,
     customize,
     load_detection_recipe,
     load_recipe,
@@ -15,10 +15,10 @@ from cspdarknet.train.recipe import (
 
 __all__ = [
     "DETECTION_RECIPES",
-    "RECIPES",
+    "CLASSIFICATION_RECIPES",
     "DetectionRecipe",
-    "Recipe",
-    "Stage",
+    "ClassificationRecipe",
+    "Phase",
     "customize",
     "load_detection_recipe",
     "load_recipe",

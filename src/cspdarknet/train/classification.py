@@ -16,7 +16,7 @@ from cspdarknet.reports.classification import write_run_report
 from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
 from cspdarknet.train.loop import BEST, Training, check_trained_part
-from cspdarknet.train.recipe import Recipe, load_recipe
+from cspdarknet.train.recipe import ClassificationRecipe, load_recipe
 from cspdarknet.train.run_folder import RunFolder
 from cspdarknet.train.tasks import Classification, Row
 from cspdarknet.train.trainer import (
@@ -33,7 +33,7 @@ def train_classifier(
     data: str | Path,
     out: str | Path,
     preset: str | Path = "csp_darknet_tiny",
-    recipe: Recipe | str | Path = "finetune",
+    recipe: ClassificationRecipe | str | Path = "finetune",
     *,
     load_weights: bool | None = None,
     validation_split: float = 0.15,
@@ -49,7 +49,7 @@ def train_classifier(
         out: the run folder. It holds settings, metrics, the best and the last model as presets,
             pictures, a report, and the state that an interrupted run goes on from.
         preset: the backbone or classifier to start from.
-        recipe: a `Recipe`, the name of one (`"finetune"`, `"scratch"`, `"imagenet"`), or a JSON
+        recipe: a `ClassificationRecipe`, the name of one (`"finetune"`, `"scratch"`, `"imagenet"`), or a JSON
             file.
         load_weights: `False` starts from random weights although the preset has trained ones.
         validation_split: share of each class to validate on, where the data have no such part.
@@ -66,12 +66,12 @@ def train_classifier(
         ImportError: if a package for training is missing.
 
     Example:
-        >>> from cspdarknet.train import RECIPES, customize
+        >>> from cspdarknet.train import CLASSIFICATION_RECIPES, customize
         >>> for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
         ...     path = Path(f"pets/{name}.png")
         ...     path.parent.mkdir(parents=True, exist_ok=True)
         ...     Image.new("RGB", (48, 48), "navy").save(path)
-        >>> recipe = customize(RECIPES["scratch"], epochs=3, image_size=32, batch_size=2)
+        >>> recipe = customize(CLASSIFICATION_RECIPES["scratch"], epochs=3, image_size=32, batch_size=2)
         >>> history = train_classifier("pets", "run", recipe=recipe, console=Console(quiet=True))
         >>> len(history), ImageClassifier.from_preset("run/best").class_names
         (3, ('cat', 'dog'))
@@ -80,7 +80,7 @@ def train_classifier(
         The recipes are described in `cspdarknet.train.recipe`.
     """
     console = console or Console()
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    recipe = recipe if isinstance(recipe, ClassificationRecipe) else load_recipe(recipe)
     check_arguments(data, out, recipe, workers, tensorboard)
     run = RunFolder(out)
     with claimed(run):
@@ -108,7 +108,7 @@ def _training(
     splits: ClassificationSplits,
     preset: str | Path,
     load_weights: bool | None,
-    recipe: Recipe,
+    recipe: ClassificationRecipe,
     workers: int,
     console: Console,
 ) -> Training:

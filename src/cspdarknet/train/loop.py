@@ -14,7 +14,7 @@ from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
 from cspdarknet.train.ema import ExponentialMovingAverage
 from cspdarknet.train.optimizer import build_optimizer
-from cspdarknet.train.recipe import BaseRecipe, Stage
+from cspdarknet.train.recipe import BaseRecipe, Phase
 from cspdarknet.train.run_folder import STATE, RunFolder
 from cspdarknet.train.state import State, save_state
 from cspdarknet.train.tasks import Row, Task
@@ -102,7 +102,7 @@ class Training:
         state.restore_model(self.model, self.average)
         return state
 
-    def _begin(self, stage: Stage, steps: int) -> None:
+    def _begin(self, stage: Phase, steps: int) -> None:
         """Set what is trained in the next steps, and compile."""
         if self.recipe.accumulate > steps:
             raise ValueError(
@@ -112,7 +112,7 @@ class Training:
         set_trained_part(self.model, stage.train)
         self.task.compile(self.model, build_optimizer(self.recipe, stage, steps, self.model))
 
-    def _epoch(self, stage: Stage) -> None:
+    def _epoch(self, stage: Phase) -> None:
         start, epoch = time.perf_counter(), len(self.history)
         figures = self._train(stage, epoch)
         seconds = time.perf_counter() - start
@@ -134,7 +134,7 @@ class Training:
         with distributed.on_one_device():
             self._finish(row, stage)
 
-    def _train(self, stage: Stage, epoch: int) -> dict[str, float]:
+    def _train(self, stage: Phase, epoch: int) -> dict[str, float]:
         """Train for an epoch; return the means of the loss and what comes with it."""
         # PyTorch's dropout draws from the global generator, which no checkpoint holds.
         keras.utils.set_random_seed(self.recipe.seed + epoch)
@@ -163,7 +163,7 @@ class Training:
             self.display.batch(epoch, step, self.steps, self.source.batch_size, means)
         return means
 
-    def _finish(self, row: Row, stage: Stage) -> None:
+    def _finish(self, row: Row, stage: Phase) -> None:
         """Evaluate the weights that would be kept, if it is time to, and save everything."""
         self.finished.set_weights(self._kept_weights())
         row |= dict.fromkeys(self.task.validation_figures)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from cspdarknet.train.recipe import BaseRecipe, Stage
+from cspdarknet.train.recipe import BaseRecipe, Phase
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
@@ -67,7 +67,7 @@ class LayerwiseSGD(_RatesByPart, keras.optimizers.SGD):
     """SGD with a learning rate for each part of the network."""
 
 
-def build_optimizer(recipe: BaseRecipe, stage: Stage, steps: int, model: keras.Model) -> Any:
+def build_optimizer(recipe: BaseRecipe, stage: Phase, steps: int, model: keras.Model) -> Any:
     """Return the optimizer for a stage of `steps` batches."""
     curve = WarmupHoldCosine(
         recipe.learning_rate * stage.learning_rate,

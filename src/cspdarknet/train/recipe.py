@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cspdarknet.data.classification.augment import Augmentation
+from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.detection.augment import DetectionAugmentation
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -17,7 +17,7 @@ CLASS_WEIGHTS = ("equal", "balanced")
 
 
 @dataclass(frozen=True)
-class Stage:
+class Phase:
     """A part of a training.
 
     Stages that follow each other with the same `train` and `learning_rate` share one optimizer and
@@ -74,7 +74,7 @@ class BaseRecipe:
         seed: of weights, order and augmentation.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[Phase, ...]
     evaluation_scale: float = 1.0
     batch_size: int = 32
     optimizer: str = "adamw"
@@ -123,7 +123,7 @@ class BaseRecipe:
         return sum(stage.epochs for stage in self.stages)
 
     @property
-    def phases(self) -> list[list[Stage]]:
+    def phases(self) -> list[list[Phase]]:
         """For each optimizer, the stage of each of its epochs."""
         groups = itertools.groupby(self.stages, lambda stage: (stage.train, stage.learning_rate))
         return [[stage for stage in group for _ in range(stage.epochs)] for _, group in groups]
@@ -138,7 +138,7 @@ class BaseRecipe:
         """Side of the images that the finished model is for."""
         return self.evaluation_size(self.stages[-1])
 
-    def evaluation_size(self, stage: Stage) -> int:
+    def evaluation_size(self, stage: Phase) -> int:
         """Side of the images that the model is evaluated on in a stage: a multiple of 8."""
         return max(8, round(stage.image_size * self.evaluation_scale / 8) * 8)
 
@@ -148,7 +148,7 @@ class BaseRecipe:
 
 
 @dataclass(frozen=True)
-class Recipe(BaseRecipe):
+class ClassificationRecipe(BaseRecipe):
     """How to train a classifier.
 
     Attributes:
@@ -161,7 +161,7 @@ class Recipe(BaseRecipe):
     label_smoothing: float = 0.1
     class_weights: str = "equal"
     dropout: float = 0.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: ClassificationAugmentation = field(default_factory=ClassificationAugmentation)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -190,7 +190,7 @@ class DetectionRecipe(BaseRecipe):
                 f"The image sizes of a detector must be multiples of 32. Received: {odd[0]}"
             )
 
-    def evaluation_size(self, stage: Stage) -> int:
+    def evaluation_size(self, stage: Phase) -> int:
         """Side of the images that the model is evaluated on in a stage: a multiple of 32."""
         return max(32, round(stage.image_size * self.evaluation_scale / 32) * 32)
 
@@ -222,33 +222,33 @@ def _among(name: str, value: str, accepted: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` must be one of {', '.join(accepted)}. Received: {value!r}")
 
 
-RECIPES: Mapping[str, Recipe] = {
+CLASSIFICATION_RECIPES: Mapping[str, ClassificationRecipe] = {
     # From trained weights: the head alone, then the deep stages, then everything, gently.
-    "finetune": Recipe(
+    "finetune": ClassificationRecipe(
         stages=(
-            Stage(2, 160, "head"),
-            Stage(4, 160, "P4", 0.5),
-            Stage(6, 160, "all", 0.5),
+            Phase(2, 160, "head"),
+            Phase(4, 160, "P4", 0.5),
+            Phase(6, 160, "all", 0.5),
         ),
         layer_decay=0.75,
         dropout=0.1,
         ema_decay=0.98,
-        augmentation=Augmentation(magnitude=0.3, erase=0.1),
+        augmentation=ClassificationAugmentation(magnitude=0.3, erase=0.1),
     ),
     # From random weights, on some thousand photos: small images first, where epochs are cheap.
-    "scratch": Recipe(
-        stages=(Stage(60, 64), Stage(36, 96), Stage(6, 128)),
+    "scratch": ClassificationRecipe(
+        stages=(Phase(60, 64), Phase(36, 96), Phase(6, 128)),
         batch_size=64,
         learning_rate=2e-3,
         clip_norm=5.0,
         dropout=0.1,
         ema_decay=0.998,
-        augmentation=Augmentation(magnitude=0.3, mix=0.3),
+        augmentation=ClassificationAugmentation(magnitude=0.3, mix=0.3),
     ),
     # As KerasCV trained its weights of size L: 224 x 224, crops of 80 to 100 % of the area,
     # RandAugment 0.3, CutMix or MixUp on each batch, SGD, warm-up 1 %, hold 45 %, cosine.
-    "imagenet": Recipe(
-        stages=(Stage(300, 224),),
+    "imagenet": ClassificationRecipe(
+        stages=(Phase(300, 224),),
         batch_size=512,
         optimizer="sgd",
         learning_rate=0.1,
@@ -257,7 +257,7 @@ RECIPES: Mapping[str, Recipe] = {
         hold=0.45,
         ema_decay=0.9999,
         batch_norm_momentum=0.99,
-        augmentation=Augmentation(
+        augmentation=ClassificationAugmentation(
             crop_area=(0.8, 1.0), magnitude=0.3, erase=0.0, mix=1.0, mixup_alpha=0.2
         ),
     ),
@@ -269,9 +269,9 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
     # give few steps, so that batches are small, and the average follows closely.
     "finetune": DetectionRecipe(
         stages=(
-            Stage(5, 416, "head"),
-            Stage(35, 416, "all", 0.5),
-            Stage(10, 416, "all", 0.5, True),
+            Phase(5, 416, "head"),
+            Phase(35, 416, "all", 0.5),
+            Phase(10, 416, "all", 0.5, True),
         ),
         batch_size=8,
         learning_rate=1e-3,
@@ -285,7 +285,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
     ),
     # From random weights, on some hundred photos: small images first, where epochs are cheap.
     "scratch": DetectionRecipe(
-        stages=(Stage(90, 224), Stage(50, 320), Stage(20, 416), Stage(15, 416, no_mixing=True)),
+        stages=(Phase(90, 224), Phase(50, 320), Phase(20, 416), Phase(15, 416, no_mixing=True)),
         batch_size=16,
         learning_rate=2e-3,
         weight_decay=0.05,
@@ -299,7 +299,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
     # As YOLOX was trained on COCO. Keras' weight decay works on the step, PyTorch's on the gradient
     # that the momentum then adds up ten times: 5e-4 there is 5e-3 here.
     "coco": DetectionRecipe(
-        stages=(Stage(285, 640), Stage(15, 640, no_mixing=True)),
+        stages=(Phase(285, 640), Phase(15, 640, no_mixing=True)),
         batch_size=64,
         optimizer="sgd",
         learning_rate=0.01,
@@ -315,7 +315,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
 }
 
 
-def load_recipe(name: str | Path) -> Recipe:
+def load_recipe(name: str | Path) -> ClassificationRecipe:
     """Return a recipe by its name, or read one from a JSON file (a run's `run.json`, too).
 
     Raises:
@@ -325,7 +325,7 @@ def load_recipe(name: str | Path) -> Recipe:
         >>> load_recipe("finetune").epochs
         12
     """
-    return _load(name, RECIPES, Recipe, Augmentation)
+    return _load(name, CLASSIFICATION_RECIPES, ClassificationRecipe, ClassificationAugmentation)
 
 
 def load_detection_recipe(name: str | Path) -> DetectionRecipe:
@@ -362,7 +362,7 @@ def recipe_from_json(
     content: Mapping[str, Any], cls: type[AnyRecipe], augmentation: type[Any]
 ) -> AnyRecipe:
     """Build a recipe of a class from what its `to_json` returned."""
-    stages = tuple(Stage(**stage) for stage in content["stages"])
+    stages = tuple(Phase(**stage) for stage in content["stages"])
     changes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in content.get("augmentation", {}).items()
@@ -385,7 +385,7 @@ def customize(
         ValueError: if a value is out of range, or the epochs are too few for the stages.
 
     Example:
-        >>> customize(RECIPES["scratch"], epochs=35, seed=1).epochs
+        >>> customize(CLASSIFICATION_RECIPES["scratch"], epochs=35, seed=1).epochs
         35
     """
     stages = recipe.stages
@@ -402,7 +402,7 @@ def customize(
     return dataclasses.replace(recipe, stages=stages, **given)
 
 
-def _with_image_size(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:
+def _with_image_size(stages: tuple[Phase, ...], size: int) -> tuple[Phase, ...]:
     """Scale the images of all stages, those before the last to a multiple of 32 pixels."""
     ratio = size / stages[-1].image_size
     rounded = [max(32, round(stage.image_size * ratio / 32) * 32) for stage in stages[:-1]]
@@ -413,7 +413,7 @@ def _with_image_size(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:
     )
 
 
-def _with_epochs(stages: tuple[Stage, ...], epochs: int) -> tuple[Stage, ...]:
+def _with_epochs(stages: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
     """Share out epochs as the stages do; each boundary is rounded, so that the sum is right."""
     if epochs < len(stages):
         raise ValueError(

@@ -9,7 +9,7 @@ from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.evaluate import evaluate
 from cspdarknet.evaluate.detection import evaluate_detector
-from cspdarknet.train.recipe import Stage
+from cspdarknet.train.recipe import Phase
 
 Row = dict[str, Any]
 EVALUATION_BATCH = 32
@@ -31,7 +31,7 @@ class Task(Protocol):
     def compile(self, model: keras.Model, optimizer: Any) -> None:
         """Prepare the model for training."""
 
-    def begin(self, model: keras.Model, stage: Stage) -> None:
+    def begin(self, model: keras.Model, stage: Phase) -> None:
         """Set what a stage changes in the loss."""
 
     def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
@@ -63,7 +63,7 @@ class Classification:
         )
         model.compile(optimizer, loss, metrics=["accuracy"])
 
-    def begin(self, model: keras.Model, stage: Stage) -> None:
+    def begin(self, model: keras.Model, stage: Phase) -> None:
         """The loss is the same in all stages."""
 
     def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
@@ -95,7 +95,7 @@ class Detection:
         """Prepare the detector, which has a loss of its own."""
         model.compile(optimizer)
 
-    def begin(self, model: keras.Model, stage: Stage) -> None:
+    def begin(self, model: keras.Model, stage: Phase) -> None:
         """Switch the L1 loss on for photos as they are."""
         model.l1_loss = stage.no_mixing
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cspdarknet.data import (
-    Augmentation,
+    ClassificationAugmentation,
     ClassificationSource,
     check_images,
     evaluation_batches,
@@ -177,14 +177,14 @@ def test_odd_files_that_are_photos_are_read(tmp_path):
 def test_a_file_that_breaks_during_the_training_weighs_nothing(tmp_path):
     photos = load_classification_dataset(write_photos(tmp_path, 4)).train
     photos.paths[0].write_bytes(b"")
-    source = ClassificationSource(photos, Augmentation(), batch_size=len(photos))
+    source = ClassificationSource(photos, ClassificationAugmentation(), batch_size=len(photos))
     ((images, _, weights),) = training_batches(source, 32, 0, 1)
     assert (weights == 0).sum() == 1
     assert list(source.failures) == [photos.paths[0]]
     assert (images[weights == 0] == 128).all()
 
 
-# Augmentation.
+# ClassificationAugmentation.
 
 
 def test_every_operation_of_rand_augment_keeps_the_form_and_does_something():
@@ -248,7 +248,7 @@ def test_cutmix_shares_labels_by_area():
 )
 def test_augmentations_out_of_range(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Augmentation(**wrong)
+        ClassificationAugmentation(**wrong)
 
 
 # Batches.
@@ -256,7 +256,9 @@ def test_augmentations_out_of_range(wrong):
 
 def source_of(tmp_path, **kwargs):
     photos = load_classification_dataset(write_photos(tmp_path, 5)).train
-    return ClassificationSource(photos, Augmentation(mix=0.5), batch_size=4, seed=3, **kwargs)
+    return ClassificationSource(
+        photos, ClassificationAugmentation(mix=0.5), batch_size=4, seed=3, **kwargs
+    )
 
 
 def test_batches_are_the_same_whenever_they_are_asked_for(tmp_path):
@@ -278,7 +280,7 @@ def test_each_pass_shows_every_photo_once_in_another_order(tmp_path):
             seen.append(index)
             return super().load(index, size, rng)
 
-    source = Recorder(photos, Augmentation(), batch_size=len(photos), workers=1)
+    source = Recorder(photos, ClassificationAugmentation(), batch_size=len(photos), workers=1)
     list(training_batches(source, 32, 0, 3))
     passes = [seen[i : i + len(photos)] for i in range(0, len(seen), len(photos))][:3]
     assert all(sorted(p) == list(range(len(photos))) for p in passes)
@@ -287,9 +289,10 @@ def test_each_pass_shows_every_photo_once_in_another_order(tmp_path):
 
 def test_processes_share_each_batch(tmp_path):
     source = source_of(tmp_path)
-    plain = ClassificationSource(source.photos, Augmentation(), 4, 3)
+    plain = ClassificationSource(source.photos, ClassificationAugmentation(), 4, 3)
     shares = [
-        ClassificationSource(source.photos, Augmentation(), 4, 3, process=(i, 2)) for i in (0, 1)
+        ClassificationSource(source.photos, ClassificationAugmentation(), 4, 3, process=(i, 2))
+        for i in (0, 1)
     ]
     whole = list(training_batches(plain, 32, 0, 3))
     parts = [list(training_batches(share, 32, 0, 3)) for share in shares]
@@ -301,7 +304,7 @@ def test_processes_share_each_batch(tmp_path):
 def test_class_weights_are_the_weights_of_the_photos(tmp_path):
     source = source_of(tmp_path)
     weighted = ClassificationSource(
-        source.photos, Augmentation(), 4, class_weights=np.array([1, 2, 4], "float32")
+        source.photos, ClassificationAugmentation(), 4, class_weights=np.array([1, 2, 4], "float32")
     )
     for _, labels, weights in training_batches(weighted, 32, 0, 3):
         np.testing.assert_array_equal(weights, labels @ [1, 2, 4])
@@ -310,7 +313,7 @@ def test_class_weights_are_the_weights_of_the_photos(tmp_path):
 def test_a_mixture_keeps_the_weight_of_each_class(tmp_path):
     source = source_of(tmp_path)
     factors = np.array([1, 2, 4], "float32")
-    mixing = Augmentation(mix=1.0)
+    mixing = ClassificationAugmentation(mix=1.0)
     plain = ClassificationSource(source.photos, mixing, 4, 3)
     weighted = ClassificationSource(source.photos, mixing, 4, 3, class_weights=factors)
     for a, b in zip(*(training_batches(s, 32, 0, 4) for s in (plain, weighted)), strict=True):

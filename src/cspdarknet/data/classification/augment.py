@@ -16,7 +16,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class ClassificationAugmentation:
     """How strongly training photos are changed; 0 switches a change off.
 
     Attributes:
