@@ -1,22 +1,49 @@
 """What tests of several files need: reference files, comparisons, fresh processes."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from cspdarknet.cli import app
 
 SMALL = {"stackwise_channels": [16, 32, 64, 128], "stackwise_depth": [1, 2, 2, 1]}
 TINY_NET = {"stackwise_channels": [4, 6], "stackwise_depth": [1, 1]}
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-GOLDEN = SHARED / "golden"
+REFERENCES = Path(__file__).parent / "golden" / "references"
 needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason=f"the reference outputs of the original code are not at {GOLDEN}"
+    not REFERENCES.is_dir(), reason=f"{REFERENCES} is missing: it is part of the repository"
 )
+# Data that are not part of the repository: real weights and photographs.
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+NANO = SHARED / "golden" / "nano_real"
+needs_nano = pytest.mark.skipif(
+    not NANO.is_dir(), reason=f"the official YOLOX-nano weights and COCO images are not at {NANO}"
+)
+
+
+def _unpacked_references():
+    """Return a temporary copy of the references with their model files unpacked."""
+    folder = Path(tempfile.mkdtemp(prefix="references-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if REFERENCES.is_dir():
+        ignored = shutil.ignore_patterns("*.xz")
+        shutil.copytree(REFERENCES, folder, ignore=ignored, dirs_exist_ok=True)
+        with tarfile.open(REFERENCES / "models.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+    return folder
+
+
+GOLDEN = _unpacked_references()
 
 needs_channels_first = pytest.mark.skipif(
     keras.backend.backend() == "tensorflow",
@@ -53,6 +80,11 @@ def assert_same_weights(a, b):
     assert [v.path for v in a.weights] == [v.path for v in b.weights]
     for x, y in zip(a.weights, b.weights, strict=True):
         np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
+
+
+def run_command(*arguments):
+    """Run a command of the command line in this process, on a terminal of 200 columns."""
+    return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
 
 
 def run_python(code, *args, backend=None, check=True):

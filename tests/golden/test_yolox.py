@@ -6,19 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from cspdarknet import checkpoints
+from cspdarknet.detections import DetectionOptions
 from cspdarknet.images import read_image
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector, load_model
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
 from cspdarknet.yolox.coco_names import COCO_NAMES
 from cspdarknet.yolox.letterbox import letterbox
 from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.losses import yolox_losses
 from cspdarknet.yolox.simota import assign
-from support import GOLDEN, assert_same_weights, needs_golden, to_numpy
+from support import GOLDEN, NANO, assert_same_weights, needs_golden, needs_nano, to_numpy
 
-pytestmark = needs_golden
-NANO = GOLDEN / "nano_real"
 SIMOTA = GOLDEN / "simota_loss"
 STRIDES = (8, 16, 32)
 
@@ -40,6 +38,7 @@ def nano():
     return YOLOXDetector.from_preset(NANO / "yolox_nano.pth")
 
 
+@needs_golden
 def test_a_whole_model_of_random_weights():
     model = YOLOXDetector.from_preset(GOLDEN / "pafpn_head_random/yolox_dep033_wid025_c3.pth")
     io = np.load(GOLDEN / "pafpn_head_random/io.npz")
@@ -57,6 +56,7 @@ def test_a_whole_model_of_random_weights():
         np.testing.assert_allclose(to_numpy(maps), expected, atol=1e-4)
 
 
+@needs_nano
 def test_raw_outputs_on_real_photos(nano):
     io = np.load(NANO / "io.npz")
     found = raw_outputs(nano, rgb(io["input"]))
@@ -70,6 +70,7 @@ def test_raw_outputs_on_real_photos(nano):
     np.testing.assert_allclose(found, half, atol=1e-3, rtol=1e-3)
 
 
+@needs_nano
 def test_raw_outputs_are_those_of_onnx_runtime(nano):
     runtime = pytest.importorskip("onnxruntime").InferenceSession(NANO / "yolox_nano.onnx")
     for path in sorted((NANO / "images").iterdir()):
@@ -80,11 +81,12 @@ def test_raw_outputs_are_those_of_onnx_runtime(nano):
         np.testing.assert_allclose(found, expected, atol=1e-3, err_msg=path.name)
 
 
+@needs_nano
 def test_detections_are_the_original_ones(nano):
     stored = json.loads((NANO / "detections.json").read_text())
     assert tuple(stored["classes"]) == COCO_NAMES == nano.class_names
     photos = [read_image(NANO / "images" / entry["file"]) for entry in stored["images"]]
-    found = nano.predict(photos, score_threshold=0.3, iou_threshold=0.45)
+    found = nano.predict(photos, options=DetectionOptions(0.3, 0.45))
     assert found["num_detections"].sum() == 105
     for i, entry in enumerate(stored["images"]):
         assert found["num_detections"][i] == len(entry["conf0.3_nms0.45"])
@@ -94,13 +96,12 @@ def test_detections_are_the_original_ones(nano):
             assert (found[name][i, count:] == -1).all()
 
 
+@needs_nano
 def test_detections_down_to_low_scores(nano):
     stored = json.loads((NANO / "detections.json").read_text())
     entries = [entry for entry in stored["images"] if "conf0.001_nms0.65" in entry]
     photos = [read_image(NANO / "images" / entry["file"]) for entry in entries]
-    found = nano.predict(
-        photos, score_threshold=0.001, iou_threshold=0.65, max_detections=400, batch_size=2
-    )
+    found = nano.predict(photos, batch_size=2, options=DetectionOptions(0.001, 0.65, 400))
     for i, entry in enumerate(entries):
         expected = entry["conf0.001_nms0.65"]
         # Scores and overlaps a few millionths from a threshold may fall to either side.
@@ -135,12 +136,13 @@ def iou(a, b):
     return overlap / (sum(areas) - overlap)
 
 
+@needs_nano
 def test_the_whole_graph_gives_what_predict_gives(nano):
     """Letterboxing inside the graph is that of NumPy, which is OpenCV's, to the last bit."""
     photos = [read_image(path) for path in sorted((NANO / "images").iterdir())[:2]]
-    graph = nano.inference_model(score_threshold=0.1)
+    graph = nano.inference_model(DetectionOptions(0.1))
     assert not [layer for layer in graph.layers if isinstance(layer, keras.layers.Lambda)]
-    expected = nano.predict(photos, score_threshold=0.1)
+    expected = nano.predict(photos, options=DetectionOptions(0.1))
     for i, photo in enumerate(photos):
         found = graph.predict_on_batch(photo[None].astype("float32"))
         assert found["num_detections"][0] == expected["num_detections"][i]
@@ -149,6 +151,7 @@ def test_the_whole_graph_gives_what_predict_gives(nano):
         np.testing.assert_array_equal(found["classes"][0], expected["classes"][i])
 
 
+@needs_nano
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 def test_the_letterbox_layer_is_bit_equal(layout):
     layer = Letterbox(416, layout)
@@ -162,15 +165,17 @@ def test_the_letterbox_layer_is_bit_equal(layout):
         np.testing.assert_array_equal(to_numpy(sizes), [photo.shape[:2]])
 
 
+@needs_nano
 def test_onnx_and_pth_hold_the_same(nano):
     pytest.importorskip("onnx")
     assert_same_weights(YOLOXDetector.from_preset(NANO / "yolox_nano.onnx"), nano)
 
 
+@needs_nano
 def test_the_backbone_alone_of_the_same_file(nano):
     backbone = CSPDarkNetBackbone.from_preset(NANO / "yolox_nano.pth")
     assert_same_weights(backbone, nano.backbone)
-    assert_same_weights(checkpoints.load(NANO / "yolox_nano.pth"), backbone)
+    assert_same_weights(load_model(NANO / "yolox_nano.pth", "features"), backbone)
 
 
 # Label assignment and losses.
@@ -195,6 +200,7 @@ def simota(case):
 CASES = ("main", "overlap", "tiny", "crowd", "outside")
 
 
+@needs_golden
 @pytest.mark.parametrize("case", CASES)
 def test_assignment_is_the_original_one(case):
     predictions, boxes, classes, stored, _ = simota(case)
@@ -212,6 +218,7 @@ def test_assignment_is_the_original_one(case):
     np.testing.assert_allclose(to_numpy(found.iou), stored["matched_iou"], atol=1e-5)
 
 
+@needs_golden
 @pytest.mark.parametrize("case", CASES)
 def test_losses_and_gradients_are_the_original_ones(case):
     predictions, boxes, classes, stored, joined = simota(case)
