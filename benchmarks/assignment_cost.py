@@ -18,9 +18,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from harness.results import RESULTS, write_table
+from harness.turns import in_turns, in_words, limit_cores, median_ratio
 from keras import ops
-from results import RESULTS, write_table
-from turns import in_turns, in_words, limit_cores, median_ratio
 
 from cspdarknet.models import YOLOXDetector
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes

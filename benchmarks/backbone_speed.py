@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from results import RESULTS, Row, write_csv, write_table
-from workers import (
+from harness.results import RESULTS, Row, write_csv, write_table
+from harness.workers import (
     ROOT,
     Worker,
     ending,

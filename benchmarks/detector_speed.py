@@ -22,8 +22,9 @@ from typing import Any
 import keras
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
-from plain_yolox import (
+from harness.results import RESULTS, write_table
+from harness.turns import in_turns, in_words, limit_cores, median_ratio
+from peers.plain_yolox import (
     as_function,
     export,
     network_input,
@@ -31,9 +32,9 @@ from plain_yolox import (
     photo_to_boxes,
     random_yolox,
 )
-from results import RESULTS, write_table
-from turns import in_turns, in_words, limit_cores, median_ratio
+from PIL import Image, ImageFilter
 
+from cspdarknet.detections import DetectionOptions
 from cspdarknet.models import YOLOXDetector
 from cspdarknet.yolox.letterbox import letterbox
 
@@ -121,11 +122,10 @@ def cases(contest: Contest, square: np.ndarray, images: np.ndarray) -> dict[str,
     """Return what takes turns."""
     detector, photo, side = contest.detector, contest.photo, contest.side
     score = score_threshold(contest.onnx(images))
+    options = DetectionOptions(score, IOU_THRESHOLD)
     runs: dict[str, Callable[[], Any]] = {
         "letterbox": lambda: letterbox(photo, side),
-        "ours": lambda: detector.predict(
-            [photo], batch_size=1, score_threshold=score, iou_threshold=IOU_THRESHOLD
-        ),
+        "ours": lambda: detector.predict([photo], batch_size=1, options=options),
         "ours, network": lambda: detector.predict_on_batch(square),
     }
 

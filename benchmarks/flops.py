@@ -8,7 +8,7 @@ import argparse
 import os
 from pathlib import Path
 
-from results import RESULTS, Row, write_csv, write_table
+from harness.results import RESULTS, Row, write_csv, write_table
 
 SIZES = ["tiny", "s", "m", "l", "xl"]
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import openvino
-from networks import as_plain, random_images
-from plain_backbone import export_plain, random_backbone
-from results import RESULTS, Row, write_csv, write_table
+from harness.results import RESULTS, Row, write_csv, write_table
+from peers.networks import as_plain, random_images
+from peers.plain_backbone import export_plain, random_backbone
 
 from cspdarknet.export import build_onnx
 from cspdarknet.models import CSPDarkNetBackbone
@@ -31,7 +31,9 @@ Call = Callable[[], object]
 def graphs(size: str, images: np.ndarray) -> dict[str, tuple[bytes, np.ndarray]]:
     """Return the variants of a network, with the images as each takes them."""
     model = CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}")
-    merged, separate = build_onnx(model, "openvino"), build_onnx(model, "onnxruntime")
+    merged, separate = (
+        build_onnx(model, runtime, inputs="float32") for runtime in ("openvino", "onnxruntime")
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plain.onnx"
         export_plain(random_backbone(size, as_plain(images[:1])), as_plain(images[:1]), path)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from results import (
+from harness.results import (
     COLORS,
     RESULTS,
     Row,
@@ -31,7 +31,7 @@ from results import (
     write_csv,
     write_table,
 )
-from workers import Worker, ending, median_ratio, medians, serve, take_turns
+from harness.workers import Worker, ending, median_ratio, medians, serve, take_turns
 
 WORK = ("size", "batch", "pixels", "work")
 SIZES = ("tiny", "s", "m", "l", "xl")
@@ -61,7 +61,7 @@ def ours_torch(case: Row, compiled: bool) -> tuple[Run, dict[str, Any]]:
 def plain_torch(case: Row, compiled: bool) -> tuple[Run, dict[str, Any]]:
     """The same network in plain PyTorch, channels last in memory."""
     import torch
-    from plain_backbone import PlainBackbone
+    from peers.plain_backbone import PlainBackbone
     from torch.utils.flop_counter import FlopCounterMode
 
     layers: list[Any] = [PlainBackbone(case["size"])]

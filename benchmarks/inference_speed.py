@@ -23,9 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import contestants
-from peak import PRECISIONS, available_precisions, peak_worker
-from results import (
+from harness.results import (
     COLORS,
     MARKERS,
     RESULTS,
@@ -38,7 +36,7 @@ from results import (
     save_figure,
     write_csv,
 )
-from workers import (
+from harness.workers import (
     ROOT,
     Worker,
     ending,
@@ -49,6 +47,8 @@ from workers import (
     take_turns,
     timm_python,
 )
+from peak import PRECISIONS, available_precisions, peak_worker
+from peers import contestants
 
 WORK = ("size", "batch", "pixels", "precision")
 OURS = ("ours, OpenVINO", "ours, ONNX Runtime")
@@ -126,7 +126,13 @@ def start(contestant: Contestant, work: Row, files: Path, threads: int) -> Worke
         depth=list(size.stackwise_depth),
         model=contestant.model,
     )
-    command = [contestant.python, contestants.__file__, contestant.kind, json.dumps(vars(case))]
+    command = [
+        contestant.python,
+        "-m",
+        contestants.__name__,
+        contestant.kind,
+        json.dumps(vars(case)),
+    ]
     environment = {"KERAS_BACKEND": "tensorflow", **limit_threads(threads)}
     worker = Worker(command, environment)
     difference = worker.about.get("difference", 0)
@@ -138,7 +144,7 @@ def start(contestant: Contestant, work: Row, files: Path, threads: int) -> Worke
 
 def measure(work: Row, files: Path, options: argparse.Namespace) -> list[Row]:
     """Return a row for each contestant."""
-    from networks import count_gflop
+    from peers.networks import count_gflop
 
     line = list(line_up(work, options))
     with ending() as workers:
@@ -267,7 +273,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "torch")  # of the process that writes the files
-    from networks import prepare
+    from peers.networks import prepare
 
     rows = read_csv(options.out / "inference_speed.csv")
     cases = itertools.product(

@@ -21,7 +21,7 @@ from cspdarknet.data import (
     load_classification_dataset,
     training_batches,
 )
-from cspdarknet.data.classification.augment import rand_augment
+from cspdarknet.data.classification.transforms import rand_augment
 from cspdarknet.models import ImageClassifier
 
 RESULTS = Path(__file__).parent / "results"

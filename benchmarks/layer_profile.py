@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import openvino
-from results import RESULTS, Row, write_csv, write_table
+from harness.results import RESULTS, Row, write_csv, write_table
 
 from cspdarknet.export import build_onnx
 from cspdarknet.export.onnx.flops import count_flops
@@ -38,9 +38,8 @@ KINDS = {
 
 def profile(size: str, batch: int, pixels: int) -> list[Row]:
     """Return a row for each kind of layer, the slowest first."""
-    graph = build_onnx(
-        CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}"), "openvino", image_size=pixels
-    )
+    backbone = CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}")
+    graph = build_onnx(backbone, "openvino", inputs="float32", image_size=pixels)
     core = openvino.Core()
     model = core.read_model(graph.SerializeToString(), b"")
     model.reshape([batch, pixels, pixels, 3])

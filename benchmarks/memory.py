@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
-from workers import ROOT, kerascv_python, limit_threads
+from harness.results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
+from harness.workers import ROOT, kerascv_python, limit_threads
 
 CALLS = 3
 PEAK = """
@@ -26,7 +26,7 @@ print("MB", int(status.partition("VmHWM:")[2].split()[0]) / 1e3)
 """
 PREDICTOR = """
 import numpy as np
-from cspdarknet.export import Predictor
+from cspdarknet.inference import Predictor
 import {runtime}
 if {calls}:
     predictor = Predictor({path!r}, runtime={runtime!r}, threads={threads})
@@ -86,8 +86,8 @@ def write_files(folder: Path, size: str) -> list[Row]:
         for suffix in suffixes:
             path = folder / f"{size}_{precision}{suffix}"
             images = calibration if precision == "int8" else None
-            exported = export(model, path, precision=precision, calibration=images)
-            row[f"{suffix}, MB"] = round(exported.bytes / 1e6, 1)
+            result = export(model, path, precision=precision, calibration=images, inputs="float32")
+            row[f"{suffix}, MB"] = round(result.num_bytes / 1e6, 1)
         rows.append(row)
     return rows
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
-from workers import Worker, limit_threads, serve
+from harness.results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
+from harness.workers import Worker, limit_threads, serve
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 # Batch, channels, pixels of a side, and the side of the kernel. Large enough that reading and

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
-from results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
-from workers import (
+from harness.results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
+from harness.workers import (
     ROOT,
     Times,
     Worker,
@@ -34,6 +33,7 @@ from workers import (
     serve,
     take_turns,
 )
+from PIL import Image, ImageFilter
 
 PIXELS = 224
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import RESULTS, write_csv, write_table
+from harness.results import RESULTS, write_csv, write_table
 
-from cspdarknet.data.classification.dataset import load_classification_dataset
+from cspdarknet.data.classification.find import load_classification_dataset
 from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
-from cspdarknet.detections import Detections
+from cspdarknet.detections import DetectionOptions, Detections
 from cspdarknet.evaluate import mean_average_precision
-from cspdarknet.evaluate.matching import overlaps
+from cspdarknet.evaluate.matching import pairwise_iou
 from cspdarknet.images import find_images
 from cspdarknet.inference import Predictor
 from cspdarknet.models import ImageClassifier, YOLOXDetector
@@ -66,8 +66,8 @@ def detector_rows(folder: Path) -> Iterator[Row]:
     model = YOLOXDetector.from_preset("yolox_nano_bccd")
     part = load_detection_split(folder, model.class_names or (), on_problem="fix")
     train = load_detection_dataset(folder, on_problem="fix").train.paths[:CALIBRATION]
-    for row, predictor in variants(model, train, score_threshold=0.001):
-        figures = mean_average_precision(part.photos, predictor(part.photos.paths))
+    for row, predictor in variants(model, train, options=DetectionOptions(score_threshold=0.001)):
+        figures = mean_average_precision(part.dataset, predictor(part.dataset.paths))
         for name, value in (("mAP, %", figures.map), ("mAP at 0.5, %", figures.map50)):
             assert value is not None
             yield {"model": "yolox_nano_bccd", **row, "figure": name, "is": 100 * value}
@@ -89,8 +89,8 @@ def found_again(expected: Sequence[Detections], found: Sequence[Detections]) -> 
     """Return the share of objects that have another of their class at an overlap of 0.5."""
     again = total = 0
     for before, after in zip(expected, found, strict=True):
-        fits = overlaps(before.boxes, after.boxes) >= 0.5
-        fits &= before.classes[:, None] == after.classes
+        fits = pairwise_iou(before.xyxy, after.xyxy) >= 0.5
+        fits &= before.class_id[:, None] == after.class_id
         again, total = again + int(fits.any(axis=1).sum()), total + len(before)
     return again / total
 

@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from peak import peak_worker
-from results import (
+from harness.results import (
     RESULTS,
     Row,
     merge,
@@ -27,7 +26,8 @@ from results import (
     write_csv,
     write_table,
 )
-from workers import Worker, ending, limit_threads, median_ratio, medians, serve, take_turns
+from harness.workers import Worker, ending, limit_threads, median_ratio, medians, serve, take_turns
+from peak import peak_worker
 
 QUESTIONS = ("pixels", "batch", "depth", "cores")
 SUFFIXES = {"openvino": ".xml", "onnxruntime": ".onnx"}
@@ -116,7 +116,7 @@ def write_files(path: Path, case: Case) -> None:
     if not path.with_suffix(".xml").exists():
         model = CSPDarkNetBackbone(case.channels, depth, include_rescaling=True)
         for suffix in (".onnx", ".xml"):
-            export(model, path.with_suffix(suffix))
+            export(model, path.with_suffix(suffix), inputs="float32")
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:

@@ -18,8 +18,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
-from workers import ROOT, kerascv_python, limit_threads
+from harness.results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
+from harness.workers import ROOT, kerascv_python, limit_threads
 
 READY = b"ready\n"
 IMAGE = "images = np.ones((1, 224, 224, 3), 'float32')"
@@ -35,7 +35,7 @@ print("ready", flush=True)
 """
 PREDICTOR = """
 import numpy as np
-from cspdarknet.export import Predictor
+from cspdarknet.inference import Predictor
 predictor = Predictor({path!r}, runtime={runtime!r})
 {image}
 assert predictor.run(images)["features"].shape == (1, 7, 7, 384)
@@ -130,7 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         model = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
         for suffix in (".xml", ".onnx"):
-            export(model, Path(temporary) / f"tiny{suffix}")
+            export(model, Path(temporary) / f"tiny{suffix}", inputs="float32")
         contestants = programs(Path(temporary), kerascv_python(options.peer_venv), options.backends)
         times: dict[str, list[float]] = {name: [] for name in contestants}
         for i in range(options.rounds + 1):

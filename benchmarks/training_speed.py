@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import torch
-from plain_pytorch import Classifier
+from peers.plain_pytorch import Classifier
 
 from cspdarknet.models import ImageClassifier
 

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
 CONSTRAINTS = ROOT / "constraints.txt"
 KERASCV_PACKAGES = ["keras-cv==0.9.0", "keras", "tensorflow-cpu", "jax", "torch", "pillow"]
 TIMM_PACKAGES = ["timm==1.0.31", "torch", "torchvision"]
@@ -69,7 +70,12 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "PYTHONPATH": str(BENCHMARKS),
+                **(environment or {}),
+            },
         )
         self.about: dict[str, Any] = self._answer()
 

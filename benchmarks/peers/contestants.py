@@ -3,7 +3,7 @@
 Run by the interpreter of the contestant's environment: nothing outside a contestant's own function
 may need more than the standard library and NumPy.
 
-    python benchmarks/contestants.py NAME '{"size": "tiny", "batch": 1, ...}'
+    python -m peers.contestants NAME '{"size": "tiny", "batch": 1, ...}'
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from workers import serve
+from harness.workers import serve
 
 Run = Callable[[], Any]
 

@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import onnx
 import torch
-from plain_backbone import export_plain, random_backbone
 
 from cspdarknet import export as deploy
 from cspdarknet.checkpoints import load_weights
@@ -15,6 +14,7 @@ from cspdarknet.checkpoints.readers.keras3 import kerascv_layout
 from cspdarknet.checkpoints.targets import collect
 from cspdarknet.export.onnx.flops import count_flops
 from cspdarknet.models import CSPDarkNetBackbone
+from peers.plain_backbone import export_plain, random_backbone
 
 CHECKED = 224  # pixels of a side of the image that all must agree on
 
@@ -30,7 +30,7 @@ def prepare(folder: Path, size: str, int8: bool) -> None:
         calibration = list(random_images(4, CHECKED).astype("uint8"))
         for suffix in (".onnx", ".xml"):
             path = folder / f"ours_int8{suffix}"
-            deploy.export(model, path, precision="int8", calibration=calibration)
+            deploy.export(model, path, precision="int8", calibration=calibration, inputs="float32")
 
 
 def _prepare_float(folder: Path, size: str) -> None:
@@ -57,7 +57,7 @@ def _prepare_float(folder: Path, size: str) -> None:
         for name, array in collect(kerascv_layout(same)).items():
             file[name] = array
     for suffix in (".onnx", ".xml"):
-        deploy.export(same, folder / f"ours{suffix}")
+        deploy.export(same, folder / f"ours{suffix}", inputs="float32")
 
 
 def count_gflop(folder: Path, batch: int, pixels: int) -> float:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from plain_pytorch import Bottleneck, Conv, Spp
 from torch import nn
 
 from cspdarknet.presets.sizes import SIZES
 from cspdarknet.yolox.letterbox import letterbox
+from peers.plain_pytorch import Bottleneck, Conv, Spp
 
 STRIDES = (8, 16, 32)
 

@@ -1,0 +1,1 @@
+"""What all benchmarks share: turns, worker processes, and the form of results."""

@@ -1,0 +1,1 @@
+"""What this package is compared with: plain PyTorch networks, and other libraries."""
