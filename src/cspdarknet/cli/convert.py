@@ -1,4 +1,4 @@
-"""`cspdarknet convert` and `verify`: weights from one format to another, and the proof."""
+"""`cspdarknet convert` and `cspdarknet verify`: conversion of weights, and its verification."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,46 +7,56 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cspdarknet.cli.options import ModelArgument
+
 
 def convert(
-    source: Annotated[str, typer.Argument(help="A weight file, preset directory or preset name.")],
-    destination: Annotated[
+    model: ModelArgument,
+    out: Annotated[
         Path,
-        typer.Argument(help="A preset directory, or .safetensors, .keras, .weights.h5, .pth."),
+        typer.Argument(
+            metavar="OUT",
+            help="What to write: a preset folder, or a .safetensors, .keras, .weights.h5 or .pth "
+            "file.",
+        ),
     ],
-    detector: Annotated[
-        bool, typer.Option(help="Of YOLOX's files the whole detector, not the backbone alone.")
-    ] = False,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="features converts the backbone alone. Default: the whole model, with its head."
+        ),
+    ] = None,
 ) -> None:
-    """Convert weights to another format.
+    """Convert the weights of a model to another format.
 
-    A preset directory also gets origin, license and SHA-256 of the source, and figures to verify.
+    A preset folder also records the origin, license and SHA-256 of the source, and reference
+    outputs for `cspdarknet verify`.
     """
-    from cspdarknet import checkpoints
-    from cspdarknet.conversion import convert as conversion
+    from cspdarknet import conversion
 
     console = Console()
     with console.status("converting"):
-        model = checkpoints.load(source, detector=detector or None)
-        checkpoints.save(model, destination, conversion.describe(source))
-    summary = f"{source} -> {destination}: {model.count_params():,} parameters"
+        converted = conversion.convert(model, out, task)
+    summary = f"{model} -> {out}: {converted.count_params():,} parameters"
     console.print(summary, markup=False, soft_wrap=True, highlight=False)
 
 
 def verify(
-    preset: Annotated[str, typer.Argument(help="A preset name, directory or weight file.")],
+    model: ModelArgument,
     golden: Annotated[
-        Path | None, typer.Option(help="An .npz file with x and P2, P3, ..., logits or probs.")
+        Path | None,
+        typer.Option(
+            help="An .npz file with an input `x` and reference outputs P2, P3, …, logits or probs."
+        ),
     ] = None,
 ) -> None:
-    """Run a model and compare its outputs with stored figures."""
-    from cspdarknet import checkpoints
-    from cspdarknet.conversion.verify import verify as compare
+    """Compare the outputs of a model with stored reference outputs."""
+    from cspdarknet import conversion
 
     console = Console()
     with console.status("comparing"):
-        checks = compare(checkpoints.load(preset), preset, golden)
-    table = Table("output", "error", "allowed", "")
+        checks = conversion.verify(model, golden)
+    table = Table("output", "maximum relative error", "tolerance", "")
     for check in checks:
         verdict = "[green]equal[/]" if check.passed else "[bold red]DIFFERENT[/]"
         table.add_row(check.name, f"{check.error:.1e}", f"{check.tolerance:.0e}", verdict)

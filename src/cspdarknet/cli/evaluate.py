@@ -1,178 +1,202 @@
-"""`cspdarknet evaluate`: how good a model is on photos with known classes or boxes."""
+"""`cspdarknet evaluate`: accuracy of a classifier, or mAP of a detector, on annotated images."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from cspdarknet._files import OutputFolder
+from cspdarknet.cli.options import (
+    ImageSizeOption,
+    ModelArgument,
+    OnProblemOption,
+    PrecisionOption,
+    RuntimeOption,
+    WorkersOption,
+)
+from cspdarknet.cli.progress import progress_bar
+from cspdarknet.model_info import is_exported_file
+from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
+
 if TYPE_CHECKING:
-    from cspdarknet.data.detection.find import EvaluationSplit
-    from cspdarknet.evaluate import ClassificationEvaluation
-    from cspdarknet.evaluate.detection import DetectionEvaluation
-    from cspdarknet.train.run_folder import RunFolder
+    from cspdarknet.data import EvaluationSplit
+    from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
+    from cspdarknet.inference import Predictor
+
+BATCH_SIZES = {"classification": 32, "detection": 8}
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run folder, a preset directory or a preset name.")],
+    model: ModelArgument,
     data: Annotated[
         Path,
-        typer.Argument(help="Photos by class or with boxes; the test or validation part is taken."),
+        typer.Argument(
+            metavar="DATA",
+            help="Images in a folder per class, or with boxes. The test split is used, else the "
+            "validation split, else all images.",
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for figures, pictures and a page.")
+        Path | None, typer.Option(help="Folder for metrics, pictures and an HTML report.")
     ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(help="Side of the images; that of the training if not given.", min=1),
-    ] = None,
+    image_size: ImageSizeOption = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Photos in a batch; 32 for classifiers, 8 for detectors.", min=1),
+        typer.Option(help="Default: 32 for classifiers, 8 for detectors.", min=1),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Threads that read photos.", min=1)] = 2,
-    last: Annotated[bool, typer.Option(help="The last model of the run, not the best.")] = False,
-    on_problem: Annotated[
-        str, typer.Option(help="At boxes that cannot be right: stop, or fix to leave them out.")
-    ] = "stop",
+    workers: WorkersOption = 2,
+    last: Annotated[
+        bool, typer.Option(help="Run folders: evaluate the last model instead of the best.")
+    ] = False,
+    on_problem: OnProblemOption = "raise",
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = "float32",
 ) -> None:
-    """Evaluate a classifier (its accuracy) or a detector (COCO's mAP), with a table of classes."""
-    from cspdarknet.cli.options import is_detector
-    from cspdarknet.reports.page import PAGE
-    from cspdarknet.train.run_folder import SETTINGS, RunFolder
+    """Evaluate a classifier (accuracy) or a detector (COCO's mAP), with metrics per class."""
+    from cspdarknet.reports import PAGE
 
     console = Console()
-    folder = RunFolder(out) if out is not None else None
-    if folder is not None and (folder.path / SETTINGS).exists():
-        raise ValueError(f"{out} is the folder of a training: choose another one.")
-    which = "last" if last else "best"
+    folder = None if out is None else OutputFolder(out)
+    if folder is not None and (folder.path / RUN_SETTINGS).exists():
+        raise ValueError(f"{out} is the folder of a training run: choose another one.")
     with console.status("loading the model"):
-        job = (
-            _detection(run, which, data, on_problem, image_size, batch_size or 8)
-            if is_detector(run, which)
-            else _classification(run, which, data, image_size, batch_size or 32)
+        predictor = _predictor(
+            model,
+            LAST if last else BEST,
+            batch_size,
+            runtime=runtime,
+            precision=precision,
+            mode="throughput",
+            image_size=image_size,
+            workers=workers,
         )
-    for note in job.notes:
+    split = _load(predictor, data, on_problem)
+    for note in _notes(model, data, split):
         console.print(note, markup=False, soft_wrap=True, highlight=False)
-    with _progress(console, job.photos) as advance:
-        found = job.judge(workers=workers, advance=advance)
-    job.show(found, console)
-    for reason in found.errors.values():
+    evaluation = _evaluate(predictor, split, console)
+    for reason in evaluation.errors.values():
         console.print(f"left out: {reason}", markup=False, soft_wrap=True)
     if folder is not None:
-        job.write(folder, found, f"Evaluation of {run} on {data}")
+        _write_report(folder, evaluation, f"Evaluation of {model} on {data}")
         page = f"report: {folder.path / PAGE}"
         console.print(page, markup=False, soft_wrap=True, highlight=False)
 
 
-class Job(NamedTuple):
-    """What is different for the kinds of models: how to judge one, and to show the result."""
+def _predictor(model: str, which: str, batch_size: int | None, **settings: Any) -> "Predictor":
+    """Return a `Predictor` with the options of an evaluation."""
+    from cspdarknet.evaluate.detection import EVALUATION_OPTIONS
+    from cspdarknet.inference import Predictor
+    from cspdarknet.model_info import read_model_info
 
-    photos: int
-    judge: Callable[..., Any]
-    show: Callable[[Any, Console], None]
-    write: Callable[["RunFolder", Any, str], None]
-    notes: Sequence[str] = ()
+    source: Any = model
+    if is_exported_file(model):
+        info = read_model_info(model)
+        task = "features" if info is None else info.task
+    else:
+        from cspdarknet.checkpoints.architecture import task_of
+        from cspdarknet.models import load_model
 
-
-def _classification(run: str, which: str, data: Path, size: int | None, batch_size: int) -> Job:
-    from cspdarknet.cli.options import load_classifier, names_of
-    from cspdarknet.data.classification.dataset import load_classification_split
-    from cspdarknet.evaluate import evaluate as judge
-    from cspdarknet.reports.classification import write_evaluation
-
-    model = load_classifier(run, which)
-    photos = load_classification_split(data, names_of(model))
-    judge_it = partial(judge, model, photos, size=size, batch_size=batch_size)
-    return Job(len(photos), judge_it, show_classifier, write_evaluation)
-
-
-def _detection(
-    run: str, which: str, data: Path, on_problem: str, size: int | None, batch_size: int
-) -> Job:
-    from cspdarknet.cli.options import load_detector, names_of
-    from cspdarknet.data.detection.find import load_detection_split
-    from cspdarknet.evaluate.detection import evaluate_detector as judge
-    from cspdarknet.reports.detection import write_detection_evaluation
-
-    model = load_detector(run, which)
-    part = load_detection_split(data, names_of(model), on_problem)
-    judge_it = partial(judge, model, part.photos, image_size=size, batch_size=batch_size)
-    notes = _notes(run, data, part)
-    return Job(len(part.photos), judge_it, show_detector, write_detection_evaluation, notes)
+        source = load_model(model, which=which)
+        task = task_of(source)
+        if task == "detection":
+            settings["options"] = EVALUATION_OPTIONS
+    predictor = Predictor(source, batch_size=batch_size or BATCH_SIZES.get(task, 1), **settings)
+    if predictor.info.task not in BATCH_SIZES or predictor.info.raw_outputs:
+        raise ValueError(
+            "A classifier or a detector can be evaluated. "
+            f"Received: {model}, a model for {predictor.info.task}."
+        )
+    return predictor
 
 
-def _notes(run: str, data: Path, part: "EvaluationSplit") -> list[str]:
-    """Tell which photos were taken, and what speaks against trusting their figures."""
-    from cspdarknet.train.run_folder import SETTINGS
+def _load(predictor: "Predictor", data: Path, on_problem: str) -> "EvaluationSplit[Any]":
+    """Return the split of a data set that a model is evaluated on."""
+    from cspdarknet.data import load_classification_split, load_detection_split
 
-    everything = part.name == "all"
-    which = f"all photos of {data}" if everything else f"the {part.name} part of {data}"
-    notes = [f"{len(part.photos)} photos: {which}"]
-    if part.problems:
-        notes.append(f"{len(part.problems)} problems of the annotations were mended")
-    settings = Path(run) / SETTINGS
+    if predictor.info.task == "detection":
+        return load_detection_split(data, predictor.class_names, on_problem)
+    return load_classification_split(data, predictor.class_names)
+
+
+def _evaluate(predictor: "Predictor", split: "EvaluationSplit[Any]", console: Console) -> Any:
+    """Evaluate a model with a progress bar, and print its metrics."""
+    from cspdarknet.evaluate import evaluate_classifier, evaluate_detector
+
+    detects = predictor.info.task == "detection"
+    run: Any = evaluate_detector if detects else evaluate_classifier
+    with progress_bar(console, "evaluating", len(split.dataset)) as advance:
+        evaluation = run(predictor, split.dataset, advance=advance)
+    (_print_detection if detects else _print_classification)(evaluation, console)
+    return evaluation
+
+
+def _write_report(folder: OutputFolder, evaluation: Any, title: str) -> None:
+    from cspdarknet.evaluate import DetectionEvaluation
+    from cspdarknet.reports import write_classification_report, write_detection_report
+
+    detects = isinstance(evaluation, DetectionEvaluation)
+    (write_detection_report if detects else write_classification_report)(folder, evaluation, title)
+
+
+def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:
+    """Return which images are used, and a warning if the model was trained on them."""
+    everything = split.name == "all"
+    used = f"all images of {data}" if everything else f"the {split.name} split of {data}"
+    notes = [f"{len(split.dataset)} images: {used}"]
+    if split.problems:
+        notes.append(f"{len(split.problems)} problems in the annotations were fixed")
+    settings = Path(model) / RUN_SETTINGS
     if everything and settings.is_file():
         trained_on = json.loads(settings.read_text(encoding="utf-8")).get("data", "")
         if Path(trained_on).resolve() == data.resolve():
             notes.append(
-                f"Warning: photos that {run} was trained on are among them, so that the figures "
-                "are too good. Judge it on photos that were kept apart."
+                f"Warning: {model} was trained on some of these images, so the metrics are too high. "
+                "Evaluate it on images that it has not been trained on."
             )
     return notes
 
 
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda count: progress.advance(task, count)
+def _print_classification(evaluation: "ClassificationEvaluation", console: Console) -> None:
+    from cspdarknet.reports.page import format_metric
 
-
-def show_classifier(found: "ClassificationEvaluation", console: Console) -> None:
-    """Print the figures of a classifier."""
-    table = _table("photos", "precision", "recall", "F1")
-    for c in found.classes:
-        figures = (f"{value:.3f}" for value in (c.precision, c.recall, c.f1))
-        table.add_row(escape(c.name), str(c.photos), *figures)
+    table = _table("images", "precision", "recall", "F1")
+    for c in evaluation.classes:
+        metrics = map(format_metric, (c.precision, c.recall, c.f1))
+        table.add_row(escape(c.name), str(c.images), *metrics)
     console.print(table)
-    low, high = found.interval
+    low, high = evaluation.interval
     console.print(
-        f"accuracy {found.accuracy:.2%} of {len(found.photos)} photos "
-        f"(95 % interval {low:.2%} to {high:.2%}), top 5 {found.top(5):.2%}, loss {found.loss:.4f}",
+        f"accuracy {evaluation.accuracy:.2%} of {len(evaluation.dataset)} images (95 % confidence "
+        f"interval {low:.2%} to {high:.2%}), top-5 accuracy {evaluation.top(5):.2%}, "
+        f"loss {evaluation.loss:.4f}",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def show_detector(found: "DetectionEvaluation", console: Console) -> None:
-    """Print the figures of a detector."""
-    from cspdarknet.reports.page import figure
+def _print_detection(evaluation: "DetectionEvaluation", console: Console) -> None:
+    from cspdarknet.reports.page import format_metric
 
     table = _table("boxes", "AP", "AP50", "precision", "recall", "F1")
-    for c in found.classes:
-        shares = map(figure, (c.ap, c.ap50, c.precision, c.recall, c.f1))
-        table.add_row(escape(c.name), str(c.boxes), *shares)
+    for c in evaluation.classes:
+        metrics = map(format_metric, (c.ap, c.ap50, c.precision, c.recall, c.f1))
+        table.add_row(escape(c.name), str(c.boxes), *metrics)
     console.print(table)
-    figures = found.average_precision
+    precision = evaluation.average_precision
+    areas = (f"{name} {format_metric(value)}" for name, value in precision.map_by_area.items())
     lines = (
-        f"mAP {figure(figures.map)}, at an overlap of 0.5 {figure(figures.map50)}, "
-        f"of 0.75 {figure(figures.map75)}; {found.photos.counts.sum()} boxes in "
-        f"{len(found.photos)} photos",
-        "by size of the boxes: "
-        + ", ".join(f"{name} {figure(value)}" for name, value in figures.map_by_area.items()),
-        f"precision, recall and F1 are those at the score threshold {found.score_threshold:.2f}, "
-        "which gives the best mean F1",
+        f"mAP {format_metric(precision.map)}, at IoU 0.5 {format_metric(precision.map50)}, at IoU "
+        f"0.75 {format_metric(precision.map75)}; {evaluation.dataset.counts.sum()} boxes in "
+        f"{len(evaluation.dataset)} images",
+        f"mAP by box area: {', '.join(areas)}",
+        "Precision, recall and F1 are those at the score threshold "
+        f"{evaluation.score_threshold:.2f}, which has the best mean F1.",
     )
-    for line in lines if figures.map is not None else ("No photo has a box to find.",):
+    for line in lines if precision.map is not None else ("No image has a ground-truth box.",):
         console.print(line, highlight=False, soft_wrap=True)
 
 

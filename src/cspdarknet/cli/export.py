@@ -1,86 +1,98 @@
-"""`cspdarknet export`: a model as a file for other software."""
+"""`cspdarknet export`: export of a model to a file for other software."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from cspdarknet.cli.options import (
+    ImageSizeOption,
+    IoUThresholdOption,
+    MaxDetectionsOption,
+    ModelArgument,
+    ScoreThresholdOption,
+    detection_options,
+)
+
 
 def export(
-    model: Annotated[str, typer.Argument(help="A preset name or directory, or a run folder.")],
+    model: ModelArgument,
     out: Annotated[
         Path,
-        typer.Argument(help="File: .onnx, .xml (OpenVINO), .tflite, .pt2; or a folder."),
+        typer.Argument(
+            metavar="OUT",
+            help="File to write: .onnx, .xml (OpenVINO), .tflite, .pt2; or a folder (SavedModel).",
+        ),
     ],
     file_format: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="onnx, openvino, litert, torch or saved_model; what the suffix says if not given.",
+            help="onnx, openvino, litert, torch or saved_model. Default: by the suffix of OUT.",
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="float32, float16 or int8.")] = "float32",
     calibration: Annotated[
-        Path | None, typer.Option(help="For int8: a folder of photos like those to come.")
+        Path | None,
+        typer.Option(help="int8: a folder of images like those that the model will see."),
     ] = None,
     inputs: Annotated[
-        str, typer.Option(help="uint8 takes photos as decoders give them; or float32.")
+        str, typer.Option(help="dtype of the images: uint8, as decoders give them, or float32.")
     ] = "uint8",
     levels: Annotated[
-        str | None, typer.Option(help="Of a backbone: levels, such as P3,P5; or all.")
+        str | None,
+        typer.Option(help="Backbones: pyramid levels, such as P3,P5; or all."),
     ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Side of the images; open if not given.", min=1)
-    ] = None,
+    image_size: ImageSizeOption = None,
     letterbox: Annotated[
-        bool, typer.Option(help="Of a detector: take photos of any size.")
+        bool,
+        typer.Option(help="Detectors: take images of any size and letterbox them in the graph."),
     ] = False,
     raw: Annotated[
-        bool, typer.Option(help="Of a detector: what the head says, in place of objects.")
+        bool,
+        typer.Option(help="Detectors: export raw head outputs, without box decoding and NMS."),
     ] = False,
-    score: Annotated[
-        float | None, typer.Option(help="Of a detector: least score.", min=0, max=1)
-    ] = None,
-    iou: Annotated[
-        float | None, typer.Option(help="Of a detector: overlap of one object.", min=0, max=1)
-    ] = None,
-    most: Annotated[
-        int | None, typer.Option("--max", help="Of a detector: most objects.", min=1)
-    ] = None,
+    score_threshold: ScoreThresholdOption = None,
+    iou_threshold: IoUThresholdOption = None,
+    max_detections: MaxDetectionsOption = None,
 ) -> None:
-    """Write a model as a file for other software, and check that it computes the same."""
+    """Export a model to a file for other software, and compare its outputs with the model's."""
     from cspdarknet.export import export as export_model
-    from cspdarknet.inference.keras_runtime import of_levels
     from cspdarknet.models import load_model
 
     console = Console()
     with console.status("loading the model"):
         network = load_model(model)
         if levels is not None:
-            every = list(getattr(network, "pyramid_level_inputs", ()))
-            named = [name.strip() for name in levels.split(",")]
-            network = of_levels(network, every if levels == "all" else named)
-    how: dict[str, Any] = {
-        "inputs": inputs,
-        "image_size": image_size,
-        "letterbox": letterbox,
-        "outputs": "raw" if raw else "objects",
-        "score_threshold": score,
-        "iou_threshold": iou,
-        "max_detections": most,
-    }
+            if not hasattr(network, "feature_pyramid"):
+                raise ValueError(
+                    f"`--levels` is for backbones. Received: {model}, a "
+                    f"{type(network).__name__}: leave the option out."
+                )
+            every = list(network.pyramid_level_inputs)
+            names = [name.strip() for name in levels.split(",")]
+            network = network.feature_pyramid(every if levels == "all" else names)
     with console.status(f"writing {out}"):
         exported = export_model(
-            network, out, file_format, precision=precision, calibration=calibration, **how
+            network,
+            out,
+            file_format,
+            precision=precision,
+            calibration=calibration,
+            inputs=inputs,
+            image_size=image_size,
+            letterbox=letterbox,
+            raw_outputs=raw,
+            options=detection_options(score_threshold, iou_threshold, max_detections),
         )
-    table = Table("file", "format", "precision", "size", "off by")
+    table = Table("file", "format", "precision", "size", "maximum relative error")
     table.add_row(
         str(exported.path),
         exported.format,
         precision,
-        f"{exported.bytes / 1e6:.1f} MB",
-        str(exported.difference),
+        f"{exported.num_bytes / 1e6:.1f} MB",
+        str(exported.comparison),
     )
     console.print(table)

@@ -1,4 +1,4 @@
-"""`cspdarknet features`: feature maps of photos, as files and pictures."""
+"""`cspdarknet features`: feature maps of images, as files and pictures."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,131 +6,108 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
+
+from cspdarknet.cli.options import (
+    ImagesArgument,
+    ModelArgument,
+    PrecisionOption,
+    RuntimeOption,
 )
-
-from cspdarknet.cli.options import PrecisionOption, RuntimeOption
-from cspdarknet.inference.model_source import default_runtime
+from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
+from cspdarknet.images import find_images
 from cspdarknet.model_info import is_exported_file
-
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
 def features(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="A built-in name, a preset directory, kaggle://…, hf://…, or an exported file."
-        ),
-    ] = "csp_darknet_tiny_imagenet",
+    model: ModelArgument,
+    images: ImagesArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the results, one file per image.")],
     weights: Annotated[
-        Path | None, typer.Option(help="A weight file for the preset's architecture.")
+        Path | None, typer.Option(help="A weight file for the architecture of MODEL.")
     ] = None,
     levels: Annotated[
         str | None,
         typer.Option(
-            help="Levels, such as P3,P5; or all. P3,P4,P5 if not given; those of an exported file."
+            help="Pyramid levels, such as P3,P5; or all. Default: P3,P4,P5, or those of an "
+            "exported file."
         ),
     ] = None,
     file_format: Annotated[str, typer.Option("--format", help="npz or safetensors.")] = "npz",
-    size: Annotated[
+    longer_side: Annotated[
         int | None,
         typer.Option(
-            help="Shrink photos to this longer side; 0 keeps their size. 640 if not given, unless "
-            "the model is for images of one size."
+            help="Shrink images to this longer side; 0 keeps their size. Default: 640, or the "
+            "center crop of a model with a fixed image size."
         ),
     ] = None,
     picture: Annotated[
-        bool, typer.Option(help="Also draw each photo beside its feature maps.")
+        bool, typer.Option(help="Also write a picture of each image beside its feature maps.")
     ] = False,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
 ) -> None:
-    """Write the feature maps of photos, one file for each.
+    """Write the feature maps of images, one file per image.
 
-    A file holds an array (height, width, channels) for each level, and "vector", the mean of the
-    deepest one. Run the same command again to go on after an interruption.
+    A file holds an array (height, width, channels) for each level, and "vector", the spatial mean
+    of the deepest level. Run the same command again to continue after an interruption.
     """
-    from cspdarknet.images import find_images
-    from cspdarknet.inference.features import FeatureExtractor
+    from cspdarknet.inference.features import SETTINGS_FILE, FeatureExtractor
 
     console = Console()
-    found = find_images(photos, out)
-    model = _model(preset, weights, levels, console)
+    files = find_images(images, out, SETTINGS_FILE)
+    source = _source(model, weights, levels, console)
     extractor = FeatureExtractor(
-        model,
+        source,
         out,
-        file_format,
-        size,
-        picture,
-        runtime or default_runtime(model),
-        precision,
+        file_format=file_format,
+        longer_side=longer_side,
+        picture=picture,
+        runtime=runtime,
+        precision=precision,
     )
     states: Counter[str] = Counter()
     failures = []
-    with _progress(console) as progress:
-        task = progress.add_task("features", total=len(found))
-        try:
-            for result in extractor.run(found):
-                states[result.state] += 1
-                failures += [result.message] * (result.state == "failed")
-                progress.advance(task)
-        except KeyboardInterrupt:
-            progress.stop()
-            console.print("Interrupted. Run the same command again to go on.")
-            raise typer.Exit(INTERRUPTED) from None
+    with (
+        interruptible(console, "Run the same command again to continue."),
+        progress_bar(console, "features", len(files)) as advance,
+    ):
+        for result in extractor.run(files):
+            states[result.state] += 1
+            failures += [result.message] * (result.state == "failed")
+            advance(1)
     kept = f", {states['kept']} kept from an earlier run" if states["kept"] else ""
-    summary = f"{states['done']} of {len(found)} photos written to {out}{kept}."
+    summary = f"Features of {states['done']} of {len(files)} images written to {out}{kept}."
     console.print(summary, soft_wrap=True, highlight=False, markup=False)
-    if failures:
-        console.print(f"[bold red]{len(failures)} could not be read:[/]")
-        for message in failures:
-            console.print(f"  {message}", soft_wrap=True, highlight=False, markup=False)
-        raise typer.Exit(1)
+    report_failures(console, failures)
 
 
-def _model(preset: str, weights: Path | None, levels: str | None, console: Console) -> Any:
-    """Return a pyramid, or the file that holds one."""
-    if is_exported_file(preset):
+def _source(model: str, weights: Path | None, levels: str | None, console: Console) -> Any:
+    """Return a feature pyramid, or the path of an exported file."""
+    if is_exported_file(model):
         if weights is not None or levels is not None:
-            raise ValueError(f"{preset} has weights and levels of its own: leave the options out.")
-        return Path(preset)
-    backbone = _backbone(preset, weights, console)
-    chosen = (levels or "P3,P4,P5").split(",")
-    names = list(backbone.pyramid_level_inputs) if levels == "all" else chosen
-    return backbone.feature_pyramid([name.strip() for name in names])
+            raise ValueError(
+                f"`--weights` and `--levels` do not apply to an exported file. Received: {model}: "
+                "leave the options out."
+            )
+        return Path(model)
+    backbone = _backbone(model, weights, console)
+    every = list(backbone.pyramid_level_inputs)
+    names = [name.strip() for name in (levels or "P3,P4,P5").split(",")]
+    return backbone.feature_pyramid(every if levels == "all" else names)
 
 
-def _backbone(preset: str, weights: Path | None, console: Console):  # type: ignore[no-untyped-def]
+def _backbone(model: str, weights: Path | None, console: Console) -> Any:
     import keras
 
     from cspdarknet.checkpoints import load_weights
-    from cspdarknet.models import CSPDarkNetBackbone
+    from cspdarknet.models import load_model
     from cspdarknet.presets.records import PRESETS
 
     if weights is not None:
-        backbone = CSPDarkNetBackbone.from_preset(preset, load_weights=False)
+        backbone = load_model(model, "features", load_weights=False)
         load_weights(backbone, weights)
         return backbone
-    if preset in PRESETS and not PRESETS[preset].has_weights:
-        keras.utils.set_random_seed(0)  # so that a repeated run goes on with the same features
-        console.print(f"[yellow]{preset} has random weights: so do its features.[/]")
-    return CSPDarkNetBackbone.from_preset(preset)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("photos"),
-        TimeRemainingColumn(),
-        console=console,
-    )
+    if model in PRESETS and not PRESETS[model].has_weights:
+        keras.utils.set_random_seed(0)  # a repeated run must see the same weights
+        console.print(f"[yellow]{model} has random weights, and so have its features.[/]")
+    return load_model(model, "features")

@@ -1,4 +1,4 @@
-"""`cspdarknet info`: what is installed, and what the models will run on."""
+"""`cspdarknet info`: installed versions, backend, runtimes and devices."""
 
 import importlib.metadata
 import platform
@@ -6,11 +6,22 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-PACKAGES = ("cspdarknet", "keras", "numpy", "jax", "torch", "tensorflow", "tensorflow-cpu")
+PACKAGES = (
+    "cspdarknet",
+    "keras",
+    "numpy",
+    "jax",
+    "torch",
+    "tensorflow",
+    "tensorflow-cpu",
+    "openvino",
+    "onnxruntime",
+    "onnx",
+)
 
 
 def devices() -> list[str]:
-    """Name the devices that the active backend sees."""
+    """Return the names of the devices that the active Keras backend sees."""
     import keras
 
     backend = keras.backend.backend()
@@ -31,8 +42,10 @@ def devices() -> list[str]:
 
 
 def info() -> None:
-    """Show versions, backend and devices."""
+    """Show versions, the Keras backend, runtimes and devices."""
     import keras
+
+    from cspdarknet.inference.model_source import graph_runtimes
 
     table = Table(show_header=False)
     table.add_row("python", platform.python_version())
@@ -46,4 +59,5 @@ def info() -> None:
     table.add_row("image data format", keras.config.image_data_format())
     table.add_row("dtype policy", keras.config.dtype_policy().name)
     table.add_row("devices", ", ".join(devices()))
+    table.add_row("runtimes", ", ".join(graph_runtimes("float32")))
     Console().print(table)

@@ -1,101 +1,117 @@
-"""What commands share: the model that an argument names, and the names of its classes."""
+"""Arguments and options that several commands share, and the model that MODEL names."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cspdarknet.inference.model_source import default_runtime
+from cspdarknet.detections import DetectionOptions
 from cspdarknet.model_info import is_exported_file
-from cspdarknet.train.run_folder import model_folder
 
 if TYPE_CHECKING:
-    import keras
+    from cspdarknet.inference import Predictor
 
-    from cspdarknet.inference.predictor import Predictor
-    from cspdarknet.models import ImageClassifier, YOLOXDetector
+INTERRUPTED = 130  # exit status of a program that was ended by Ctrl-C
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A preset name or folder, a run folder, a weight file, kaggle://… or hf://…; "
+        "or, where a model is only run, an exported .onnx or .xml file.",
+    ),
+]
+ImagesArgument = Annotated[
+    list[Path], typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.")
+]
 RuntimeOption = Annotated[
     str | None,
     typer.Option(
-        help="What runs the model: openvino, onnxruntime, keras, or fastest, which tries them. "
-        "openvino if it is installed, and the file isn't an .onnx in int8; else keras, or "
-        "onnxruntime for an exported file."
+        help="openvino, onnxruntime or keras; or fastest, which measures them. Default: the first "
+        "of these that is installed and can run the model."
     ),
 ]
 PrecisionOption = Annotated[
-    str, typer.Option(help="float32, or bfloat16 where the processor has it.")
+    str, typer.Option(help="float32, or bfloat16 where the processor supports it.")
+]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(help="Side of the images in pixels. Default: the model's own size.", min=1),
+]
+BatchSizeOption = Annotated[int, typer.Option(help="Maximum number of images in a batch.", min=1)]
+WorkersOption = Annotated[int, typer.Option(help="Number of threads that read images.", min=1)]
+OnProblemOption = Annotated[
+    str,
+    typer.Option(
+        help="Detection data sets: raise an error at invalid annotations, or fix them: clip boxes "
+        "to their image and leave out what cannot be used."
+    ),
+]
+ScoreThresholdOption = Annotated[
+    float | None,
+    typer.Option(help="Detectors: minimum confidence. Default: the model's.", min=0, max=1),
+]
+IoUThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--iou-threshold",
+        help="Detectors: IoU threshold of NMS. Default: the model's.",
+        min=0,
+        max=1,
+    ),
+]
+MaxDetectionsOption = Annotated[
+    int | None,
+    typer.Option(help="Detectors: maximum number of detections per image.", min=1),
 ]
 
 
-def load_classifier(source: str, which: str = "best") -> "ImageClassifier":
-    """Return the classifier of a run folder, or a preset's."""
-    from cspdarknet.models import ImageClassifier
-
-    preset = model_folder(source, which)
-    if is_detector(source, which):
-        raise ValueError(
-            f"{source} is a detector of objects: use `cspdarknet detect` or `evaluate`; "
-            "or name a classifier."
-        )
-    return ImageClassifier.from_preset(preset)
+def detection_options(
+    score_threshold: float | None, iou_threshold: float | None, max_detections: int | None
+) -> DetectionOptions | None:
+    """Return the detection options that were given on the command line, if any."""
+    options = DetectionOptions(score_threshold, iou_threshold, max_detections)
+    return None if options == DetectionOptions() else options
 
 
-def load_detector(source: str, which: str = "best") -> "YOLOXDetector":
-    """Return the detector of a run folder, or a preset's; its boxes are left, top, right, bottom.
-
-    Raises:
-        ValueError: if it is a model of another kind.
-    """
-    from cspdarknet.models import YOLOXDetector
-
-    preset = model_folder(source, which)
-    if not is_detector(source, which):
-        raise ValueError(
-            f"{source} does not detect objects: name a preset of a detector, or a run folder of "
-            "one that you trained on photos with boxes. Photos are classified by "
-            "`cspdarknet predict`."
-        )
-    return YOLOXDetector.from_preset(preset, bounding_box_format="xyxy")
-
-
-def is_detector(source: str, which: str = "best") -> bool:
-    """Whether a run folder or a preset holds a detector; nothing but its config is fetched."""
-    from cspdarknet.presets import sources
-
-    return sources.find(model_folder(source, which), load_weights=False).is_detector
-
-
-def names_of(model: "keras.Model") -> tuple[str, ...]:
-    """Return the names of a model's classes, numbers where it has none."""
-    return tuple(model.class_names or (f"class {i}" for i in range(model.num_classes)))
-
-
-def load_predictor(
-    source: str, task: str, runtime: str | None, **settings: Any
-) -> tuple["Predictor", tuple[str, ...]]:
-    """Return what runs a classifier or a detector on photos, and the names of its classes.
+def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
+    """Return a `Predictor` of a model for one task.
 
     Args:
-        source: a run folder, a preset, or an exported file.
-        task: what is wanted of it: `"classes"` or `"boxes"`.
-        runtime: as of `Predictor`; `None` for the default.
-        **settings: as of `Predictor`.
+        model: the argument MODEL.
+        task: `"classification"`, `"detection"` or `"features"`.
+        **settings: arguments of `Predictor`.
 
     Raises:
-        ValueError: if it is a model of another kind, or a file without names of classes.
+        ValueError: if the model is for another task.
     """
-    from cspdarknet.inference.predictor import Predictor
+    from cspdarknet.inference import Predictor
 
-    model: Any = source
-    if not is_exported_file(source):
-        model = load_classifier(source) if task == "classes" else load_detector(source)
-    predictor = Predictor(model, runtime=runtime or default_runtime(model), **settings)
-    if predictor.description.task != task:
+    source: Any = model
+    if not is_exported_file(model):
+        from cspdarknet.models import load_model
+
+        source = load_model(model, task)
+    predictor = Predictor(source, **settings)
+    if predictor.info.task != task:
         raise ValueError(
-            f"{source} gives {predictor.description.task}, not {task}: `cspdarknet predict` is for "
-            "classifiers, `detect` for detectors, `features` for backbones."
+            f"{model} is a model for {predictor.info.task}, not for {task}: `cspdarknet predict` "
+            "runs classifiers, `detect` runs detectors, and `features` runs backbones."
         )
-    names = predictor.description.class_names if model is source else names_of(model)
-    if names is None:
-        raise ValueError(f"{source} has no names of classes: export a model with `class_names`.")
-    return predictor, tuple(names)
+    return predictor
+
+
+def check_results_file(path: Path | None, *suffixes: str) -> None:
+    """Check that a file for results can be written, before any work is done.
+
+    Raises:
+        ValueError: if its folder is missing, it is a folder, or its suffix is not accepted.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise ValueError(f"The folder of {path} does not exist: create {path.parent} first.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file for the results.")
+    if suffixes and path.suffix not in suffixes:
+        raise ValueError(f"The results file must end in {' or '.join(suffixes)}. Received: {path}")

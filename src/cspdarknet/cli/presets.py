@@ -1,4 +1,4 @@
-"""`cspdarknet presets`: the built-in models as a table."""
+"""`cspdarknet presets`: table of the built-in presets."""
 
 from rich.console import Console
 from rich.table import Table
@@ -9,13 +9,14 @@ from cspdarknet.presets.sizes import SIZES
 
 def presets() -> None:
     """List the built-in presets."""
-    table = Table(title="Presets of CSPDarkNetBackbone")
-    for column in ("name", "params", "channels", "depth", "weights"):
+    table = Table(title="Presets")
+    for column in ("name", "task", "backbone", "channels", "depth", "trained on"):
         table.add_column(column, no_wrap=True)
     for preset in PRESETS.values():
         size = SIZES[preset.size]
         table.add_row(
             preset.name,
+            preset.task,
             f"{preset.parameters / 1e6:.2f}M",
             " ".join(map(str, size.stackwise_channels)),
             " ".join(map(str, size.stackwise_depth)),

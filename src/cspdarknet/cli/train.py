@@ -1,85 +1,113 @@
-"""`cspdarknet train`: a classifier of photos, or a detector from photos with boxes."""
+"""`cspdarknet train`: training of classifiers and detectors."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 
-from cspdarknet.cli.features import INTERRUPTED
+from cspdarknet.cli.options import OnProblemOption, WorkersOption
+from cspdarknet.cli.progress import interruptible
 
-# What each task starts from, if nothing is named, and the figure that its best epoch is shown by.
-PRESETS = {"classify": "csp_darknet_tiny_clothing", "detect": "yolox_nano_bccd"}
-SCORES = {"classify": ("accuracy", "val_accuracy"), "detect": ("mAP", "val_map")}
+
+class _Task(NamedTuple):
+    """What the command needs to know of a task.
+
+    Attributes:
+        preset: the preset to start from by default.
+        metric: the name of the metric that decides which epoch is the best.
+        column: the column of the history that holds it.
+    """
+
+    preset: str
+    metric: str
+    column: str
+
+
+TASKS = {
+    "classification": _Task("csp_darknet_tiny_clothing", "accuracy", "val_accuracy"),
+    "detection": _Task("yolox_nano_bccd", "mAP", "val_map"),
+}
 
 
 def train(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A folder with a subfolder for each class, or a CSV file; to detect: photos with "
-            "boxes as Pascal VOC, COCO or YOLO have them."
+            metavar="DATA",
+            help="Classification: a folder with a subfolder for each class, or a CSV file. "
+            "Detection: images with boxes in the format of Pascal VOC, COCO or YOLO.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run folder.")],
-    task: Annotated[str, typer.Option(help="classify or detect.")] = "classify",
-    preset: Annotated[
+    task: Annotated[str, typer.Option(help="classification or detection.")] = "classification",
+    model: Annotated[
         str | None,
         typer.Option(
-            help="What to start from: a name, a preset directory, kaggle://…, hf://…; a boxed one "
-            "if not given."
+            help="The model to start from: a preset name or folder, a run folder, a weight file, "
+            "kaggle://… or hf://…. Default: a bundled preset of the task."
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="finetune, scratch, imagenet (coco to detect), or a JSON file.")
+        str,
+        typer.Option(
+            help="finetune, scratch, imagenet (classification), coco (detection), or a JSON file."
+        ),
     ] = "finetune",
     from_scratch: Annotated[
-        bool, typer.Option(help="Random weights, though the preset has trained ones.")
+        bool, typer.Option(help="Start from random weights, even if the preset has trained ones.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of all stages together.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the images, in pixels.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Photos in a batch.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs of all phases together.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the images of the last phase, in pixels.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Number of images in a batch.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     precision: Annotated[
         str | None, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
     ] = None,
     accumulate: Annotated[
-        int | None, typer.Option(help="Batches for one step of the optimizer.")
+        int | None, typer.Option(help="Number of batches per optimizer step.")
     ] = None,
     class_weights: Annotated[
-        str | None, typer.Option(help="equal or balanced (to classify).")
+        str | None, typer.Option(help="Classification: equal or balanced.")
     ] = None,
     flip_vertical: Annotated[
         float | None,
-        typer.Option(help="Probability of upside-down photos, where no way is up (to detect)."),
+        typer.Option(help="Detection: probability of a vertical flip."),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without improvement.")
+        int | None, typer.Option(help="Stop after this number of epochs without improvement.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of weights, data order and augmentation.")
+    ] = None,
     validation_split: Annotated[
-        float, typer.Option(help="Set aside of each class, where data has no validation part.")
+        float,
+        typer.Option(help="Fraction of the data to validate on, where there is no such split."),
     ] = 0.15,
-    workers: Annotated[int, typer.Option(help="Threads that read photos.")] = 2,
-    on_problem: Annotated[
-        str, typer.Option(help="stop at impossible boxes, or fix them (to detect).")
-    ] = "stop",
-    check: Annotated[bool, typer.Option(help="Decode every photo once before.")] = True,
-    tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too.")] = False,
+    workers: WorkersOption = 2,
+    on_problem: OnProblemOption = "raise",
+    check: Annotated[
+        bool, typer.Option(help="Decode every image once before training, and skip damaged ones.")
+    ] = True,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = False,
     join: Annotated[
         str | None,
         typer.Option(help="Several machines (JAX): 'auto', or HOST:PORT,PROCESSES,INDEX."),
     ] = None,
 ) -> None:
-    """Train an image classifier, or a detector of objects, on photos.
+    """Train an image classifier or an object detector.
 
-    Run the same command again to go on after an interruption.
+    Run the same command again to continue after an interruption.
     """
-    from cspdarknet.train import customize
+    from cspdarknet import train as training
     from cspdarknet.train.distributed import join_from_text
 
-    if task not in PRESETS:
-        raise ValueError(f"`--task` must be {' or '.join(PRESETS)}. Received: {task!r}")
+    if task not in TASKS:
+        raise ValueError(f"`--task` must be {' or '.join(TASKS)}. Received: {task!r}")
     if join is not None:
         join_from_text(join)
     changes = {
@@ -91,17 +119,19 @@ def train(
         "accumulate": accumulate,
         "patience": patience,
         "seed": seed,
-        **_of_one_task(task, "classify", class_weights=class_weights),
-        **_of_one_task(task, "detect", flip_vertical=flip_vertical),
+        **_for_task(task, "classification", class_weights=class_weights),
+        **_for_task(task, "detection", flip_vertical=flip_vertical),
     }
     console = Console()
-    start, load, own = _task(task, on_problem)
-    try:
+    start, own = training.train_classifier, {}
+    if task == "detection":
+        start, own = training.train_detector, {"on_problem": on_problem}
+    with interruptible(console, "Run the same command again to continue."):
         history = start(
             data,
             out,
-            preset or PRESETS[task],
-            customize(load(recipe), **changes),
+            model or TASKS[task].preset,
+            training.customize(training.load_recipe(recipe, task), **changes),
             load_weights=False if from_scratch else None,
             validation_split=validation_split,
             check=check,
@@ -110,31 +140,18 @@ def train(
             console=console,
             **own,
         )
-    except KeyboardInterrupt:
-        console.print("Interrupted. Run the same command again to go on.")
-        raise typer.Exit(INTERRUPTED) from None
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
-    name, score = SCORES[task]
     console.print(
-        f"Best: epoch {best['epoch']}, validation {name} {best[score]:.4f}. "
-        f"Model: {out / 'best'}  report: {out / 'report.html'}",
+        f"Best: epoch {best['epoch']}, validation {TASKS[task].metric} "
+        f"{best[TASKS[task].column]:.4f}. Model: {out / 'best'}  report: {out / 'report.html'}",
         soft_wrap=True,
         highlight=False,
         markup=False,
     )
 
 
-def _task(task: str, on_problem: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Return what trains, what loads its recipes, and the arguments that only it has."""
-    from cspdarknet import train
-
-    if task == "detect":
-        return train.train_detector, train.load_detection_recipe, {"on_problem": on_problem}
-    return train.train_classifier, train.load_recipe, {}
-
-
-def _of_one_task(task: str, owner: str, **options: Any) -> dict[str, Any]:
-    """Return options of a task, which must not be given for another."""
+def _for_task(task: str, owner: str, **options: Any) -> dict[str, Any]:
+    """Return the given options of a task, which must not be given for another one."""
     given = {name: value for name, value in options.items() if value is not None}
     if given and task != owner:
         name = next(iter(given)).replace("_", "-")

@@ -1,0 +1,46 @@
+"""Progress bars and messages of the commands."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from cspdarknet.cli.options import INTERRUPTED
+
+
+@contextmanager
+def progress_bar(
+    console: Console, label: str, total: int | None
+) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar; yield the function that advances it by a number of items."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(escape(label), total=total)
+        yield lambda count=1: progress.advance(task, count)
+
+
+@contextmanager
+def interruptible(console: Console, advice: str = "") -> Iterator[None]:
+    """End the command on Ctrl-C with one line in place of a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. {advice}".strip())
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def report_failures(console: Console, failures: Sequence[str]) -> None:
+    """List the files that were left out, and exit with status 1 if there are any."""
+    for reason in failures:
+        console.print(f"[bold red]left out:[/] {escape(reason)}", soft_wrap=True, highlight=False)
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""`cspdarknet train`: its options, and what it prints."""
+
+import pytest
+from typer.testing import CliRunner
+
+from cspdarknet import train
+from cspdarknet.cli import app
+
+pytestmark = pytest.mark.one_backend
+
+HISTORY = [
+    {"epoch": 1, "best": True, "val_accuracy": 0.5, "val_map": 0.25},
+    {"epoch": 2, "best": False, "val_accuracy": 0.4, "val_map": 0.2},
+]
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Runs the command with trainings that return at once, and keep their arguments in `calls`."""
+
+    def invoke(*options):
+        arguments = ["train", "images", "--out", str(tmp_path / "run"), *options]
+        return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+
+    invoke.calls = []
+    for name in ("train_classifier", "train_detector"):
+
+        def function(data, out, preset, recipe, name=name, **options):
+            invoke.calls.append((name, preset, recipe, options))
+            return HISTORY
+
+        monkeypatch.setattr(train, name, function)
+    return invoke
+
+
+def test_the_defaults_of_both_tasks(command):
+    result = command()
+    assert "Best: epoch 1, validation accuracy 0.5000" in result.output
+    result = command("--task", "detection")
+    assert "Best: epoch 1, validation mAP 0.2500" in result.output
+    (first, classifier, recipe, options), (second, detector, _, more) = command.calls
+    assert (first, classifier) == ("train_classifier", "csp_darknet_tiny_clothing")
+    assert (second, detector) == ("train_detector", "yolox_nano_bccd")
+    assert recipe == train.CLASSIFICATION_RECIPES["finetune"]
+    console = options.pop("console")
+    assert console is not None
+    assert options == {
+        **{"load_weights": None, "validation_split": 0.15, "check": True, "workers": 2},
+        "tensorboard": False,
+    }
+    assert more["on_problem"] == "raise"
+
+
+def test_options_change_the_recipe_and_the_training(command):
+    command(
+        *("--recipe", "scratch", "--model", "csp_darknet_s", "--from-scratch", "--seed", "7"),
+        *("--epochs", "34", "--image-size", "64", "--class-weights", "balanced", "--no-check"),
+    )
+    ((_, preset, recipe, options),) = command.calls
+    assert preset == "csp_darknet_s"
+    assert (recipe.epochs, recipe.image_size, recipe.seed) == (34, 64, 7)
+    assert recipe.class_weights == "balanced"
+    assert (options["load_weights"], options["check"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--task", "detection", "--class-weights", "balanced"],
+        ["--task", "classification", "--flip-vertical", "1"],
+    ],
+)
+def test_options_of_the_other_task_are_refused(command, options):
+    result = command(*options)
+    assert isinstance(result.exception, ValueError)
+    assert "is for --task" in str(result.exception)
+    assert not command.calls
+
+
+def test_a_task_that_does_not_exist(command):
+    result = command("--task", "classify")
+    assert "`--task` must be classification or detection" in str(result.exception)
+
+
+def test_an_interruption_ends_the_command_with_advice(command, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_classifier", interrupted)
+    result = command()
+    assert result.exit_code == 130
+    assert "Run the same command again to continue." in result.output
