@@ -1,32 +1,27 @@
-"""Export of models to files for other software: fusion, ONNX, OpenVINO, LiteRT, int8.
+"""Export of models to files for other software: ONNX, OpenVINO, LiteRT, PyTorch, SavedModel.
 
-Each name is imported on use, since the optional packages are.
+Each name is imported on first use, since each needs optional packages.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cspdarknet._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from cspdarknet.export.exporter import export
+    from cspdarknet.export.exporter import ExportResult, export
     from cspdarknet.export.fusion import fuse
     from cspdarknet.export.onnx.model import build_onnx
     from cspdarknet.export.quantization import quantize
 
-__all__ = ["build_onnx", "export", "fuse", "quantize"]
+__all__ = ["ExportResult", "build_onnx", "export", "fuse", "quantize"]
 
-_MODULES = {
-    "build_onnx": "onnx.model",
-    "export": "exporter",
-    "fuse": "fusion",
-    "quantize": "quantization",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "ExportResult": "exporter",
+        "build_onnx": "onnx.model",
+        "export": "exporter",
+        "fuse": "fusion",
+        "quantize": "quantization",
+    },
+)

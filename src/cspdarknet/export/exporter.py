@@ -1,4 +1,4 @@
-"""Write a model as a file that other software runs, and check at once that it computes the same."""
+"""`export`: writes a model to a file for other software, and compares its outputs at once."""
 
 import tempfile
 from collections.abc import Sequence
@@ -9,44 +9,41 @@ from typing import Any
 import keras
 import numpy as np
 
-from cspdarknet._extras import require
-from cspdarknet.export import keras_formats
-from cspdarknet.export.calibration import calibration_images
+from cspdarknet._arguments import check_choice
+from cspdarknet.detections import DetectionOptions
+from cspdarknet.export import keras_formats, onnx_formats, verification
+from cspdarknet.export.calibration import check_calibration
+from cspdarknet.export.formats import (
+    FORMATS,
+    PRECISIONS,
+    TOLERANCES,
+    check_replaceable,
+    format_of,
+    move_into_place,
+)
 from cspdarknet.export.inference_graph import inference_graph
-from cspdarknet.export.onnx.float16 import halve
-from cspdarknet.export.onnx.model import write_onnx
-from cspdarknet.export.quantization import quantize
-from cspdarknet.export.verification import Difference, compare, sample_images
-from cspdarknet.model_info import KEY, ModelInfo
-
-# By the suffix of the file; a SavedModel is a folder.
-FORMATS = {
-    "onnx": ".onnx",
-    "openvino": ".xml",
-    "litert": ".tflite",
-    "torch": ".pt2",
-    "saved_model": "",
-}
-PRECISIONS = {"float32": 1e-4, "float16": 1e-2, "int8": np.inf}  # and how far results may be off
+from cspdarknet.export.onnx.model import onnx_for_runtime
+from cspdarknet.export.verification import Comparison, Reference
+from cspdarknet.model_info import ModelInfo
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A file that was written.
+class ExportResult:
+    """An exported file.
 
     Attributes:
-        path: the file; for SavedModel the folder.
-        format: one of the formats of `export`.
-        description: what it takes and gives.
-        bytes: its size, with the files that belong to it.
-        difference: how far its results are from those of the Keras model.
+        path: the file; for a SavedModel the folder.
+        format: its format, one of those of `export`.
+        info: what the model in it takes and returns.
+        num_bytes: its size, with the files that belong to it.
+        comparison: the difference between its outputs and those of the Keras model.
     """
 
     path: Path
     format: str
-    description: ModelInfo
-    bytes: int
-    difference: Difference
+    info: ModelInfo
+    num_bytes: int
+    comparison: Comparison
 
 
 def export(
@@ -56,203 +53,126 @@ def export(
     *,
     precision: str = "float32",
     calibration: str | Path | Sequence[Any] | None = None,
-    inputs: str = "float32",
+    inputs: str = "uint8",
     image_size: int | None = None,
     letterbox: bool = False,
-    outputs: str = "objects",
-    score_threshold: float | None = None,
-    iou_threshold: float | None = None,
-    max_detections: int | None = None,
-    photos: np.ndarray | None = None,
-) -> Exported:
-    """Write a model, fused, as a file for other software, and compare its results.
+    raw_outputs: bool = False,
+    options: DetectionOptions | None = None,
+    sample_images: np.ndarray | None = None,
+) -> ExportResult:
+    """Export a model, fused, to a file for other software, and compare its outputs.
 
     Args:
         model: a backbone, its `feature_pyramid()`, a classifier or a detector.
-        path: where to write. It appears whole or not at all.
+        path: the file to write. It appears complete or not at all.
         format: `"onnx"`, `"openvino"`, `"litert"`, `"torch"` (a PyTorch exported program) or
-            `"saved_model"` (TensorFlow); `None` for what the suffix of `path` says: .onnx, .xml,
-            .tflite, .pt2, or none for a SavedModel. LiteRT and SavedModel need TensorFlow, .pt2
-            needs PyTorch, whatever backend Keras is on.
-        precision: `"float32"`; `"float16"`, which halves the file and computes in float32; or
-            `"int8"`: both for ONNX and OpenVINO only.
-        calibration: for int8: a folder of photos, or a list of paths or arrays
-            `(height, width, 3)`, of the kind that the model will see; the first 128 are used.
-        inputs: `"float32"`, or `"uint8"`: photos as they come from a decoder, with the rest inside
-            the graph.
-        image_size: side of the images in pixels; `None` leaves it open, but for a detector with
-            `outputs="objects"`, which has one of its own.
-        letterbox: of a detector: let the graph take photos of any size and letterbox them itself;
-            boxes are then in pixels of the photo.
-        outputs: of a detector: `"objects"` to have boxes decoded and suppressed in the graph,
-            `"raw"` for what the head says.
-        score_threshold: of a detector, in place of the model's.
-        iou_threshold: likewise.
-        max_detections: likewise.
-        photos: images to compare the results on, as the graph takes them; noise by default.
+            `"saved_model"` (TensorFlow); `None` for the format of the suffix of `path`: .onnx,
+            .xml, .tflite, .pt2, or none for a SavedModel. LiteRT and SavedModel need TensorFlow,
+            .pt2 needs PyTorch, whatever the Keras backend.
+        precision: precision of the weights: `"float32"`; `"float16"`, which halves the file, and
+            computes in float32; or `"int8"`. Other precisions than float32 are for ONNX and
+            OpenVINO.
+        calibration: images for int8, like those that the model will see: a folder, or a list of
+            paths or arrays `(height, width, 3)`; the first 128 are used.
+        inputs: dtype of the images, `"uint8"` or `"float32"`. Both are in the range that the model
+            takes, 0..255 if it has a rescaling layer.
+        image_size: side of the images in pixels; `None` for any size, or for a detector's own.
+        letterbox: detectors: take images of any size, and letterbox them in the graph; boxes are
+            then in pixels of the image.
+        raw_outputs: detectors: export raw outputs, without box decoding and NMS.
+        options: detectors: the `DetectionOptions` of box decoding and NMS.
+        sample_images: images `(batch, height, width, 3)` on which the outputs are compared, as the
+            graph takes them; random ones by default.
 
     Returns:
-        An `Exported`: the path, its size, and how far results are off.
+        An `ExportResult`.
 
     Raises:
-        ValueError: if arguments do not fit the model or each other, or the results are off by more
-            than 1e-4 of the largest in float32, 1e-2 in float16; then no file is left.
-        ImportError: if the format needs a package that is missing.
+        ValueError: if arguments do not fit the model or each other, or the outputs differ from the
+            model's by a maximum relative error of more than 1e-4 in float32, or 1e-2 in float16.
+            Then no file is left.
+        ImportError: if a package that the format needs is missing.
 
     Example:
         >>> classifier = ImageClassifier.from_preset("csp_darknet_tiny_clothing")
-        >>> exported = export(classifier, "garments.onnx", inputs="uint8")
-        >>> exported.difference.relative < 1e-4
+        >>> result = export(classifier, "garments.onnx")
+        >>> result.comparison.max_relative_error < 1e-4
         True
     """
     path = Path(path)
-    kind = _format(path, format)
-    _check(path, kind, precision, calibration)
-    if image_size is None:
-        image_size = keras_formats.fixed_size(kind, model)
-    how: dict[str, Any] = {
-        "inputs": inputs,
-        "image_size": image_size,
-        "letterbox": letterbox,
-        "outputs": outputs,
-        "score_threshold": score_threshold,
-        "iou_threshold": iou_threshold,
-        "max_detections": max_detections,
-    }
-    graph, description = inference_graph(model, **how)
-    description = replace(description, precision=precision)
-    if kind in ("litert", "torch") and letterbox:
-        raise ValueError(f"The format {kind} cannot letterbox: do it before. Received: {letterbox}")
-    images = sample_images(graph, description) if photos is None else np.asarray(photos, inputs)
+    format = format_of(path, format)
+    spec = FORMATS[format]
+    _check_arguments(format, precision, calibration, letterbox)
+    check_replaceable(path, format)
+    if image_size is None and (options is None or options.image_size is None):
+        image_size = keras_formats.fixed_image_size(format, model)
+    graph, info = inference_graph(
+        model,
+        inputs=inputs,
+        image_size=image_size,
+        letterbox=letterbox,
+        raw_outputs=raw_outputs,
+        options=options,
+    )
+    info = replace(info, precision=precision)
+    if sample_images is None:
+        sample_images = verification.sample_images(graph, info)
+    images = np.asarray(sample_images, inputs)[: keras_formats.max_batch_size(format, graph)]
+    reference = Reference(graph, images)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
         part = Path(folder) / path.name
-        if kind in keras_formats.BACKENDS:
-            images = images[: keras_formats.sample_count(kind, description.task)]
-            found = keras_formats.write(graph, part, kind, images)
+        if spec.runtime is None:
+            comparison = reference.compare(keras_formats.write(graph, part, format, images))
         else:
-            proto = write_onnx(graph, description, RUNTIMES[kind])
-            batches = None
-            if calibration is not None:
-                size = None if letterbox else image_size
-                batches = calibration_images(calibration, description, image_size=size)
-            found = ONNX_FORMATS[kind](proto, precision, batches, part, images)
-        difference = compare(graph, images, found, description)
-        found_none = difference.objects == (0, 0) and difference.same_objects
-        if found_none and kind in ONNX_FORMATS and precision != "int8":
-            difference = _compare_all_objects(model, how, kind, precision, images)
-        _check_difference(difference, kind, precision)
-        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-        _move(part, path)
-    return Exported(path, kind, description, size, difference)
+            onnx_formats.write(
+                onnx_for_runtime(graph, info, spec.runtime, calibration), info, part, format
+            )
+            comparison = _compare_file(part, format, info, images, reference)
+        _check_comparison(comparison, format, precision)
+        num_bytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        move_into_place(part, path)
+    return ExportResult(path, format, info, num_bytes, comparison)
 
 
-def _format(path: Path, format: str | None) -> str:
-    """Return the format: the given one, or that of the file's suffix."""
-    by_suffix = {suffix: name for name, suffix in FORMATS.items()}
-    found = by_suffix.get(path.suffix) if format is None else format
-    if found not in FORMATS or path.suffix != FORMATS[found]:
-        wanted = ", ".join(f"{name} ({suffix or 'a folder'})" for name, suffix in FORMATS.items())
+def _check_arguments(format: str, precision: str, calibration: Any, letterbox: bool) -> None:
+    check_choice("precision", precision, PRECISIONS)
+    if precision not in FORMATS[format].precisions:
+        able = [name for name, spec in FORMATS.items() if precision in spec.precisions]
         raise ValueError(
-            f"The formats are {wanted}, with these suffixes. Received: format={format!r}, "
-            f"path={str(path)!r}"
+            f"precision={precision!r} is for the formats {', '.join(able)}. "
+            f"Received: format={format!r}"
         )
-    return found
-
-
-def _check(path: Path, kind: str, precision: str, calibration: Any) -> None:
-    if precision not in PRECISIONS:
+    check_calibration(precision, calibration)
+    if letterbox and not FORMATS[format].can_letterbox:
         raise ValueError(
-            f"`precision` must be one of {tuple(PRECISIONS)}. Received: precision={precision!r}"
-        )
-    if precision != "float32" and kind in keras_formats.BACKENDS:
-        raise ValueError(
-            f"precision={precision!r} is for ONNX and OpenVINO. Received: format={kind!r}"
-        )
-    if (precision == "int8") != (calibration is not None):
-        raise ValueError(
-            "`calibration` goes with precision='int8': a hundred photos of the kind that the "
-            f"model will see. Received: precision={precision!r}, "
-            f"calibration={'None' if calibration is None else 'given'}"
-        )
-    if not _may_replace(path, kind):
-        raise ValueError(f"{path} exists and is not what would be written: choose another path.")
-
-
-def _may_replace(path: Path, kind: str) -> bool:
-    """Whether what is at a path, if anything, is an earlier export of the kind."""
-    if kind == "openvino" and not path.exists():
-        return not path.with_suffix(".bin").exists()
-    if kind != "saved_model":
-        return not path.is_dir()
-    if path.is_symlink() or path.name in ("", ".."):
-        return False
-    if not path.exists():
-        return True
-    return path.is_dir() and ((path / "saved_model.pb").exists() or not any(path.iterdir()))
-
-
-def _check_difference(difference: Difference, kind: str, precision: str) -> None:
-    off = difference.relative > PRECISIONS[precision] or np.isnan(difference.relative)
-    if off or (precision != "int8" and not difference.same_objects):
-        raise ValueError(
-            f"The exported {kind} file does not compute what the model does: its results are "
-            f"off by {difference}. It was not kept."
+            f"The format {format!r} cannot letterbox images: letterbox them before, with "
+            "`cspdarknet.yolox.letterbox`. Received: letterbox=True"
         )
 
 
-def _write_onnx_file(
-    proto: Any, precision: str, batches: Any, path: Path, images: np.ndarray
-) -> dict[str, np.ndarray]:
-    runtime = require("onnxruntime", "onnxruntime", "Checking an ONNX file")
-    if precision == "int8":
-        proto = quantize(proto, batches, RUNTIMES["onnx"])
-    elif precision == "float16":
-        proto = halve(proto)
-    path.write_bytes(proto.SerializeToString())
-    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"images": images}), strict=True))
+def _compare_file(
+    path: Path, format: str, info: ModelInfo, images: np.ndarray, reference: Reference
+) -> Comparison:
+    """Compare an ONNX or OpenVINO file with the graph.
+
+    If a detector finds nothing in the images, the file is compared once more with the scores
+    multiplied by a factor: its boxes, scores, NMS and thresholds must be those of the graph.
+    """
+    comparison = reference.compare(onnx_formats.run(path, images, format))
+    if comparison.num_detections != 0 or info.precision == "int8":
+        return comparison
+    factor = reference.score_factor
+    if factor is None:
+        return comparison
+    return reference.compare(onnx_formats.run(path, images, format, factor), factor)
 
 
-def _write_openvino(
-    proto: Any, precision: str, batches: Any, path: Path, images: np.ndarray
-) -> dict[str, np.ndarray]:
-    openvino = require("openvino", "openvino", "Writing OpenVINO's format")
-    core = openvino.Core()
-    if precision == "int8":
-        model = quantize(proto, batches, RUNTIMES["openvino"])
-    else:
-        model = core.read_model(proto.SerializeToString(), b"")
-    (text,) = (item.value for item in proto.metadata_props if item.key == KEY)
-    model.set_rt_info(text, [KEY])
-    openvino.save_model(model, path, compress_to_fp16=precision == "float16")
-    compiled = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    results = compiled([images])
-    return {name: results[name] for name in (output.name for output in proto.graph.output)}
-
-
-ONNX_FORMATS = {"onnx": _write_onnx_file, "openvino": _write_openvino}
-RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
-
-
-def _compare_all_objects(
-    model: keras.Model, how: dict[str, Any], kind: str, precision: str, images: np.ndarray
-) -> Difference:
-    """Compare with a file that lets all scores through, as a detector finds nothing in noise."""
-    graph, description = inference_graph(model, **{**how, "score_threshold": 0.0})
-    proto = write_onnx(graph, description, RUNTIMES[kind])
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / f"all{FORMATS[kind]}"
-        found = ONNX_FORMATS[kind](proto, precision, None, part, images)
-    return compare(graph, images, found, description)
-
-
-def _move(part: Path, path: Path) -> None:
-    """Put what was written in its place; weights beside a file come first."""
-    weights = part.with_suffix(".bin")
-    if weights.exists():
-        weights.replace(path.with_suffix(".bin"))
-    if path.is_dir():
-        path.rename(part.with_name("replaced"))
-    part.replace(path)
+def _check_comparison(comparison: Comparison, format: str, precision: str) -> None:
+    tolerance = TOLERANCES[precision]
+    is_close = comparison.max_relative_error <= tolerance
+    if not is_close or (precision != "int8" and not comparison.detections_match):
+        raise ValueError(
+            f"The outputs of the {format} file must be those of the model, with a maximum relative "
+            f"error of {tolerance:g}. Received: {comparison}. The file was not kept."
+        )

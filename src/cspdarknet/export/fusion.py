@@ -1,4 +1,4 @@
-"""Rewrite a network for inference: fewer layers, the same numbers."""
+"""Fusion: rewrites a network for inference into fewer layers that compute the same."""
 
 from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
@@ -7,39 +7,45 @@ from typing import Any
 import keras
 import numpy as np
 
-from cspdarknet.export.program import Program, Slot, Step, put_together, take_apart
+from cspdarknet.export.program import (
+    LayerCall,
+    Program,
+    SymbolicTensor,
+    model_from_program,
+    program_from_model,
+)
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-FLOATS = ("float32", "float64")
-# Activations that work on each number by itself, whatever is beside it.
-BY_NUMBER = (
+WIDE_DTYPES = ("float32", "float64")
+ELEMENTWISE_ACTIVATIONS = (
     *("elu", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
     *("selu", "sigmoid", "silu", "softplus", "softsign", "tanh"),
 )
-# What convolutions must have in common to become one.
-FORM = (
+# The config entries in which convolutions must agree to be merged.
+MERGE_KEYS = (
     *("filters", "kernel_size", "strides", "padding", "data_format"),
     *("dilation_rate", "groups", "activation"),
 )
 
 
 def fuse(model: keras.Model) -> keras.Model:
-    """Return a model that computes the same in inference, faster.
+    """Fuse the layers of a model for faster inference.
 
-    Batch-norms and the rescaling of pixels move into the convolutions, activations too;
-    convolutions of one form beside each other, such as the two at the head of a CSP stage, become
-    one; the pools of spatial pyramid pooling become a cascade. What remains are standard layers,
-    so that the result can be saved, and loaded without this package.
+    Batch normalizations, activations and the rescaling of pixels are folded into the convolutions;
+    parallel convolutions of the same config, such as the two at the start of a CSP stage, are
+    merged into one; the parallel max-pools of SPP become a chain of smaller ones (SPPF). All that
+    remains are standard Keras layers, so that the result can be saved, and loaded without this
+    package.
 
     Args:
         model: a backbone, a classifier, a detector, or another functional Keras model.
 
     Returns:
-        A functional `keras.Model` with weights of its own, for inference only: training would
-        miss the batch-norms.
+        A functional `keras.Model` with weights of its own, for inference only: it cannot be
+        trained, since its batch normalizations are gone.
 
     Raises:
-        ValueError: if the model is no functional one.
+        ValueError: if the model is not functional.
 
     Example:
         >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
@@ -52,18 +58,18 @@ def fuse(model: keras.Model) -> keras.Model:
         True
 
     References:
-        The folding of batch-norms is that of every inference engine, such as ONNX Runtime's
-        `ConvBNFusion`; the merging of the CSP stage's heads is exact, as both read one tensor.
+        Folding of batch normalizations as in every inference engine, such as `ConvBNFusion` of
+        ONNX Runtime; the chain of max-pools as in `SPPF` of Ultralytics' YOLOv5.
     """
-    fused = put_together(fused_program(model), f"{model.name}_fused")
+    fused = model_from_program(fused_program(model), f"{model.name}_fused")
     fused.trainable = False
     return fused
 
 
 def fused_program(model: keras.Model, merge: bool = True) -> Program:
-    """Return the program of the fused model, with or without merged convolutions."""
-    program = take_apart(model)
-    for rewrite in (fold_batch_norms, absorb_activations, fold_rescaling, cascade_pools):
+    """Return the program of the fused model, with parallel convolutions merged if `merge`."""
+    program = program_from_model(model)
+    for rewrite in (fold_batch_norms, fold_activations, fold_rescaling, chain_max_pools):
         rewrite(program)
     if merge:
         merge_convolutions(program)
@@ -71,182 +77,181 @@ def fused_program(model: keras.Model, merge: bool = True) -> Program:
 
 
 def fold_batch_norms(program: Program) -> None:
-    """Give each batch-norm that follows a convolution to that convolution."""
+    """Fold each batch normalization that follows a convolution into the convolution."""
 
-    def fold(conv: Step, norm: Step) -> None:
+    def fold(conv: LayerCall, norm: LayerCall) -> None:
         layer = norm.operation
-        statistics = dict(zip((w.name for w in layer.weights), norm.values(), strict=True))
-        wide = {name: value.astype("float64") for name, value in statistics.items()}
+        weights = dict(zip((w.name for w in layer.weights), norm.weight_values(), strict=True))
+        wide = {name: value.astype("float64") for name, value in weights.items()}
         scale = wide.get("gamma", 1.0) / np.sqrt(wide["moving_variance"] + layer.epsilon)
         kernel, bias = _kernel_and_bias(conv)
         bias = (bias - wide["moving_mean"]) * scale + wide.get("beta", 0.0)
-        _replace(conv, kernel * _by_filter(conv, scale), bias, name=layer.name)
+        _replace(conv, kernel * _per_filter(conv, scale), bias, name=layer.name)
 
-    _absorb(program, keras.layers.BatchNormalization, fold)
+    _fold(program, keras.layers.BatchNormalization, fold)
 
 
-def absorb_activations(program: Program) -> None:
-    """Give each activation that follows a convolution to that convolution."""
+def fold_activations(program: Program) -> None:
+    """Fold each activation that follows a convolution into the convolution."""
 
-    def absorb(conv: Step, activation: Step) -> None:
+    def fold(conv: LayerCall, activation: LayerCall) -> None:
         config = activation.operation.get_config()
         _replace(conv, *_kernel_and_bias(conv), **{k: config[k] for k in ("activation", "name")})
 
-    _absorb(program, keras.layers.Activation, absorb)
+    _fold(program, keras.layers.Activation, fold)
 
 
 def fold_rescaling(program: Program) -> None:
-    """Give a rescaling without offset to the convolutions that read it."""
-    readers = program.readers()
-    for step in [s for s in program.steps if isinstance(s.operation, keras.layers.Rescaling)]:
-        layer, (source,), (scaled,) = step.operation, step.inputs, step.outputs
-        convs = readers.get(scaled, [])
+    """Fold each rescaling without offset into the convolutions that follow it."""
+    consumers = program.consumers()
+    for call in [c for c in program.calls if isinstance(c.operation, keras.layers.Rescaling)]:
+        layer, (source,), (scaled,) = call.operation, call.inputs, call.outputs
+        convs = consumers.get(scaled, [])
         foldable = (
             np.ndim(layer.scale) == 0
             and not np.any(layer.offset)
-            # Half precision would lose what is small; whole numbers would not be made floats.
+            # Half precision would lose small values; integers would not be cast to floats.
             and source.dtype == scaled.dtype
-            and source.dtype in FLOATS
-            and not program.gives(scaled)
-            and all(_is_convolution(conv) and program.called_once(conv) for conv in convs)
+            and source.dtype in WIDE_DTYPES
+            and not program.is_output(scaled)
+            and all(_is_convolution(conv) and program.is_called_once(conv) for conv in convs)
         )
         if foldable:
             for conv in convs:
                 kernel, bias = _kernel_and_bias(conv)
                 _replace(conv, kernel * layer.scale, bias)
-            program.redirect(scaled, source)
-            program.steps.remove(step)
+            program.replace_tensor(scaled, source)
+            program.calls.remove(call)
 
 
 def merge_convolutions(program: Program) -> None:
-    """Make one convolution of those of one form that read one tensor, and split its result."""
-    groups: dict[Hashable, list[Step]] = {}
-    for step in program.steps:
-        if _can_merge(step) and program.called_once(step):
-            groups.setdefault((step.inputs[0], _form(step.operation)), []).append(step)
+    """Merge convolutions of the same config on the same input into one, and split its output."""
+    groups: dict[Hashable, list[LayerCall]] = {}
+    for call in program.calls:
+        if _is_mergeable(call) and program.is_called_once(call):
+            groups.setdefault((call.inputs[0], _merge_key(call.operation)), []).append(call)
     for group in groups.values():
         if len(group) > 1:
             _merge(program, group)
 
 
-def cascade_pools(program: Program) -> None:
-    """Compute a max-pool from the next smaller one of the same tensor."""
-    groups: dict[Hashable, list[Step]] = {}
-    for step in program.steps:
-        if _is_odd_pool(step) and program.called_once(step):
-            key = (step.inputs[0], step.operation.data_format)
-            groups.setdefault(key, []).append(step)
+def chain_max_pools(program: Program) -> None:
+    """Compute each of the parallel max-pools of a tensor from the next smaller one (SPPF)."""
+    groups: dict[Hashable, list[LayerCall]] = {}
+    for call in program.calls:
+        if _is_chainable_pool(call) and program.is_called_once(call):
+            key = (call.inputs[0], call.operation.data_format)
+            groups.setdefault(key, []).append(call)
     for group in groups.values():
-        chain = sorted(group, key=lambda step: _window(step))
-        windows = [_window(step) for step in chain]
-        place = min(map(program.steps.index, chain))
-        program.steps = [step for step in program.steps if step not in chain]
-        program.steps[place:place] = chain
-        for (smaller, larger), (a, b) in zip(pairwise(chain), pairwise(windows), strict=True):
+        chain = sorted(group, key=_pool_size)
+        sizes = [_pool_size(call) for call in chain]
+        index = min(map(program.calls.index, chain))
+        program.calls = [call for call in program.calls if call not in chain]
+        program.calls[index:index] = chain
+        for (smaller, larger), (a, b) in zip(pairwise(chain), pairwise(sizes), strict=True):
             config = larger.operation.get_config() | {"pool_size": b - a + 1}
             larger.operation = keras.layers.MaxPooling2D.from_config(config)
             larger.args = smaller.outputs
 
 
-def _absorb(program: Program, kind: type, apply: Callable[[Step, Step], None]) -> None:
-    """Let each layer of a kind that alone reads a convolution be done by that convolution."""
-    readers = program.readers()
-    writers = {slot: step for step in program.steps for slot in step.outputs}
-    for step in [s for s in program.steps if type(s.operation) is kind]:
-        conv = writers.get(step.inputs[0])
+def _fold(program: Program, kind: type, fold: Callable[[LayerCall, LayerCall], None]) -> None:
+    """Fold each layer of a type that is the only consumer of a convolution into it."""
+    consumers = program.consumers()
+    producers = {tensor: call for call in program.calls for tensor in call.outputs}
+    for call in [c for c in program.calls if type(c.operation) is kind]:
+        conv = producers.get(call.inputs[0])
         if (
             conv is not None
             and _is_convolution(conv)
             and conv.operation.activation is keras.activations.linear
-            and program.only_reader(conv.outputs[0], readers) is step
-            and program.called_once(conv)
-            and program.called_once(step)
-            and _goes_by_filter(step, conv)
+            and consumers[conv.outputs[0]] == [call]
+            and not program.is_output(conv.outputs[0])
+            and program.is_called_once(conv)
+            and program.is_called_once(call)
+            and _is_per_filter(call, conv)
         ):
-            apply(conv, step)
-            conv.outputs = step.outputs
-            writers[step.outputs[0]] = conv
-            program.steps.remove(step)
+            fold(conv, call)
+            conv.outputs = call.outputs
+            producers[call.outputs[0]] = conv
+            program.calls.remove(call)
 
 
-def _goes_by_filter(step: Step, conv: Step) -> bool:
-    """Whether a layer treats each filter of a convolution alike, in inference."""
-    if not isinstance(step.operation, keras.layers.BatchNormalization):
-        return str(conv.outputs[0].dtype) == str(step.outputs[0].dtype)
+def _is_per_filter(call: LayerCall, conv: LayerCall) -> bool:
+    """Whether a layer applies one function to each filter of a convolution, in inference."""
+    if not isinstance(call.operation, keras.layers.BatchNormalization):
+        return str(conv.outputs[0].dtype) == str(call.outputs[0].dtype)
     axis = -1 if conv.operation.data_format == "channels_last" else -3
-    return step.operation.axis in (axis, 4 + axis) and not step.kwargs.get("training")
+    return call.operation.axis in (axis, 4 + axis) and not call.kwargs.get("training")
 
 
-def _is_convolution(step: Step) -> bool:
-    return type(step.operation) in CONVOLUTIONS
+def _is_convolution(call: LayerCall) -> bool:
+    return type(call.operation) in CONVOLUTIONS
 
 
-def _is_depthwise(conv: Step) -> bool:
+def _is_depthwise(conv: LayerCall) -> bool:
     return isinstance(conv.operation, keras.layers.DepthwiseConv2D)
 
 
-def _kernel_and_bias(conv: Step) -> tuple[np.ndarray, np.ndarray]:
+def _kernel_and_bias(conv: LayerCall) -> tuple[np.ndarray, np.ndarray]:
     """Return kernel and bias in float64."""
     kernel, *bias = (value.astype("float64") for value in conv.kernel_and_bias())
     depth = kernel.shape[2] if _is_depthwise(conv) else 1
     return kernel, bias[0] if bias else np.zeros(depth * kernel.shape[3])
 
 
-def _channels(conv: Step) -> int:
-    return -1 if conv.operation.data_format == "channels_last" else 1
-
-
-def _by_filter(conv: Step, scale: np.ndarray) -> np.ndarray:
-    """Bring a factor for each filter into the form of the kernel."""
+def _per_filter(conv: LayerCall, scale: np.ndarray) -> np.ndarray:
+    """Reshape one factor per filter so that it broadcasts with the kernel."""
     return scale.reshape(-1, conv.operation.depth_multiplier) if _is_depthwise(conv) else scale
 
 
-def _replace(conv: Step, kernel: np.ndarray, bias: np.ndarray, **changes: Any) -> None:
-    """Give a step a convolution with other weights, and changes in its config."""
+def _replace(conv: LayerCall, kernel: np.ndarray, bias: np.ndarray, **changes: Any) -> None:
+    """Replace a convolution by one with other weights and changes in its config."""
     config = conv.operation.get_config() | {"use_bias": True, **changes}
-    # Keras' own draw of weights that are replaced at once would take most of the time.
+    # The initial weights are overwritten at once: drawing random ones would take most of the time.
     config |= {
         key: "zeros" for key in config if key in ("kernel_initializer", "depthwise_initializer")
     }
-    config.pop("lora_rank", None)  # which is in the kernel
+    config.pop("lora_rank", None)  # The kernel includes the LoRA.
     conv.operation = type(conv.operation).from_config(config)
     conv.weights = (kernel, bias)
 
 
-def _can_merge(step: Step) -> bool:
-    """Whether a convolution computes each of its filters from the whole input, and by itself."""
-    layer = step.operation
+def _is_mergeable(call: LayerCall) -> bool:
+    """Whether each filter of a convolution depends on the whole input and on no other filter."""
+    layer = call.operation
     return (
         type(layer) is keras.layers.Conv2D
         and layer.groups == 1
-        and keras.activations.serialize(layer.activation) in BY_NUMBER
+        and keras.activations.serialize(layer.activation) in ELEMENTWISE_ACTIVATIONS
     )
 
 
-def _form(layer: keras.layers.Layer) -> str:
+def _merge_key(layer: keras.layers.Layer) -> str:
     config = layer.get_config()
-    return repr([config[key] for key in FORM] + [config["dtype"]])
+    return repr([config[key] for key in MERGE_KEYS] + [config["dtype"]])
 
 
-def _merge(program: Program, group: Sequence[Step]) -> None:
+def _merge(program: Program, group: Sequence[LayerCall]) -> None:
     first, *others = group
     kernels, biases = zip(*map(_kernel_and_bias, group), strict=True)
-    outputs = tuple(step.outputs[0] for step in group)
-    axis, filters = _channels(first), len(group) * first.operation.filters
+    outputs = tuple(call.outputs[0] for call in group)
+    axis = -1 if first.operation.data_format == "channels_last" else 1
+    filters = len(group) * first.operation.filters
     shape = list(outputs[0].shape)
     shape[axis] = filters
     name = f"{first.operation.name}_merged"
     _replace(first, np.concatenate(kernels, -1), np.concatenate(biases), filters=filters, name=name)
-    merged = Slot(tuple(shape), outputs[0].dtype)
+    merged = SymbolicTensor(tuple(shape), outputs[0].dtype)
     first.outputs = (merged,)
-    parts = keras.ops.split(keras.KerasTensor(merged.shape, merged.dtype), len(group), axis=axis)
-    split = Step(parts[0]._keras_history.operation, (merged,), {}, outputs)
-    program.steps.insert(program.steps.index(first) + 1, split)
-    program.steps = [step for step in program.steps if step not in others]
+    pieces = keras.ops.split(keras.KerasTensor(merged.shape, merged.dtype), len(group), axis=axis)
+    split = LayerCall(pieces[0]._keras_history.operation, (merged,), {}, outputs)
+    program.calls.insert(program.calls.index(first) + 1, split)
+    program.calls = [call for call in program.calls if call not in others]
 
 
-def _is_odd_pool(step: Step) -> bool:
-    layer = step.operation
+def _is_chainable_pool(call: LayerCall) -> bool:
+    """Whether a layer is a square, odd, stride-1 max-pool: two in a row are a larger one."""
+    layer = call.operation
     return (
         type(layer) is keras.layers.MaxPooling2D
         and layer.strides == (1, 1)
@@ -256,5 +261,5 @@ def _is_odd_pool(step: Step) -> bool:
     )
 
 
-def _window(step: Step) -> int:
-    return int(step.operation.pool_size[0])
+def _pool_size(call: LayerCall) -> int:
+    return int(call.operation.pool_size[0])

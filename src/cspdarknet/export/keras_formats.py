@@ -1,4 +1,4 @@
-"""Formats that Keras writes itself, on a backend of their own: in a process of its own."""
+"""The formats that Keras and PyTorch write, in a subprocess on the Keras backend that they need."""
 
 import os
 import subprocess
@@ -11,42 +11,56 @@ import keras
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet.export.formats import FORMATS
 from cspdarknet.export.fusion import fuse
-
-# The Keras backend that each needs.
-BACKENDS = {"litert": "tensorflow", "saved_model": "tensorflow", "torch": "torch"}
-DEFAULT_SIZE = 224
+from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
 
 
-def fixed_size(kind: str, model: keras.Model) -> int | None:
-    """Return the side of the images where a format cannot leave it open."""
+def fixed_image_size(format: str, model: keras.Model) -> int | None:
+    """Return the image size for a format that cannot leave it open; `None` if it can.
+
+    PyTorch's exporter takes hours with dynamic sizes. LiteRT must know the size of the feature maps
+    that a detector upsamples.
+    """
     own: int | None = getattr(model, "image_size", None)
-    if kind == "torch":  # its exporter would think about free sizes for hours
-        return own or DEFAULT_SIZE
-    # LiteRT must know the sizes of maps that are enlarged, as a detector's are.
-    return own if kind == "litert" else None
+    if format == "torch" and None in model.inputs[0].shape[1:]:
+        return own or DEFAULT_IMAGE_SIZE
+    return own if format == "litert" else None
 
 
-def sample_count(kind: str, task: str) -> int | None:
-    """How many images to check a file with: PyTorch fixes the batch of a detector's loop to it."""
-    return 1 if kind == "torch" and task == "boxes" else None
+def max_batch_size(format: str, graph: keras.Model) -> int | None:
+    """Return the largest batch size that an exported graph takes; `None` for any.
+
+    PyTorch's exporter fixes it where there is NMS, whose loop it unrolls.
+    """
+    return 1 if format == "torch" and "num_detections" in graph.output else None
 
 
-def write(graph: keras.Model, path: Path, kind: str, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Write a fused graph in a format, and return what the file computes for images.
+def write(graph: keras.Model, path: Path, format: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Write an inference graph to a file, fused, and run the file.
+
+    Args:
+        graph: from `inference_graph`.
+        path: the file or folder.
+        format: `"litert"`, `"saved_model"` or `"torch"`.
+        images: a batch of images as the graph takes them.
+
+    Returns:
+        The outputs of the file for the images, by name.
 
     Raises:
-        ImportError: if the backend is missing.
+        ImportError: if the Keras backend is missing.
         ValueError: if the exporter fails.
     """
-    backend = BACKENDS[kind]
-    require(backend, backend, f"Writing the format {kind}")
+    backend = FORMATS[format].backend
+    assert backend is not None
+    require(backend, backend, f"Writing the format {format}")
     with tempfile.TemporaryDirectory() as folder:
-        source, given, results = (Path(folder) / n for n in ("graph.keras", "in.npy", "out.npz"))
+        source, inputs, results = (Path(folder) / n for n in ("graph.keras", "in.npy", "out.npz"))
         fuse(graph).save(source)
-        np.save(given, images)
+        np.save(inputs, images)
         job = subprocess.run(
-            [sys.executable, "-m", __name__, kind, source, path, given, results],
+            [sys.executable, "-m", __name__, format, source, path, inputs, results],
             env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,
@@ -54,19 +68,19 @@ def write(graph: keras.Model, path: Path, kind: str, images: np.ndarray) -> dict
         )
         if job.returncode:
             reason = job.stderr.strip().splitlines()[-1:] or [f"exit status {job.returncode}"]
-            raise ValueError(f"The {kind} exporter failed: {reason[0]}")
-        with np.load(results) as found:
-            return dict(found)
+            raise ValueError(f"The exporter of the format {format} failed: {reason[0]}")
+        with np.load(results) as outputs:
+            return dict(outputs)
 
 
-# What the process does.
+# What the subprocess does.
 
 
 def _write_torch(model: keras.Model, path: str, images: np.ndarray) -> dict[str, Any]:
     import torch
 
     class Images(torch.nn.Module):  # type: ignore[misc, name-defined]
-        """Keras' models take any arguments; the program is to have one named input."""
+        """Gives the program one named input: `call` of a Keras model takes any arguments."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -76,14 +90,14 @@ def _write_torch(model: keras.Model, path: str, images: np.ndarray) -> dict[str,
             return self.model(images)
 
     sample = torch.from_numpy(images)
-    free = {i: torch.export.Dim.AUTO for i, n in enumerate(model.inputs[0].shape) if n is None}
+    dynamic = {i: torch.export.Dim.AUTO for i, n in enumerate(model.inputs[0].shape) if n is None}
     with torch.no_grad():
         program = torch.export.export(
-            Images().eval(), (sample,), dynamic_shapes=(free,), strict=False
+            Images().eval(), (sample,), dynamic_shapes=(dynamic,), strict=False
         )
         torch.export.save(program, path)
-        found: dict[str, Any] = torch.export.load(path).module()(sample)
-    return found
+        outputs: dict[str, Any] = torch.export.load(path).module()(sample)
+    return outputs
 
 
 def _write_saved_model(model: keras.Model, path: str, images: np.ndarray) -> dict[str, Any]:
@@ -91,8 +105,8 @@ def _write_saved_model(model: keras.Model, path: str, images: np.ndarray) -> dic
 
     model.export(path, format="tf_saved_model", verbose=False)
     loaded = tf.saved_model.load(path)
-    found: dict[str, Any] = loaded.serve(images)
-    return found
+    outputs: dict[str, Any] = loaded.serve(images)
+    return outputs
 
 
 def _write_litert(model: keras.Model, path: str, images: np.ndarray) -> dict[str, Any]:
@@ -100,19 +114,19 @@ def _write_litert(model: keras.Model, path: str, images: np.ndarray) -> dict[str
 
     model.export(path, format="litert", verbose=False)
     run = tf.lite.Interpreter(path).get_signature_runner()
-    found: dict[str, Any] = run(images=images)
-    return found
+    outputs: dict[str, Any] = run(images=images)
+    return outputs
 
 
 WRITERS = {"torch": _write_torch, "saved_model": _write_saved_model, "litert": _write_litert}
 
 
-def _main(kind: str, source: str, path: str, given: str, results: str) -> None:
-    import cspdarknet.models  # noqa: F401  (registers the detector's layers)
+def _main(format: str, source: str, path: str, inputs: str, results: str) -> None:
+    import cspdarknet.models  # noqa: F401  (registers the layers of the detector)
 
     model = keras.saving.load_model(source, compile=False)
-    found = WRITERS[kind](model, path, np.load(given))
-    np.savez(results, **{name: np.asarray(value) for name, value in found.items()})  # type: ignore[arg-type]
+    outputs = WRITERS[format](model, path, np.load(inputs))
+    np.savez(results, **{name: np.asarray(value) for name, value in outputs.items()})  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Turn a graph into one that computes in 8-bit whole numbers: post-training quantization.
+"""Post-training quantization of ONNX graphs to int8.
 
-Each runtime has a quantizer that knows what it does fast and well: NNCF for OpenVINO, and ONNX
-Runtime's own.
+Each runtime has a quantizer that knows which int8 operations it runs fast: NNCF for OpenVINO, and
+that of ONNX Runtime.
 """
 
 import logging
@@ -12,25 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from cspdarknet._arguments import check_choice
 from cspdarknet._extras import require
 
-WORK = ("Conv", "MatMul")
-FIRST_STAGE = "dark2_"
+WEIGHTED_OPS = ("Conv", "MatMul")
+FIRST_STAGE = "dark2_"  # the prefix of its layers' names
 
 
 def quantize(model: Any, calibration: Sequence[np.ndarray], runtime: str = "onnxruntime") -> Any:
-    """Return a graph in int8.
+    """Quantize the weights and activations of an ONNX graph to int8.
 
-    The range of each activation is measured on the calibration images; weights get a scale for
-    each filter. What comes before the first convolution stays as it is, and so does what comes
-    last, such as a detector's predictions and their decoding or a classifier's dense layer: it is
-    a small part of the work, and the most sensitive. So is the first stage where it is depthwise.
+    The ranges of activations are measured on the calibration images; weights are quantized per
+    channel. All before the first convolution stays in float, and all from the last ones on, such as
+    a detector's prediction layers and box decoding or a classifier's dense layer: these are little
+    of the work and lose the most accuracy. So does the first stage where it is depthwise.
 
     Args:
-        model: what `build_onnx` returns.
-        calibration: batches of images as the graph takes them, `(n, height, width, 3)`: a hundred
-            images or so of the kind that it will see.
-        runtime: which one it is for, `"onnxruntime"` or `"openvino"`.
+        model: an `onnx.ModelProto` from `build_onnx`.
+        calibration: batches of images `(n, height, width, 3)` as the graph takes them: about 100
+            images like those that it will see.
+        runtime: the runtime that it is for, `"onnxruntime"` or `"openvino"`.
 
     Returns:
         An `onnx.ModelProto`, or an `openvino.Model`.
@@ -42,22 +43,23 @@ def quantize(model: Any, calibration: Sequence[np.ndarray], runtime: str = "onnx
     Example:
         >>> from cspdarknet.export import build_onnx
         >>> classifier = ImageClassifier.from_preset("csp_darknet_tiny_clothing")
-        >>> photos = [np.zeros((4, 64, 64, 3), "uint8")]
-        >>> small = quantize(build_onnx(classifier, inputs="uint8"), photos)
+        >>> images = [np.zeros((4, 64, 64, 3), "uint8")]
+        >>> quantized = quantize(build_onnx(classifier), images)
 
     References:
         ONNX Runtime, "Quantize ONNX models"; NNCF, "Post-training quantization".
     """
-    if runtime not in QUANTIZERS:
-        raise ValueError(f"`runtime` must be one of {tuple(QUANTIZERS)}. Received: {runtime!r}")
+    check_choice("runtime", runtime, tuple(QUANTIZERS))
     batches = [batch for batch in calibration if len(batch)]
     if not batches:
-        raise ValueError("`calibration` must hold images. Received none.")
-    untouched = {*_outside(model.graph), *_delicate(model.graph)}
-    return QUANTIZERS[runtime](model, batches, sorted(untouched))
+        raise ValueError("`calibration` must hold images. Received: none")
+    in_float = {*_outer_nodes(model.graph), *_depthwise_first_stage(model.graph)}
+    return QUANTIZERS[runtime](model, batches, sorted(in_float))
 
 
-def _for_onnxruntime(model: Any, batches: Sequence[np.ndarray], untouched: list[str]) -> Any:
+def _quantize_for_onnxruntime(
+    model: Any, batches: Sequence[np.ndarray], in_float: list[str]
+) -> Any:
     quantization = require("onnxruntime.quantization", "onnxruntime", "int8 for ONNX Runtime")
     onnx = require("onnx", "onnx", "int8")
     with tempfile.TemporaryDirectory() as folder:
@@ -66,45 +68,45 @@ def _for_onnxruntime(model: Any, batches: Sequence[np.ndarray], untouched: list[
         quantization.quantize_static(
             source,
             result,
-            _Reader(batches),
+            _CalibrationReader(batches),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             # 7 bits for weights: processors without VNNI add two products in 16 bits.
             reduce_range=True,
-            nodes_to_exclude=untouched,
+            nodes_to_exclude=in_float,
         )
         quantized = onnx.load(result)
     onnx.helper.set_model_props(quantized, {p.key: p.value for p in model.metadata_props})
     return quantized
 
 
-def _for_openvino(model: Any, batches: Sequence[np.ndarray], untouched: list[str]) -> Any:
+def _quantize_for_openvino(model: Any, batches: Sequence[np.ndarray], in_float: list[str]) -> Any:
     nncf = require("nncf", "int8", "int8 for OpenVINO")
     openvino = require("openvino", "openvino", "int8 for OpenVINO")
     logging.getLogger("nncf").setLevel(logging.WARNING)
     quantized = nncf.quantize(
         openvino.Core().read_model(model.SerializeToString(), b""),
         nncf.Dataset(batches),
-        preset=nncf.QuantizationPreset.MIXED,  # activations have a zero of their own
-        # As above, 7 bits for weights.
+        preset=nncf.QuantizationPreset.MIXED,  # asymmetric activations
+        # 7 bits for weights, for the same reason as above.
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             overflow_fix=nncf.OverflowFix.ENABLE
         ),
         subset_size=len(batches),
-        ignored_scope=nncf.IgnoredScope(names=untouched, validate=False),
+        ignored_scope=nncf.IgnoredScope(names=in_float, validate=False),
     )
     for item in model.metadata_props:
         quantized.set_rt_info(item.value, [item.key])
     return quantized
 
 
-QUANTIZERS = {"onnxruntime": _for_onnxruntime, "openvino": _for_openvino}
+QUANTIZERS = {"onnxruntime": _quantize_for_onnxruntime, "openvino": _quantize_for_openvino}
 
 
-class _Reader:
-    """Gives the calibration images to ONNX Runtime."""
+class _CalibrationReader:
+    """Feeds the calibration images to the quantizer of ONNX Runtime."""
 
     def __init__(self, batches: Sequence[np.ndarray]) -> None:
         self._batches = iter(batches)
@@ -115,32 +117,32 @@ class _Reader:
         return None if batch is None else {"images": batch}
 
 
-def _outside(graph: Any) -> list[str]:
-    """Name the nodes before the first and after the last convolutions, those among them."""
-    started: set[str] = set()  # tensors that a convolution was part of
-    before = []
+def _outer_nodes(graph: Any) -> list[str]:
+    """Return the names of the nodes before the first weighted ops and from the last ones on."""
+    downstream: set[str] = set()  # tensors that depend on a weighted op
+    first = []
     for node in graph.node:
-        if node.op_type in WORK or not started.isdisjoint(node.input):
-            started.update(node.output)
+        if node.op_type in WEIGHTED_OPS or not downstream.isdisjoint(node.input):
+            downstream.update(node.output)
         else:
-            before.append(node.name)
-    going_on: set[str] = set()  # tensors that a convolution will be part of
+            first.append(node.name)
+    upstream: set[str] = set()  # tensors that a weighted op depends on
     last = []
     for node in reversed(graph.node):
-        goes_on = not going_on.isdisjoint(node.output)
-        if not goes_on:
+        is_upstream = not upstream.isdisjoint(node.output)
+        if not is_upstream:
             last.append(node.name)
-        if goes_on or node.op_type in WORK:
-            going_on.update(node.input)
-    return before + last
+        if is_upstream or node.op_type in WEIGHTED_OPS:
+            upstream.update(node.input)
+    return first + last
 
 
-def _delicate(graph: Any) -> list[str]:
-    """Name the nodes up to the end of the first stage, if that has depthwise convolutions.
+def _depthwise_first_stage(graph: Any) -> list[str]:
+    """Return the names of the nodes up to the end of the first stage, if it is depthwise.
 
-    Their channels differ in range by orders of magnitude, which the one scale of an activation
-    does not hold: the official YOLOX-nano would find one object in six again, and finds six in
-    seven with that stage in float.
+    The ranges of its channels differ by orders of magnitude, but activations have one scale for all
+    channels: quantized, the official YOLOX-nano has one of six of its float detections; with this
+    stage in float it has six of seven.
     """
     first_stage = [i for i, node in enumerate(graph.node) if node.name.startswith(FIRST_STAGE)]
     if not any(_is_depthwise(graph.node[i]) for i in first_stage):

@@ -1,92 +1,176 @@
-"""Compare what an exported file computes with what the Keras model does."""
+"""Comparison of the outputs of an exported file with those of the inference graph."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 
 from cspdarknet.model_info import ModelInfo
+from cspdarknet.yolox.postprocess import NonMaxSuppression, RestoreBoxes
 
-SIDE = 160  # of sample images, where a graph takes any
-BATCH = 2
-# Two objects are the same if they are of one class and their boxes and scores differ by less.
-SAME_PIXELS = 1.0
-SAME_SCORE = 0.01
-# Of the objects; at the limits of scores and overlaps rounding decides.
-SAME_SHARE = 0.9
+SIDE = 160  # pixels, of sample images for a graph that takes any size
+BATCH_SIZE = 2
+# Two detections match if they have one class and their boxes and confidences differ by less.
+MAX_BOX_ERROR = 1.0  # pixels
+MAX_CONFIDENCE_ERROR = 0.01
+# Near the thresholds of scores and IoU rounding decides what is detected.
+MIN_MATCHED_FRACTION = 0.9
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How far results are from those of the Keras model.
+class Comparison:
+    """The difference between the outputs of an exported file and those of the inference graph.
 
     Attributes:
-        relative: the largest difference, as a share of the largest value of its output. Of a
-            detector's objects: of their scores and, in shares of the image, boxes.
-        objects: of a detector: how many objects it found in the images, and how many of them
-            are found by both, `None` otherwise.
-        same_objects: whether nearly all objects that either found are found by both.
+        max_relative_error: the largest error, relative to the largest value of the same output. For
+            detections: the largest error of a confidence, or of a box relative to the image size,
+            among the detections that match.
+        num_expected: the number of detections of the inference graph; `None` for other outputs.
+        num_exported: the number of detections of the exported file, likewise.
+        num_matched: the number of detections that both have, likewise.
     """
 
-    relative: float
-    objects: tuple[int, int] | None = None
-    same_objects: bool = True
+    max_relative_error: float
+    num_expected: int | None = None
+    num_exported: int | None = None
+    num_matched: int | None = None
+
+    @property
+    def num_detections(self) -> int | None:
+        """The larger number of detections, of the graph or of the file; `None` without any."""
+        if self.num_expected is None or self.num_exported is None:
+            return None
+        return max(self.num_expected, self.num_exported)
+
+    @property
+    def detections_match(self) -> bool:
+        """Whether at least 90 % of the detections match; `True` for other outputs."""
+        return (self.num_matched or 0) >= MIN_MATCHED_FRACTION * (self.num_detections or 0)
 
     def __str__(self) -> str:
-        text = f"{self.relative:.1e}"
-        if self.objects is None:
-            return text
-        found, same = self.objects
-        if found:
-            return f"{text}, {same} of {found} objects alike"
-        return "no objects to compare" if self.same_objects else "objects where there are none"
+        error = f"{self.max_relative_error:.1e}"
+        if self.num_detections is None:
+            return error
+        return f"{error}, {self.num_matched} of {self.num_detections} detections match"
 
 
-def sample_images(graph: keras.Model, description: ModelInfo) -> np.ndarray:
-    """Return noise that is smooth in places, as photos are, of a size that the graph takes."""
-    shape = [BATCH, *(side or SIDE for side in graph.inputs[0].shape[1:])]
+class Reference:
+    """What an inference graph computes for sample images, to compare exported files with.
+
+    The graph runs once. The boxes and scores before NMS are kept, so that NMS can be compared even
+    if the detector finds nothing in the images: `score_factor` is then a factor for the scores that
+    brings some of them above the threshold.
+
+    Args:
+        graph: from `inference_graph`.
+        images: a batch of images as the graph takes them.
+
+    Raises:
+        ValueError: if the outputs are not finite numbers.
+    """
+
+    def __init__(self, graph: keras.Model, images: np.ndarray) -> None:
+        self._image_size = max(images.shape[1:])
+        self._graph = graph
+        self._nms = _layer_of(graph, NonMaxSuppression)
+        # The inputs of NMS, and of RestoreBoxes besides its boxes.
+        tensors: list[Any] = []
+        if self._nms is not None:
+            tensors += self._nms.input
+            restore = _layer_of(graph, RestoreBoxes)
+            tensors += [] if restore is None else restore.input[1:]
+        model = keras.Model(graph.input, [graph.output, tensors])
+        outputs, values = model.predict_on_batch(images)
+        self._tensors, self._values = tensors, [np.asarray(value) for value in values]
+        self._outputs = {name: np.asarray(value) for name, value in outputs.items()}
+        for name, value in self._outputs.items():
+            if not np.isfinite(value).all():
+                raise ValueError(
+                    f"The outputs of the model must be finite numbers. Received: {name!r} with "
+                    "others, for sample images"
+                )
+
+    @property
+    def score_factor(self) -> float | None:
+        """The factor that lifts the higher scores above the threshold; `None` if all are zero."""
+        assert self._nms is not None
+        scores = np.sort(self._values[1].max(axis=-1), axis=None)[::-1]
+        # About half of what NMS may return, so that a lower threshold is noticed, too.
+        count = max(1, min(len(self._values[1]) * self._nms.max_detections, len(scores)) // 2)
+        limit = float(scores[count - 1 : count + 1].mean())
+        return self._nms.score_threshold / limit if limit > 0 else None
+
+    def outputs(self, score_factor: float = 1.0) -> dict[str, np.ndarray]:
+        """Return the outputs by name, with the scores before NMS multiplied by a factor."""
+        if score_factor == 1:
+            return self._outputs
+        boxes, scores, *others = self._values
+        scores = scores * np.float32(score_factor)
+        from_nms_on = keras.Model(self._tensors, self._graph.output)
+        outputs = from_nms_on.predict_on_batch([boxes, scores, *others])
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def compare(self, outputs: dict[str, np.ndarray], score_factor: float = 1.0) -> Comparison:
+        """Compare the outputs of a file that multiplies the scores before NMS by a factor.
+
+        Raises:
+            ValueError: if an output is missing or of another shape.
+        """
+        expected = self.outputs(score_factor)
+        for name, value in expected.items():
+            if name not in outputs or outputs[name].shape != value.shape:
+                shapes = {name: array.shape for name, array in outputs.items()}
+                raise ValueError(
+                    f"The exported file must return {name!r} of shape {value.shape}. "
+                    f"Received: outputs of shapes {shapes}"
+                )
+        if self._nms is not None:
+            return _compare_detections(expected, outputs, self._image_size)
+        errors = [
+            np.abs(outputs[name].astype("float64") - value).max() / max(np.abs(value).max(), 1e-9)
+            for name, value in expected.items()
+        ]
+        return Comparison(float(np.max(errors)))
+
+
+def _layer_of(graph: keras.Model, layer_type: type) -> Any:
+    return next((layer for layer in graph.layers if isinstance(layer, layer_type)), None)
+
+
+def sample_images(graph: keras.Model, info: ModelInfo) -> np.ndarray:
+    """Return random images of a size that the graph takes: smooth noise, as in photographs."""
+    shape = [BATCH_SIZE, *(side or SIDE for side in graph.inputs[0].shape[1:])]
+    axes = (1, 2) if info.data_format == "channels_last" else (2, 3)
+    coarse = [max(1, side // 16) if axis in axes else side for axis, side in enumerate(shape)]
     rng = np.random.default_rng(0)
-    coarse = rng.uniform(0, 255, [BATCH, *(max(1, side // 16) for side in shape[1:3]), shape[3]])
-    if description.data_format == "channels_first":
-        coarse = rng.uniform(0, 255, [BATCH, shape[1], *(max(1, side // 16) for side in shape[2:])])
-    smooth = coarse
-    for axis, side in enumerate(shape):
-        places = np.linspace(0, smooth.shape[axis] - 1, side).round().astype(int)
-        smooth = np.take(smooth, places, axis=axis)
+    smooth = rng.uniform(0, 255, coarse)
+    for axis in axes:
+        index = np.linspace(0, coarse[axis] - 1, shape[axis]).round().astype(int)
+        smooth = np.take(smooth, index, axis=axis)
     noisy = smooth + rng.normal(0, 10, shape)
-    return noisy.clip(0, 255).round().astype(description.inputs)
+    return noisy.clip(0, 255).round().astype(info.inputs)
 
 
-def compare(
-    graph: keras.Model, images: np.ndarray, found: dict[str, np.ndarray], description: ModelInfo
-) -> Difference:
-    """Return how far results are from those of the graph."""
-    results = graph.predict_on_batch(images)
-    expected = {name: np.asarray(value) for name, value in results.items()}
-    if description.task == "boxes":
-        return _compare_objects(expected, found, max(images.shape[1:]))
-    differences = [
-        np.abs(found[name].astype("float64") - value).max() / max(np.abs(value).max(), 1e-9)
-        for name, value in expected.items()
-    ]
-    return Difference(float(max(differences)))
-
-
-def _compare_objects(
-    expected: dict[str, np.ndarray], found: dict[str, np.ndarray], side: int
-) -> Difference:
-    total, same, largest = 0, 0, 0.0
+def _compare_detections(
+    expected: dict[str, np.ndarray], exported: dict[str, np.ndarray], image_size: int
+) -> Comparison:
+    num_expected, num_matched, largest = 0, 0, 0.0
+    # Scores that a factor multiplied may be above 1.
+    scale = max(1.0, float(expected["confidence"].max(initial=0.0)))
     for i, count in enumerate(expected["num_detections"]):
         for j in range(int(count)):
-            total += 1
-            score, box = expected["confidence"][i, j], expected["boxes"][i, j]
-            scores = np.abs(found["confidence"][i] - score)
-            boxes = np.abs(found["boxes"][i] - box).max(axis=1)
-            alike = (found["classes"][i] == expected["classes"][i, j]) & (scores < SAME_SCORE)
-            alike &= boxes < SAME_PIXELS
-            if alike.any():
-                same += 1
-                best = np.flatnonzero(alike)[boxes[alike].argmin()]
-                largest = max(largest, float(scores[best]), float(boxes[best]) / side)
-    most = max(total, int(found["num_detections"].sum()))
-    return Difference(largest, (total, same), same >= SAME_SHARE * most)
+            num_expected += 1
+            confidence_errors = np.abs(exported["confidence"][i] - expected["confidence"][i, j])
+            confidence_errors = confidence_errors / scale
+            box_errors = np.abs(exported["boxes"][i] - expected["boxes"][i, j]).max(axis=1)
+            matches = exported["classes"][i] == expected["classes"][i, j]
+            matches &= confidence_errors < MAX_CONFIDENCE_ERROR
+            matches &= box_errors < MAX_BOX_ERROR
+            if matches.any():
+                num_matched += 1
+                best = np.flatnonzero(matches)[box_errors[matches].argmin()]
+                error = max(confidence_errors[best], box_errors[best] / image_size)
+                largest = max(largest, float(error))
+    num_exported = int(exported["num_detections"].sum())
+    return Comparison(largest, num_expected, num_exported, num_matched)

@@ -1,1 +1,1 @@
-"""ONNX graphs of Keras models."""
+"""Conversion of Keras models to ONNX graphs."""

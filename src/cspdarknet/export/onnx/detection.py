@@ -1,41 +1,46 @@
-"""How the detector's own layers are said in ONNX: letterbox, decoding, suppression."""
+"""Conversion of the detector's own layers to ONNX: letterbox, box decoding, NMS."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from cspdarknet.export.onnx.layers import LAYERS, Emitter
+from cspdarknet.export.onnx.layers import Converter
 from cspdarknet.export.onnx.writer import GraphWriter, Value
-from cspdarknet.export.program import Step
+from cspdarknet.export.program import LayerCall
 from cspdarknet.yolox.anchors import MAX_LOG_SIZE
-from cspdarknet.yolox.letterbox import BITS, PADDING
-from cspdarknet.yolox.postprocess import CANDIDATES, NonMaxSuppression
+from cspdarknet.yolox.letterbox import PADDING, WEIGHT_BITS
+from cspdarknet.yolox.postprocess import MAX_CANDIDATES, NonMaxSuppression
 
-LEAST_IOU = 1e-6
+# Name of the node whose output is the decoded scores, which verification looks up.
+SCORES = "decoded_scores"
+MIN_IOU_THRESHOLD = 1e-6
 
 
-def letterbox(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Letterbox: in whole numbers, as `cspdarknet.yolox.letterbox` but for the resized sides.
+def letterbox(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Letterbox to integer arithmetic, as `cspdarknet.yolox.letterbox` does it.
 
-    Those are computed there by a division of floats, which loses a pixel in some sizes.
+    Only the size of the resized image may differ: there it is a quotient of floats, which in some
+    sizes is one pixel less.
     """
-    layer, x = step.operation, inputs[0].name
+    layer, x = call.operation, inputs[0].name
     if layer.data_format == "channels_first":
         x = writer.node("Transpose", x, perm=[0, 2, 3, 1])
 
-    def whole(value: int | Sequence[int]) -> str:
+    def int32(value: int | Sequence[int]) -> str:
         return writer.constant(value, "int32")
 
-    def vector(value: int) -> str:
+    def int64_vector(value: int) -> str:
         return writer.constant([value], "int64")
 
     shape = writer.cast(writer.node("Shape", x), "int32")
-    height, width = (writer.node("Slice", shape, vector(axis), vector(axis + 1)) for axis in (1, 2))
+    height, width = (
+        writer.node("Slice", shape, int64_vector(axis), int64_vector(axis + 1)) for axis in (1, 2)
+    )
     longer = writer.node("Max", height, width)
-    size = whole([layer.size])
+    size = int32([layer.size])
     sides = [
-        writer.node("Max", writer.node("Div", writer.node("Mul", side, size), longer), whole([1]))
+        writer.node("Max", writer.node("Div", writer.node("Mul", side, size), longer), int32([1]))
         for side in (height, width)
     ]
     pixels = writer.node("Round", writer.cast(x, "float32"))
@@ -43,127 +48,136 @@ def letterbox(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[
     pixels = writer.cast(pixels, "int32")
     left, right = _taps(writer, width, sides[1], layer.size, clamp_fraction=True)
     rows = writer.node("Add", *(_weighted(writer, pixels, tap, axis=2) for tap in (left, right)))
-    rows = writer.node("Div", rows, whole(2**4))
+    rows = writer.node("Div", rows, int32(2**4))
     upper, lower = _taps(writer, height, sides[0], layer.size, clamp_fraction=False)
     total = writer.node(
         "Add",
         *(
-            writer.node("Div", _weighted(writer, rows, tap, axis=1), whole(2**16))
+            writer.node("Div", _weighted(writer, rows, tap, axis=1), int32(2**16))
             for tap in (upper, lower)
         ),
     )
-    total = writer.node("Div", writer.node("Add", total, whole(2)), whole(4))
-    index = whole(np.arange(layer.size).tolist())
+    total = writer.node("Div", writer.node("Add", total, int32(2)), int32(4))
+    index = int32(np.arange(layer.size).tolist())
     inside_rows, inside_columns = (writer.node("Less", index, side) for side in sides)
     inside = writer.node(
         "And",
         writer.node("Unsqueeze", inside_rows, writer.constant([1, 2], "int64")),
         writer.node("Unsqueeze", inside_columns, writer.constant([1], "int64")),
     )
-    square = writer.cast(writer.node("Where", inside, total, whole(PADDING)), "float32")
+    square = writer.cast(writer.node("Where", inside, total, int32(PADDING)), "float32")
     if layer.data_format == "channels_first":
         square = writer.node("Transpose", square, perm=[0, 3, 1, 2])
     sizes = writer.cast(writer.node("Concat", height, width, axis=0), "float32")
-    return [Value(square, 4), Value(writer.node("Unsqueeze", sizes, vector(0)), 2)]
+    return [Value(square, 4), Value(writer.node("Unsqueeze", sizes, int64_vector(0)), 2)]
 
 
 def _taps(
-    writer: GraphWriter, before: str, after: str, count: int, *, clamp_fraction: bool
+    writer: GraphWriter, length_in: str, length_out: str, count: int, *, clamp_fraction: bool
 ) -> list[tuple[str, str]]:
-    """Return places and weights of the two pixels that each pixel of a resized axis comes from.
+    """Return index and weight of the two input pixels of each pixel of a resized axis.
 
-    The center of pixel i is ((2 i + 1) before - after) / (2 after) of the axis before: both are
-    whole numbers that float32 holds, so that their quotient is the nearest float32 to it.
+    The center of pixel i is ((2 i + 1) in - out) / (2 out) on the input axis. Numerator and
+    denominator are integers that float32 holds, so that the quotient is the float32 nearest to it.
     """
-    one, bits = writer.constant(1.0), writer.constant(float(2**BITS))
-    before, after = writer.cast(before, "float32"), writer.cast(after, "float32")
+    one, scale = writer.constant(1.0), writer.constant(float(2**WEIGHT_BITS))
+    length_in, length_out = writer.cast(length_in, "float32"), writer.cast(length_out, "float32")
     odd = writer.constant(2 * np.arange(count) + 1)
-    numerator = writer.node("Sub", writer.node("Mul", odd, before), after)
-    center = writer.node("Div", numerator, writer.node("Mul", after, writer.constant(2.0)))
+    numerator = writer.node("Sub", writer.node("Mul", odd, length_in), length_out)
+    denominator = writer.node("Mul", length_out, writer.constant(2.0))
+    center = writer.node("Div", numerator, denominator)
     first = writer.node("Floor", center)
     fraction = writer.node("Sub", center, first)
-    last = writer.node("Sub", before, one)
+    last = writer.node("Sub", length_in, one)
     if clamp_fraction:
-        beyond = writer.node(
+        outside = writer.node(
             "Or",
             writer.node("Less", first, writer.constant(0.0)),
             writer.node("GreaterOrEqual", first, last),
         )
-        fraction = writer.node("Where", beyond, writer.constant(0.0), fraction)
+        fraction = writer.node("Where", outside, writer.constant(0.0), fraction)
     taps = []
-    for step, share in enumerate((writer.node("Sub", one, fraction), fraction)):
-        place = writer.node("Add", first, writer.constant(float(step)))
-        place = writer.node("Max", writer.node("Min", place, last), writer.constant(0.0))
-        weight = writer.node("Round", writer.node("Mul", share, bits))
-        taps.append((writer.cast(place, "int32"), writer.cast(weight, "int32")))
+    for offset, weight in enumerate((writer.node("Sub", one, fraction), fraction)):
+        index = writer.node("Add", first, writer.constant(float(offset)))
+        index = writer.node("Max", writer.node("Min", index, last), writer.constant(0.0))
+        weight = writer.node("Round", writer.node("Mul", weight, scale))
+        taps.append((writer.cast(index, "int32"), writer.cast(weight, "int32")))
     return taps
 
 
 def _weighted(writer: GraphWriter, pixels: str, tap: tuple[str, str], axis: int) -> str:
-    """Pick pixels along an axis of (batch, height, width, channels), times their weights."""
-    place, weight = tap
-    picked = writer.node("Gather", pixels, place, axis=axis)
+    """Gather pixels along an axis of (batch, height, width, channels), times their weights."""
+    index, weight = tap
+    gathered = writer.node("Gather", pixels, index, axis=axis)
     axes = writer.constant([1, 2] if axis == 1 else [1], "int64")
-    return writer.node("Mul", picked, writer.node("Unsqueeze", weight, axes))
+    return writer.node("Mul", gathered, writer.node("Unsqueeze", weight, axes))
 
 
-def decode_boxes(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """DecodeBoxes."""
-    layer = step.operation
-    order = sorted(("boxes", "objectness", "classes"))  # Keras flattens a dict by its sorted keys
-    found = dict(zip(order, (writer.as_keras(value).name for value in inputs), strict=True))
-    grid, strides = _grid(layer.image_size, layer.strides)
-    half = writer.constant([2, 2], "int64")
-    offset, logarithm = writer.nodes_with("Split", (found["boxes"], half), 2, axis=2)
+def decode_boxes(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert DecodeBoxes."""
+    layer = call.operation
+    names = sorted(("boxes", "objectness", "classes"))  # Keras flattens a dict by sorted keys.
+    raw = dict(zip(names, (writer.as_keras(value).name for value in inputs), strict=True))
+    grid, strides = _anchor_points(layer.image_size, layer.strides)
+    halves = writer.constant([2, 2], "int64")
+    offset, log_size = writer.multi_output_node("Split", (raw["boxes"], halves), 2, axis=2)
     center = writer.node(
         "Mul", writer.node("Add", offset, writer.constant(grid)), writer.constant(strides)
     )
-    logarithm = writer.node("Min", logarithm, writer.constant(MAX_LOG_SIZE))
-    reach = writer.node("Mul", writer.node("Exp", logarithm), writer.constant(strides / 2))
+    log_size = writer.node("Min", log_size, writer.constant(MAX_LOG_SIZE))
+    half_size = writer.node("Mul", writer.node("Exp", log_size), writer.constant(strides / 2))
     corners = writer.node(
-        "Concat", writer.node("Sub", center, reach), writer.node("Add", center, reach), axis=2
+        *("Concat", writer.node("Sub", center, half_size), writer.node("Add", center, half_size)),
+        axis=2,
     )
     scores = writer.node(
         "Mul",
-        writer.node("Sigmoid", found["objectness"]),
-        writer.node("Sigmoid", found["classes"]),
+        writer.node("Sigmoid", raw["objectness"]),
+        writer.node("Sigmoid", raw["classes"]),
+        name=SCORES,
     )
     return [Value(corners, 3), Value(scores, 3)]
 
 
-def _grid(size: int, strides: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    grids, steps = [], []
+def _anchor_points(image_size: int, strides: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return column and row of each anchor point `(anchor_points, 2)`, and its stride."""
+    grids, anchor_strides = [], []
     for stride in strides:
-        rows, columns = np.mgrid[: size // stride, : size // stride].astype("float32")
+        side = image_size // stride
+        rows, columns = np.mgrid[:side, :side].astype("float32")
         grids.append(np.stack([columns, rows], axis=-1).reshape(-1, 2))
-        steps.append(np.full((len(grids[-1]), 1), stride, "float32"))
-    return np.concatenate(grids), np.concatenate(steps)
+        anchor_strides.append(np.full((len(grids[-1]), 1), stride, "float32"))
+    return np.concatenate(grids), np.concatenate(anchor_strides)
 
 
-def suppress(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """NonMaxSuppression, by ONNX's operator of that name, which the runtimes have natively."""
-    layer = step.operation
+def non_max_suppression(
+    writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]
+) -> list[Value]:
+    """Convert NonMaxSuppression to the ONNX operator of that name, which runtimes implement."""
+    layer = call.operation
     boxes, scores = inputs[0].name, inputs[1].name
-    places, classes = (side or 0 for side in step.inputs[1].shape[1:])
+    num_anchors, num_classes = (size or 0 for size in call.inputs[1].shape[1:])
     best = writer.node("ReduceMax", scores, axes=[2], keepdims=0)
-    kinds = writer.node("ArgMax", scores, axis=2, keepdims=0)
-    count = min(CANDIDATES, places)
-    if count < places:
-        best, order = _surest(writer, best, count)
-        boxes, kinds = _pick(writer, boxes, order), _pick(writer, kinds, order)
-    kept = _kept_scores(writer, layer, boxes, best, kinds, classes)
-    slots = min(layer.max_detections, count)
-    confidence, at = _surest(writer, kept, slots)
+    classes = writer.node("ArgMax", scores, axis=2, keepdims=0)
+    num_candidates = min(MAX_CANDIDATES, num_anchors)
+    if num_candidates < num_anchors:
+        best, order = _top_k(writer, best, num_candidates)
+        boxes, classes = _gather(writer, boxes, order), _gather(writer, classes, order)
+    kept = _kept_scores(writer, layer, boxes, best, classes, num_classes)
+    num_slots = min(layer.max_detections, num_candidates)
+    confidence, order = _top_k(writer, kept, num_slots)
     used = writer.node("GreaterOrEqual", confidence, writer.constant(0.0))
-    found = {
+    detections = {
         "boxes": writer.node(
             "Where",
             writer.node("Unsqueeze", used, writer.constant([2], "int64")),
-            _pick(writer, boxes, at),
+            _gather(writer, boxes, order),
             writer.constant(-1.0),
         ),
         "classes": writer.cast(
-            writer.node("Where", used, _pick(writer, kinds, at), writer.constant(-1, "int64")),
+            writer.node(
+                "Where", used, _gather(writer, classes, order), writer.constant(-1, "int64")
+            ),
             "int32",
         ),
         "confidence": confidence,
@@ -171,74 +185,78 @@ def suppress(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[V
             "ReduceSum", writer.cast(used, "int32"), writer.constant([1], "int64"), keepdims=0
         ),
     }
-    if missing := layer.max_detections - slots:
-        for name, axes in (("boxes", 3), ("classes", 2), ("confidence", 2)):
-            pads = [0] * axes + [0, missing] + [0] * (axes - 2)
-            kind = "int32" if name == "classes" else "float32"
-            found[name] = writer.node(
-                "Pad", found[name], writer.constant(pads, "int64"), writer.constant(-1, kind)
+    if num_missing := layer.max_detections - num_slots:
+        for name, rank in (("boxes", 3), ("classes", 2), ("confidence", 2)):
+            pads = [0] * rank + [0, num_missing] + [0] * (rank - 2)
+            dtype = "int32" if name == "classes" else "float32"
+            detections[name] = writer.node(
+                "Pad", detections[name], writer.constant(pads, "int64"), writer.constant(-1, dtype)
             )
-    return [Value(found[name], 3 if name == "boxes" else 2) for name in sorted(found)]
+    return [Value(detections[name], 3 if name == "boxes" else 2) for name in sorted(detections)]
 
 
-def _surest(writer: GraphWriter, scores: str, count: int) -> list[str]:
-    """Return the highest scores of each image, and their places."""
-    return writer.nodes_with("TopK", (scores, writer.constant([count], "int64")), 2, axis=1)
+def _top_k(writer: GraphWriter, scores: str, k: int) -> list[str]:
+    """Return the k highest scores of each image, and their indices."""
+    return writer.multi_output_node("TopK", (scores, writer.constant([k], "int64")), 2, axis=1)
 
 
-def _pick(writer: GraphWriter, values: str, places: str) -> str:
-    """Pick places of the second axis, others for each image."""
-    index = writer.node("Unsqueeze", places, writer.constant([2], "int64"))
+def _gather(writer: GraphWriter, values: str, indices: str) -> str:
+    """Gather along the second axis, with indices of their own for each image."""
+    index = writer.node("Unsqueeze", indices, writer.constant([2], "int64"))
     return writer.node("GatherND", values, index, batch_dims=1)
 
 
 def _kept_scores(
-    writer: GraphWriter, layer: NonMaxSuppression, boxes: str, best: str, kinds: str, classes: int
+    writer: GraphWriter,
+    layer: NonMaxSuppression,
+    boxes: str,
+    best: str,
+    classes: str,
+    num_classes: int,
 ) -> str:
-    """Return the scores of candidates, -1 for those that are suppressed: (batch, candidates)."""
-    one, none = writer.constant([1], "int64"), writer.constant(-1.0)
-    numbers = writer.constant(np.arange(classes)[:, None], "int64")
-    own = writer.node("Equal", writer.node("Unsqueeze", kinds, one), numbers)
-    by_class = writer.node("Where", own, writer.node("Unsqueeze", best, one), none)
-    # ONNX keeps scores above the threshold, ours are those at it too.
+    """Return the scores `(batch, candidates)` with -1 for the candidates that NMS removes."""
+    one, removed = writer.constant([1], "int64"), writer.constant(-1.0)
+    class_ids = writer.constant(np.arange(num_classes)[:, None], "int64")
+    is_class = writer.node("Equal", writer.node("Unsqueeze", classes, one), class_ids)
+    class_scores = writer.node("Where", is_class, writer.node("Unsqueeze", best, one), removed)
+    # ONNX keeps scores above the threshold, the Keras layer those equal to it, too.
     threshold = np.nextafter(np.float32(layer.score_threshold), np.float32(-1))
     selected = writer.node(
         "NonMaxSuppression",
         boxes,
-        by_class,
+        class_scores,
         writer.constant(layer.max_detections, "int64"),
-        # OpenVINO takes 0 for no suppression of its own, but one box for each class.
-        writer.constant(max(layer.iou_threshold, LEAST_IOU)),
+        # With a threshold of 0 OpenVINO keeps one box of each class.
+        writer.constant(max(layer.iou_threshold, MIN_IOU_THRESHOLD)),
         writer.constant(threshold),
     )
-    pairs = writer.node("Gather", selected, writer.constant([0, 2], "int64"), axis=1)
-    nothing = writer.node("Expand", none, writer.node("Shape", best))
-    return writer.node("ScatterND", nothing, pairs, writer.node("GatherND", best, pairs))
+    indices = writer.node("Gather", selected, writer.constant([0, 2], "int64"), axis=1)
+    all_removed = writer.node("Expand", removed, writer.node("Shape", best))
+    return writer.node("ScatterND", all_removed, indices, writer.node("GatherND", best, indices))
 
 
-def restore_boxes(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """RestoreBoxes, to corners in pixels of the photo."""
-    layer, (boxes, sizes) = step.operation, inputs
+def restore_boxes(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert RestoreBoxes to corners in pixels of the image."""
+    layer, (boxes, sizes) = call.operation, inputs
     if layer.bounding_box_format != "xyxy":
         raise ValueError(
-            "Boxes of an exported detector are 'xyxy'. "
+            "`bounding_box_format` must be 'xyxy' in an exported detector. "
             f"Received: bounding_box_format={layer.bounding_box_format!r}"
         )
     ratios = writer.node("Div", writer.constant([[float(layer.image_size)]]), sizes.name)
     ratio = writer.node("ReduceMin", ratios, axes=[1], keepdims=1)
     ratio = writer.node("Unsqueeze", ratio, writer.constant([2], "int64"))
-    none = writer.constant(-1.0)
-    used = writer.node("Not", writer.node("Equal", boxes.name, none))
-    some = writer.node("ReduceMax", writer.cast(used, "float32"), axes=[2], keepdims=1)
+    unused = writer.constant(-1.0)
+    used = writer.node("Not", writer.node("Equal", boxes.name, unused))
+    any_used = writer.node("ReduceMax", writer.cast(used, "float32"), axes=[2], keepdims=1)
     restored = writer.node("Div", boxes.name, ratio)
-    used = writer.node("Greater", some, writer.constant(0.0))
-    return [replace(boxes, name=writer.node("Where", used, restored, none))]
+    used = writer.node("Greater", any_used, writer.constant(0.0))
+    return [replace(boxes, name=writer.node("Where", used, restored, unused))]
 
 
-DETECTION_LAYERS: dict[str, Emitter] = {
-    **LAYERS,
+DETECTION_CONVERTERS: dict[str, Converter] = {
     "DecodeBoxes": decode_boxes,
     "Letterbox": letterbox,
-    "NonMaxSuppression": suppress,
+    "NonMaxSuppression": non_max_suppression,
     "RestoreBoxes": restore_boxes,
 }

@@ -1,4 +1,4 @@
-"""Store the weights of an ONNX graph in half precision; it goes on computing in float32."""
+"""Storage of the weights of an ONNX graph in float16."""
 
 from typing import Any
 
@@ -6,35 +6,45 @@ import numpy as np
 
 from cspdarknet._extras import require
 
-WEIGHTED = ("Conv", "MatMul")
+WEIGHTED_OPS = ("Conv", "MatMul")
 
 
-def halve(model: Any) -> Any:
-    """Return an ONNX model whose weights are float16, with a cast to float32 where they are used.
+def store_float16(model: Any) -> Any:
+    """Store the weights of an ONNX model in float16, which halves the file.
 
-    Runtimes do these casts once, when they load the file.
+    A Cast to float32 follows each weight: the model computes in float32. Runtimes apply these casts
+    once, when they load the file.
+
+    Args:
+        model: an `onnx.ModelProto`.
+
+    Returns:
+        Another `onnx.ModelProto`.
     """
     onnx = require("onnx", "onnx", "Writing ONNX files")
-    halved = onnx.ModelProto()
-    halved.CopyFrom(model)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
     weights = {
-        name for node in halved.graph.node if node.op_type in WEIGHTED for name in node.input[1:]
+        name
+        for node in result.graph.node
+        if node.op_type in WEIGHTED_OPS
+        for name in node.input[1:]
     }
+    limits = np.finfo("float16")
     casts = []
-    for weight in halved.graph.initializer:
+    for weight in result.graph.initializer:
         array = onnx.numpy_helper.to_array(weight)
         if weight.name not in weights or array.dtype != np.float32:
             continue
         name = weight.name
-        limits = np.finfo("float16")
-        half = array.clip(limits.min, limits.max).astype("float16")
-        weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.float16"))
+        array = array.clip(limits.min, limits.max).astype("float16")
+        weight.CopyFrom(onnx.numpy_helper.from_array(array, f"{name}.float16"))
         casts.append(
             onnx.helper.make_node(
                 "Cast", [weight.name], [name], name=f"{name}.cast", to=onnx.TensorProto.FLOAT
             )
         )
-    nodes = [*casts, *halved.graph.node]
-    del halved.graph.node[:]
-    halved.graph.node.extend(nodes)
-    return halved
+    nodes = [*casts, *result.graph.node]
+    del result.graph.node[:]
+    result.graph.node.extend(nodes)
+    return result

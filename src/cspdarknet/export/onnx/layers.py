@@ -1,4 +1,4 @@
-"""How each Keras layer is said in ONNX: a table from the layer's class to a function."""
+"""Conversion of Keras layers to ONNX nodes: a table from the class of a layer to a function."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,41 +9,20 @@ import keras
 import numpy as np
 
 from cspdarknet.export.onnx.writer import GraphWriter, Value
-from cspdarknet.export.program import Step
+from cspdarknet.export.program import LayerCall
 
-Emitter = Callable[[GraphWriter, Step, Sequence[Value]], list[Value]]
-
-
-def emit(
-    writer: GraphWriter, step: Step, inputs: Sequence[Value], table: dict[str, Emitter]
-) -> Any:
-    """Write one step.
-
-    Raises:
-        ValueError: if the table has no such layer, or it computes as in training.
-    """
-    kind = type(step.operation).__name__
-    if kind not in table:
-        raise ValueError(
-            f"The layer {step.operation.name!r} is a {kind}, which cannot be written as ONNX here. "
-            f"Those that can: {', '.join(sorted(table))}."
-        )
-    if step.kwargs.get("training"):
-        raise ValueError(
-            f"The layer {step.operation.name!r} is called with training=True, which cannot be "
-            "written as ONNX here: build the model without it."
-        )
-    return table[kind](writer, step, inputs)
+# Adds the nodes of a layer call with these inputs to a graph, and returns its outputs.
+Converter = Callable[[GraphWriter, LayerCall, Sequence[Value]], list[Value]]
 
 
 # Convolutions.
 
 
-def convolution(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Conv2D and DepthwiseConv2D, with their bias and activation."""
-    layer = step.operation
+def convolution(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Conv2D and DepthwiseConv2D, with their bias and activation."""
+    layer = call.operation
     x = writer.channels_first(inputs[0], layer.data_format)
-    kernel, *bias = step.kernel_and_bias()
+    kernel, *bias = call.kernel_and_bias()
     height, width, depth, filters = kernel.shape
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         kernel = kernel.transpose(2, 3, 0, 1).reshape(depth * filters, 1, height, width)
@@ -74,24 +53,24 @@ def convolution(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> lis
 
 
 def _padding(
-    window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], rule: str
+    window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str
 ) -> dict[str, Any]:
-    """Return the attribute for Keras' padding rule, whatever the size of the image."""
-    spans = [(size - 1) * step + 1 for size, step in zip(window, dilation, strict=True)]
-    if rule == "valid":
+    """Return the ONNX attribute for Keras' padding argument, valid for any size of the image."""
+    spans = [(size - 1) * rate + 1 for size, rate in zip(window, dilation, strict=True)]
+    if padding == "valid":
         return {"pads": [0, 0, 0, 0]}
     if all(stride == 1 for stride in strides):
         return {"pads": [(span - 1) // 2 for span in spans] + [span // 2 for span in spans]}
     if all(stride == 2 and span % 2 == 0 for stride, span in zip(strides, spans, strict=True)):
-        # The same for even and odd sizes: the last zeros are not reached in even ones.
+        # The same for even and odd sizes: with even ones the windows do not reach the last zeros.
         return {"pads": [span // 2 - 1 for span in spans] + [span // 2 for span in spans]}
     return {"auto_pad": "SAME_UPPER"}
 
 
-def zero_padding(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """ZeroPadding2D: left to the convolution that follows."""
-    x = writer.padded(writer.channels_first(inputs[0], step.operation.data_format))
-    (top, bottom), (left, right) = step.operation.padding
+def zero_padding(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert ZeroPadding2D, which the convolution that follows it applies."""
+    x = writer.padded(writer.channels_first(inputs[0], call.operation.data_format))
+    (top, bottom), (left, right) = call.operation.padding
     return [replace(x, pads=(top, left, bottom, right))]
 
 
@@ -106,15 +85,15 @@ def _softmax(writer: GraphWriter, x: Value) -> str:
     return writer.node("Softmax", x.name, axis=1 if x.moved else x.rank - 1)
 
 
-def _simple(kind: str, writer: GraphWriter, x: Value) -> str:
-    return writer.node(kind, x.name)
+def _unary(op_type: str, writer: GraphWriter, x: Value) -> str:
+    return writer.node(op_type, x.name)
 
 
 ACTIVATIONS: dict[str, Callable[[GraphWriter, Value], str]] = {
     "linear": lambda _, x: x.name,
-    "relu": partial(_simple, "Relu"),
-    "sigmoid": partial(_simple, "Sigmoid"),
-    "tanh": partial(_simple, "Tanh"),
+    "relu": partial(_unary, "Relu"),
+    "sigmoid": partial(_unary, "Sigmoid"),
+    "tanh": partial(_unary, "Tanh"),
     "silu": _silu,
     "swish": _silu,
     "softmax": _softmax,
@@ -122,30 +101,34 @@ ACTIVATIONS: dict[str, Callable[[GraphWriter, Value], str]] = {
 
 
 def activate(writer: GraphWriter, x: Value, activation: Any) -> Value:
-    """Apply one of Keras' activations."""
+    """Add the nodes of a Keras activation function.
+
+    Raises:
+        ValueError: if the activation cannot be converted.
+    """
     name = keras.activations.serialize(activation)
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(
-            f"The activation {name!r} cannot be written as ONNX here. Those that can: "
+            f"The activation {name!r} cannot be converted to ONNX. Use one of "
             f"{', '.join(ACTIVATIONS)}."
         )
     x = writer.padded(x)
     return replace(x, name=ACTIVATIONS[name](writer, x))
 
 
-def activation(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Activation."""
-    return [activate(writer, inputs[0], step.operation.activation)]
+def activation(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Activation."""
+    return [activate(writer, inputs[0], call.operation.activation)]
 
 
-# What works on each number.
+# Elementwise layers.
 
 
-def rescaling(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Rescaling."""
-    layer, (x,) = step.operation, map(writer.as_keras, inputs)
+def rescaling(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Rescaling."""
+    layer, (x,) = call.operation, map(writer.as_keras, inputs)
     name = x.name
-    if "float" not in step.inputs[0].dtype:
+    if "float" not in call.inputs[0].dtype:
         name = writer.cast(name, "float32")
     if np.any(np.asarray(layer.scale) != 1):
         name = writer.node("Mul", name, writer.constant(layer.scale))
@@ -154,38 +137,40 @@ def rescaling(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[
     return [replace(x, name=name)]
 
 
-def batch_norm(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """BatchNormalization that no convolution could take over."""
-    layer, (x,) = step.operation, map(writer.as_keras, inputs)
-    values = dict(zip((w.name for w in layer.weights), step.values(), strict=True))
-    scale = values.get("gamma", 1.0) / np.sqrt(values["moving_variance"] + layer.epsilon)
-    offset = values.get("beta", 0.0) - values["moving_mean"] * scale
+def batch_norm(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert a BatchNormalization that could not be folded into a convolution."""
+    layer, (x,) = call.operation, map(writer.as_keras, inputs)
+    weights = dict(zip((w.name for w in layer.weights), call.weight_values(), strict=True))
+    scale = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + layer.epsilon)
+    offset = weights.get("beta", 0.0) - weights["moving_mean"] * scale
     shape = [1] * x.rank
     shape[layer.axis] = -1
     name = writer.node("Mul", x.name, writer.constant(scale.reshape(shape)))
     return [replace(x, name=writer.node("Add", name, writer.constant(offset.reshape(shape))))]
 
 
-def merge(kind: str, writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Add, Multiply and the like."""
-    values = _alike(writer, inputs)
+def elementwise(
+    op_type: str, writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]
+) -> list[Value]:
+    """Convert a layer that combines tensors of one shape: Add, Multiply or Maximum."""
+    values = _same_layout(writer, inputs)
     name = values[0].name
     for value in values[1:]:
-        name = writer.node(kind, name, value.name, name=step.operation.name)
+        name = writer.node(op_type, name, value.name, name=call.operation.name)
     return [replace(values[0], name=name)]
 
 
-def identity(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Dropout, which does nothing in inference."""
-    del writer, step
+def identity(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Dropout, which is the identity in inference."""
+    del writer, call
     return [inputs[0]]
 
 
-# What moves numbers.
+# Layers that rearrange values.
 
 
-def _alike(writer: GraphWriter, values: Sequence[Value]) -> list[Value]:
-    """Bring tensors into one order of axes: the graph's own, if any of them has it."""
+def _same_layout(writer: GraphWriter, values: Sequence[Value]) -> list[Value]:
+    """Return tensors with one order of axes: channels first if it is the order of any of them."""
     padded = [writer.padded(value) for value in values]
     if not any(value.moved for value in padded):
         return padded
@@ -193,34 +178,39 @@ def _alike(writer: GraphWriter, values: Sequence[Value]) -> list[Value]:
 
 
 def _axis(value: Value, axis: int) -> int:
-    """Return where an axis of Keras' is in the graph."""
+    """Return the axis of an ONNX tensor that is this axis of the Keras tensor."""
     axis %= value.rank
     return {0: 0, 1: 2, 2: 3, 3: 1}[axis] if value.moved else axis
 
 
-def concatenate(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Concatenate."""
-    values = _alike(writer, inputs)
-    axis = _axis(values[0], step.operation.axis)
+def concatenate(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Concatenate."""
+    values = _same_layout(writer, inputs)
+    axis = _axis(values[0], call.operation.axis)
     names = [value.name for value in values]
     return [
-        replace(values[0], name=writer.node("Concat", *names, name=step.operation.name, axis=axis))
+        replace(values[0], name=writer.node("Concat", *names, name=call.operation.name, axis=axis))
     ]
 
 
-def split(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """`keras.ops.split`."""
-    x, axis = writer.padded(inputs[0]), step.operation.axis
-    sizes = writer.constant([slot.shape[axis] for slot in step.outputs], "int64")
-    names = writer.nodes_with("Split", (x.name, sizes), len(step.outputs), axis=_axis(x, axis))
+def split(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert `keras.ops.split`."""
+    x, axis = writer.padded(inputs[0]), call.operation.axis
+    sizes = writer.constant([tensor.shape[axis] for tensor in call.outputs], "int64")
+    names = writer.multi_output_node(
+        "Split", (x.name, sizes), len(call.outputs), axis=_axis(x, axis)
+    )
     return [replace(x, name=name) for name in names]
 
 
-def up_sampling(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """UpSampling2D by repetition."""
-    layer = step.operation
+def up_sampling(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert UpSampling2D with nearest-neighbor interpolation."""
+    layer = call.operation
     if layer.interpolation != "nearest":
-        raise ValueError(f"UpSampling2D by {layer.interpolation!r} cannot be written as ONNX here.")
+        raise ValueError(
+            "The interpolation of UpSampling2D must be 'nearest' to be converted to ONNX. "
+            f"Received: interpolation={layer.interpolation!r} in the layer {layer.name!r}"
+        )
     x = writer.padded(writer.channels_first(inputs[0], layer.data_format))
     scales = writer.constant([1, 1, *layer.size])
     name = writer.node(
@@ -233,29 +223,31 @@ def up_sampling(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> lis
     return [replace(x, name=name)]
 
 
-def reshape(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Reshape; 0 stands for the batch."""
+def reshape(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Reshape."""
     x = writer.as_keras(inputs[0])
-    shape = (0, *step.operation.target_shape)
+    shape = (0, *call.operation.target_shape)  # 0 keeps the batch size.
     name = writer.node("Reshape", x.name, writer.constant(shape, "int64"))
     return [Value(name, len(shape))]
 
 
-def permute(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Permute."""
+def permute(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Permute."""
     x = writer.as_keras(inputs[0])
-    return [replace(x, name=writer.node("Transpose", x.name, perm=[0, *step.operation.dims]))]
+    return [replace(x, name=writer.node("Transpose", x.name, perm=[0, *call.operation.dims]))]
 
 
-# Pools and the dense layer.
+# Pooling and dense layers.
 
 
-def pool(kind: str, writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """MaxPooling2D and AveragePooling2D."""
-    layer = step.operation
+def pool(
+    op_type: str, writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]
+) -> list[Value]:
+    """Convert MaxPooling2D and AveragePooling2D."""
+    layer = call.operation
     x = writer.padded(writer.channels_first(inputs[0], layer.data_format))
     name = writer.node(
-        kind,
+        op_type,
         x.name,
         name=layer.name,
         kernel_shape=list(layer.pool_size),
@@ -265,29 +257,31 @@ def pool(kind: str, writer: GraphWriter, step: Step, inputs: Sequence[Value]) ->
     return [replace(x, name=name)]
 
 
-def global_pool(kind: str, writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """GlobalAveragePooling2D and GlobalMaxPooling2D."""
-    layer = step.operation
+def global_pool(
+    op_type: str, writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]
+) -> list[Value]:
+    """Convert GlobalAveragePooling2D and GlobalMaxPooling2D."""
+    layer = call.operation
     x = writer.padded(writer.channels_first(inputs[0], layer.data_format))
-    name = writer.node(kind, x.name, name=layer.name)
+    name = writer.node(op_type, x.name, name=layer.name)
     if layer.keepdims:
         return [replace(x, name=name)]
     return [Value(writer.node("Flatten", name), 2)]
 
 
-def dense(writer: GraphWriter, step: Step, inputs: Sequence[Value]) -> list[Value]:
-    """Dense on vectors."""
-    layer, x = step.operation, writer.as_keras(inputs[0])
-    kernel, *bias = step.kernel_and_bias()
+def dense(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert Dense on vectors."""
+    layer, x = call.operation, writer.as_keras(inputs[0])
+    kernel, *bias = call.kernel_and_bias()
     name = writer.node("MatMul", x.name, writer.constant(kernel, name=f"{layer.name}.kernel"))
     if bias:
         name = writer.node("Add", name, writer.constant(bias[0], name=f"{layer.name}.bias"))
     return [activate(writer, replace(x, name=name), layer.activation)]
 
 
-LAYERS: dict[str, Emitter] = {
+LAYER_CONVERTERS: dict[str, Converter] = {
     "Activation": activation,
-    "Add": partial(merge, "Add"),
+    "Add": partial(elementwise, "Add"),
     "AveragePooling2D": partial(pool, "AveragePool"),
     "BatchNormalization": batch_norm,
     "Concatenate": concatenate,
@@ -298,8 +292,8 @@ LAYERS: dict[str, Emitter] = {
     "GlobalAveragePooling2D": partial(global_pool, "GlobalAveragePool"),
     "GlobalMaxPooling2D": partial(global_pool, "GlobalMaxPool"),
     "MaxPooling2D": partial(pool, "MaxPool"),
-    "Maximum": partial(merge, "Max"),
-    "Multiply": partial(merge, "Mul"),
+    "Maximum": partial(elementwise, "Max"),
+    "Multiply": partial(elementwise, "Mul"),
     "Permute": permute,
     "Rescaling": rescaling,
     "Reshape": reshape,
