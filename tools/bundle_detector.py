@@ -1,74 +1,72 @@
-r"""Turn the best detector of a run into a preset that comes with the package, with its model card.
+r"""Bundle the best detector of a training with the package, with its model card.
 
-python tools/box_detector.py RUN NAME --data "name of the data set" --folder PHOTOS \
+python tools/bundle_detector.py RUN NAME --data "name of the dataset" --folder IMAGES \
     --license MIT --command "..."
 """
 
 import argparse
-import csv
-import json
-from typing import Any
 
-from box_preset import options_of, store
+import keras
+import numpy as np
+from bundle_classifier import common_fields, parse_options, store
 from PIL import Image
 
 from cspdarknet.data import DetectionDataset, load_detection_dataset
 from cspdarknet.evaluate import DetectionEvaluation, evaluate_detector
 from cspdarknet.images import read_image
-from cspdarknet.models import YOLOXDetector
+from cspdarknet.models import load_model
 from cspdarknet.visualize import draw_boxes
 
 CARD = """# {name}
 
-A YOLOX-nano that finds {names} in photos of blood smears, for Keras 3 (JAX, PyTorch, TensorFlow), and its
-backbone, as they come with the package `cspdarknet`. It is for demonstrations, for tests without a
-network, and as a start for fine-tuning where better weights are out of reach. It is no medical device.
+A YOLOX-nano that detects {names} in images of blood smears, and its backbone, for Keras 3 (JAX, PyTorch, TensorFlow).
+The package `cspdarknet` bundles it for demonstrations, for tests without a network, and as a start for fine-tuning
+where better weights are not available. It is not a medical device.
 
 ```shell
-cspdarknet detect {name} smear.jpg --out found
+cspdarknet detect {name} smear.jpg --out boxes
 ```
 
 ```python
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet import load_model
 
-detector = YOLOXDetector.from_preset("{name}")
-backbone = CSPDarkNetBackbone.from_preset("{name}")
+detector = load_model("{name}")
+backbone = load_model("{name}", task="features")
 ```
 
 | | |
 |---|---|
 | classes | {names} |
-| data | {data}: {train} photos to train on, {validation} to validate on |
-| license | weights {license} |
-| start | {start} |
-| mAP@0.5:0.95 on the validation photos | **{map:.3f}** |
+| data | {data}: {train} training images, {validation} validation images |
+| license of the weights | {license} |
+| initial weights | {start} |
+| mAP@0.5:0.95 on the validation images | **{map:.3f}** |
 | mAP@0.5, mAP@0.75 | **{map50:.3f}**, {map75:.3f} |
-| 95 % interval of mAP@0.5, photos drawn again and again | {low:.3f} to {high:.3f} |
-| score threshold | {threshold:.2f}, that of the best mean F1 on the validation photos |
-| images | RGB, 0 to 255, any size; letterboxed to {size} pixels |
+| 95 % confidence interval of mAP@0.5 (bootstrap over images) | {low:.3f} to {high:.3f} |
+| score threshold | {threshold:.2f}, which gives the best mean F1 on the validation images |
+| input | RGB images with values 0..255, of any size, letterboxed to {size} pixels |
 | parameters | {parameters:,}, stored as float16 |
-| training | {epochs} epochs, {hours:.1f} hours on one processor core |
+| training | {epochs} epochs, {hours:.1f} hours on one CPU core |
 
-The epoch with the best validation mAP and the score threshold were chosen on the same validation photos, so that
-the figures flatter the model a little.
+The epoch and the score threshold were chosen on the same validation images, so the metrics are slightly optimistic.
 
 | image size | {sizes} |
 |---|{rule}|
 | mAP@0.5:0.95 | {maps} |
 | mAP@0.5 | {maps50} |
 
-![A smear with the boxes that it finds](example.jpg)
+![A blood smear with the detected boxes](example.jpg)
 
-*A validation photo.*
+*Detections in a validation image.*
 
-## ClassificationRecipe
+## Recipe
 
 ```shell
 {command}
 ```
 
-Stages (epochs at pixels): {stages}. {recipe} Mosaic, changes of color, flips both ways.
-The whole recipe is in `metadata.json`.
+Phases (epochs at pixels): {phases}. Settings: {recipe} Augmentation: mosaic, color changes, horizontal and vertical
+flips. The whole recipe is in `metadata.json`.
 
 ![Learning curves](curves.png)
 
@@ -78,103 +76,75 @@ The whole recipe is in `metadata.json`.
 |---|---|---|---|---|---|
 {table}
 
-Precision and recall are those at the score threshold.
+Precision and recall are measured at the score threshold.
 
 ## Limits
 
-- It knows one magnification, one stain and one camera: that of its data.
-- The data leave out some cells at the borders and in heaps, so that precision and recall of red cells count some
-  right boxes as wrong.
-- Platelets are few ({rare}): their figures are uncertain.
+- The model knows one magnification, one stain and one camera: those of its data.
+- The annotations leave out some cells at the borders and in clusters, so some correct detections of red cells count
+  as false positives.
+- Platelets are few ({rare}), so their metrics are uncertain.
 """
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    trained = YOLOXDetector.from_preset(options.run / "best")
-    photos = load_detection_dataset(options.folder, on_problem="fix").validation
-    best = evaluate_detector(trained, photos)
-    config = {**trained.get_config(), "score_threshold": round(best.score_threshold, 2)}
-    detector = YOLOXDetector.from_config(config)
-    detector.set_weights(trained.get_weights())
-    settings = json.loads((options.run / "run.json").read_text())
-    folder = store(detector, options, settings)
-    stored = YOLOXDetector.from_preset(folder)
+    options = parse_options(__doc__)
+    trained = load_model(options.run, "detection")
+    dataset = load_detection_dataset(options.folder, on_problem="fix").validation
+    best = evaluate_detector(trained, dataset)
+    stored, folder = store(trained, options, score_threshold=round(best.score_threshold, 2))
     sizes = sorted({352, 480, stored.image_size})
-    found = {size: evaluate_detector(stored, photos, image_size=size) for size in sizes}
-    (folder / "README.md").write_text(card(options, settings, stored, found))
-    draw_example(photos, found[stored.image_size]).save(folder / "example.jpg", quality=85)
+    evaluations = {size: evaluate_detector(stored, dataset, image_size=size) for size in sizes}
+    (folder / "README.md").write_text(model_card(options, stored, evaluations))
+    example = draw_example(dataset, evaluations[stored.image_size])
+    example.save(folder / "example.jpg", quality=85)
 
 
-def draw_example(photos: DetectionDataset, result: DetectionEvaluation) -> Image.Image:
-    """Draw a photo on which all classes were found."""
+def draw_example(dataset: DetectionDataset, result: DetectionEvaluation) -> Image.Image:
+    """Draw the detections of the image on which most classes were detected."""
     kept = result.kept
-    place = max(range(len(photos)), key=lambda i: (len(set(kept[i].classes.tolist())), -i))
-    return draw_boxes(read_image(photos.paths[place]), kept[place], photos.class_names)
+    index = max(range(len(dataset)), key=lambda i: (len(set(kept[i].class_id.tolist())), -i))
+    return draw_boxes(read_image(dataset.paths[index]), kept[index])
 
 
-def interval(result: DetectionEvaluation, draws: int = 100) -> tuple[float, float]:
-    """Return the 95 % interval of mAP@0.5 over photos drawn with replacement."""
-    import numpy as np
-
+def confidence_interval(result: DetectionEvaluation, samples: int = 100) -> tuple[float, float]:
+    """Return the 95 % confidence interval of mAP@0.5, by bootstrap over the images."""
     rng = np.random.default_rng(0)
     values = []
-    for _ in range(draws):
-        picked = rng.integers(0, len(result.photos), len(result.photos))
-        drawn = DetectionEvaluation(
-            result.photos.take(picked), tuple(result.detections[i] for i in picked), {}
+    for _ in range(samples):
+        indices = rng.integers(0, len(result.dataset), len(result.dataset))
+        sample = DetectionEvaluation(
+            result.dataset.take(indices), tuple(result.detections[i] for i in indices), {}
         )
-        values.append(drawn.average_precision.map50 or 0.0)
+        values.append(sample.average_precision.map50 or 0.0)
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def card(
-    options: argparse.Namespace,
-    settings: dict[str, Any],
-    model: YOLOXDetector,
-    found: dict[int, DetectionEvaluation],
+def model_card(
+    options: argparse.Namespace, model: keras.Model, evaluations: dict[int, DetectionEvaluation]
 ) -> str:
-    recipe, result = settings["recipe"], found[model.image_size]
-    with (options.run / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    low, high = interval(result)
-    figures = result.average_precision
-    kept = [
-        *("optimizer", "learning_rate", "weight_decay", "batch_size", "ema_decay", "clip_norm"),
-        *("batch_norm_momentum", "seed"),
-    ]
+    result = evaluations[model.image_size]
+    low, high = confidence_interval(result)
+    metrics = result.average_precision
     return CARD.format(
-        name=options.name,
-        names=", ".join(model.class_names or ()),
-        data=options.data,
-        train=settings["photos"]["train"]["count"],
-        validation=len(result.photos),
-        license=options.license,
-        start=options.start,
-        map=figures.map,
-        map50=figures.map50,
-        map75=figures.map75,
+        **common_fields(options, model),
+        map=metrics.map,
+        map50=metrics.map50,
+        map75=metrics.map75,
         low=low,
         high=high,
         threshold=model.score_threshold,
-        size=model.image_size,
-        parameters=model.count_params(),
-        epochs=len(rows),
-        hours=sum(float(row["seconds"]) for row in rows) / 3600,
-        sizes=" | ".join(map(str, found)),
-        rule="|".join("---" for _ in found),
-        maps=" | ".join(f"{e.average_precision.map:.3f}" for e in found.values()),
-        maps50=" | ".join(f"{e.average_precision.map50:.3f}" for e in found.values()),
-        command=options.command,
-        stages=", ".join(f"{s['epochs']} at {s['image_size']}" for s in recipe["stages"]),
-        recipe=", ".join(f"{name} {recipe[name]}" for name in kept) + ".",
+        sizes=" | ".join(map(str, evaluations)),
+        rule="|".join("---" for _ in evaluations),
+        maps=" | ".join(f"{e.average_precision.map:.3f}" for e in evaluations.values()),
+        maps50=" | ".join(f"{e.average_precision.map50:.3f}" for e in evaluations.values()),
         table="\n".join(
             f"| {c.name} | {c.boxes} | {c.ap:.3f} | {c.ap50:.3f} | {c.precision:.3f} "
             f"| {c.recall:.3f} |"
             for c in result.classes
         ),
-        rare=f"{min(c.boxes for c in result.classes)} in the validation photos",
+        rare=f"{min(c.boxes for c in result.classes)} in the validation images",
     )
 
 

@@ -1,188 +1,155 @@
-"""Weight files that do not belong to the model, or that nobody should trust."""
-
-import os
+"""All-or-nothing loading into backbones, classifiers and detectors."""
 
 import h5py
+import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from cspdarknet import checkpoints, conversion
 from cspdarknet.checkpoints import CheckpointError, load_weights
-from cspdarknet.models import CSPDarkNetBackbone
-from support import GOLDEN, SMALL, needs_golden, randomize, to_numpy
+from cspdarknet.checkpoints.formats import open_checkpoint
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from support import GOLDEN, SMALL, TINY_NET, assert_same_weights, needs_golden, randomize, to_numpy
+from yolox_files import NET, build
 
 pytestmark = pytest.mark.one_backend
-
-NET = {"stackwise_channels": [4, 6], "stackwise_depth": [1, 2], "include_rescaling": True}
-
-
-def build(**changes):
-    return CSPDarkNetBackbone(**{**NET, **changes})
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "model.weights.h5"
-    randomize(build()).save_weights(path)
+    build().save_weights(path)
     return path
 
 
-@pytest.fixture(scope="module")
-def model():
-    return build()
+def classifier(**changes):
+    backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+    return randomize(ImageClassifier(backbone, 3, **changes))
 
 
-@pytest.fixture
-def copy(weights, tmp_path):
-    path = tmp_path / "copy.weights.h5"
-    path.write_bytes(weights.read_bytes())
-    return path
+def compile_with_state(model):
+    """Compile a model, and make the variables of the optimizer that training would make."""
+    model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
 
 
-def refused(path, message="", **changes):
-    """Check that a file is refused, and that no variable of the model moved."""
-    model = build(**changes)
-    before = model.get_weights()
-    with pytest.raises(CheckpointError, match=message) as error:
-        load_weights(model, path)
-    assert str(path) in str(error.value)
-    for a, b in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+def detector(num_classes=3, seed=0):
+    backbone = CSPDarkNetBackbone([4, 6, 8], [1, 1, 1], include_rescaling=False)
+    return randomize(YOLOXDetector(backbone, num_classes, image_size=32), seed)
 
 
-def test_loads(weights):
-    model = build()
-    load_weights(model, str(weights))
-    expected = randomize(build())
-    for a, b in zip(model.variables, expected.variables, strict=True):
-        np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+@pytest.mark.parametrize("form", [str, open_checkpoint])
+def test_path_and_open_file(form, weights):
+    model = CSPDarkNetBackbone(**NET)
+    load_weights(model, form(weights))
+    assert_same_weights(model, build())
+
+
+def test_an_open_file_is_closed(weights):
+    closed = []
+    checkpoint = open_checkpoint(weights)
+    object.__setattr__(checkpoint, "close", lambda: closed.append(True))
+    load_weights(CSPDarkNetBackbone(**NET), checkpoint)
+    assert closed == [True]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stackwise_depth": [1, 1]}, "weights have no place in the model"),
-        ({"stackwise_depth": [1, 3]}, "weights are missing"),
+        ({"stackwise_depth": [1, 1]}, "of its weights are not in the model"),
+        ({"stackwise_depth": [1, 3]}, "weights of the model are missing"),
         ({"stackwise_channels": [4, 8]}, r"shape \(.*the model needs"),
-        ({"use_depthwise": True}, "does not belong"),
+        ({"use_depthwise": True}, "another architecture"),
         ({"input_shape": (32, 32, 1)}, "the model needs"),
         ({"stackwise_channels": [4, 6, 8], "stackwise_depth": [1, 2, 1]}, "missing"),
     ],
 )
-def test_other_architectures(weights, changes, message):
-    refused(weights, message, **changes)
+def test_other_architectures(weights, refuses, changes, message):
+    refuses(weights, message, CSPDarkNetBackbone(**{**NET, **changes}))
+
+
+def test_conventions_of_yolox(state_dict, refuses):
+    refuses(state_dict, "belong to padding='symmetric'", CSPDarkNetBackbone(**NET))
+    model = CSPDarkNetBackbone(**NET, padding="symmetric", batch_norm_epsilon=1e-5)
+    refuses(state_dict, "belong to batch_norm_epsilon=0.001", model)
 
 
 @needs_golden
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"stackwise_depth": [1, 1, 1, 1]}, "no place in the model"),
-        ({"stackwise_depth": [1, 2, 3, 1]}, "missing"),
-        ({"stackwise_channels": [16, 32, 64, 130]}, "the model needs"),
-        ({"use_depthwise": True}, "does not belong"),
-    ],
-)
-def test_other_architectures_in_kerascv_files(changes, message):
-    path = GOLDEN / "kcv09_small" / "preset" / "model.weights.h5"
-    refused(path, message, **{**SMALL, **changes})
+def test_conventions_of_kerascv(refuses):
+    model = CSPDarkNetBackbone(**SMALL, include_rescaling=True, padding="symmetric")
+    refuses(GOLDEN / "kcv09_small" / "preset" / "model.weights.h5", "padding='same'", model)
 
 
-def edit(path, change):
-    with h5py.File(path, "r+") as file:
-        change(file)
-    return path
+def test_nan_and_infinite_values(tmp_path, refuses):
+    for value, name in ((np.nan, "nan"), (np.inf, "inf")):
+        model = build()
+        model.variables[0].assign(to_numpy(model.variables[0]) * value)
+        model.save_weights(tmp_path / f"{name}.weights.h5")
+        refuses(tmp_path / f"{name}.weights.h5", "NaN or infinite", CSPDarkNetBackbone(**NET))
 
 
-FIRST = "layers/conv2d/vars/0"
+class TestClassifiers:
+    def test_own_layers_of_the_same_classes(self, tmp_path):
+        model = classifier()
+        inner = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+        own = keras.Sequential(
+            [inner, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, "softmax")]
+        )
+        own.set_weights(model.get_weights())
+        own.save_weights(tmp_path / "a.weights.h5")
+        other = classifier()
+        load_weights(other, tmp_path / "a.weights.h5")
+        assert_same_weights(other, model)
+
+    def test_its_backbone(self, tmp_path):
+        model = classifier(dropout=0.5)
+        conversion.save(model, tmp_path / "a.weights.h5")
+        backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+        load_weights(backbone, tmp_path / "a.weights.h5")
+        assert_same_weights(backbone, model.backbone)
+
+    def test_a_compiled_model(self, tmp_path):
+        model = classifier()
+        compile_with_state(model)
+        model.save_weights(tmp_path / "a.weights.h5")
+        other = classifier()
+        load_weights(other, tmp_path / "a.weights.h5")
+        assert_same_weights(other, model)
+
+    def test_a_file_without_a_head(self, state_dict, refuses):
+        backbone = CSPDarkNetBackbone(**NET, padding="symmetric")
+        refuses(state_dict, "holds no classifier's head", ImageClassifier(backbone, 3))
 
 
-def set_nan(file):
-    file[FIRST][0, 0, 0, 0] = np.nan
+class TestDetectors:
+    def test_skipped_layers_keep_their_weights(self, tmp_path):
+        conversion.save(detector(), tmp_path / "a.weights.h5")
+        other = detector(num_classes=5, seed=1)
+        classes = [layer.name for layer in other.layers if layer.name.endswith("_classes")]
+        before = {name: other.get_layer(name).get_weights() for name in classes}
+        load_weights(other, tmp_path / "a.weights.h5", skip_layers=classes)
+        for layer in detector().layers:
+            expected = before.get(layer.name, layer.get_weights())
+            for a, b in zip(other.get_layer(layer.name).get_weights(), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+    def test_a_backbone_file(self, tmp_path):
+        conversion.save(detector().backbone, tmp_path / "a.weights.h5")
+        with pytest.raises(CheckpointError, match="missing"):
+            load_weights(detector(), tmp_path / "a.weights.h5")
+
+    def test_a_compiled_model(self, tmp_path):
+        model = detector()
+        compile_with_state(model)
+        model.save_weights(tmp_path / "a.weights.h5")
+        with h5py.File(tmp_path / "a.weights.h5") as file:
+            assert "optimizer" in file
+        other = detector(seed=1)
+        load_weights(other, tmp_path / "a.weights.h5")
+        assert_same_weights(other, model)
 
 
-def replace(**kwargs):
-    def change(file):
-        del file[FIRST]
-        file.create_dataset(FIRST, **kwargs)
-
-    return change
-
-
-def soft_link(file):
-    del file[FIRST]
-    file[FIRST] = h5py.SoftLink("/layers/conv2d_1/vars/0")
-
-
-def external_link(file):
-    del file[FIRST]
-    file[FIRST] = h5py.ExternalLink("/etc/passwd", "/")
-
-
-def cycle(file):
-    file["layers/loop"] = file["layers"]
-
-
-def external_storage(file):
-    del file[FIRST]
-    file.create_dataset(FIRST, (6, 6, 3, 2), "float32", external=[("/etc/passwd", 0, 864)])
-
-
-def virtual(file):
-    del file[FIRST]
-    layout = h5py.VirtualLayout((6, 6, 3, 2), "float32")
-    file.create_virtual_dataset(FIRST, layout)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (set_nan, "NaN"),
-        (replace(data=np.full((6, 6, 3, 2), np.inf)), "infinite"),
-        (replace(data=np.zeros((6, 6, 3, 1))), "shape"),
-        (replace(shape=(10**6, 10**6), dtype="float32", chunks=(100, 100)), "shape"),
-        (replace(data=np.full((6, 6, 3, 2), b"x")), "not numbers"),
-        (replace(data=np.zeros((6, 6, 3, 2), "complex64")), "not numbers"),
-        (lambda file: file.create_dataset("extra", data=1.0), "no place in the model"),
-        (lambda file: file.__delitem__(FIRST), "missing"),
-        (soft_link, "link"),
-        (external_link, "link"),
-        (cycle, "repeats"),
-        (external_storage, "outside the file"),
-        (virtual, "outside the file"),
-    ],
-)
-def test_damaged_and_hostile_files(copy, change, message):
-    refused(edit(copy, change), message)
-
-
-def test_not_a_file(tmp_path):
-    refused(tmp_path / "none.h5", "no weight file")
-    refused(tmp_path, "no weight file")
-    (tmp_path / "empty.h5").touch()
-    refused(tmp_path / "empty.h5", "damaged")
-
-
-@settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")))
-@given(st.floats(0, 1), st.sampled_from(["cut", "flip", "zero"]), st.integers(0, 255))
-def test_random_damage_never_half_loads(model, weights, tmp_path_factory, where, how, value):
-    """Either the damage shows, or every variable is exactly that of a readable file."""
-    data = bytearray(weights.read_bytes())
-    position = int(where * (len(data) - 1))
-    if how == "cut":
-        data = data[:position]
-    elif how == "flip":
-        data[position] ^= value
-    else:
-        data[position : position + value] = bytes(len(data[position : position + value]))
-    path = tmp_path_factory.mktemp("fuzz") / "model.weights.h5"
-    path.write_bytes(bytes(data))
-    before = model.get_weights()
-    try:
-        load_weights(model, path)
-    except CheckpointError:
-        for a, b in zip(before, model.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
-    else:
-        assert all(np.isfinite(w).all() for w in model.get_weights())
+def test_other_models(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"must be a CSPDarkNetBackbone.*a Sequential"):
+        checkpoints.load_weights(other, tmp_path / "a.weights.h5")

@@ -1,28 +1,35 @@
-"""`cspdarknet convert` and `cspdarknet verify`."""
+"""Conversion of models between file formats."""
 
 import hashlib
 import json
 
-import numpy as np
+import keras
 import pytest
-from typer.testing import CliRunner
 
-from cspdarknet.checkpoints import CheckpointError
-from cspdarknet.cli import app
-from cspdarknet.conversion.verify import verify
-from support import GOLDEN, needs_golden
+from cspdarknet.conversion import convert, save, verify
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector, load_model
+from support import TINY_NET, assert_same_weights, randomize
 from yolox_files import build, yolox_like
 
 pytestmark = pytest.mark.one_backend
 
 
-class TestCommands:
-    def run(self, *args):
-        return CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "120"})
+@pytest.fixture(scope="module")
+def classifier():
+    backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+    return randomize(ImageClassifier(backbone, 3))
 
-    def test_convert_and_verify(self, state_dict, tmp_path):
-        done = self.run("convert", state_dict, tmp_path / "preset")
-        assert done.exit_code == 0, done.output
+
+@pytest.fixture(scope="module")
+def detector():
+    backbone = yolox_like(stackwise_channels=[4, 6, 8], stackwise_depth=[1, 2, 1])
+    return randomize(YOLOXDetector(backbone, 3, image_size=32))
+
+
+class TestConvert:
+    def test_the_origin_is_recorded(self, state_dict, tmp_path):
+        model = convert(state_dict, tmp_path / "preset")
+        assert_same_weights(load_model(tmp_path / "preset"), model)
         metadata = json.loads((tmp_path / "preset" / "metadata.json").read_text())
         assert metadata["source"] == {
             "name": "a.pth",
@@ -30,33 +37,60 @@ class TestCommands:
             "license": "Apache-2.0",
             "sha256": hashlib.sha256(state_dict.read_bytes()).hexdigest(),
         }
-        done = self.run("verify", tmp_path / "preset")
-        assert done.exit_code == 0, done.output
-        assert done.output.count("equal") == 2
+        assert all(check.passed for check in verify(tmp_path / "preset"))
 
-    def test_verify_notices_other_weights(self, state_dict, tmp_path):
-        self.run("convert", state_dict, tmp_path / "preset")
-        other = yolox_like()
-        other.get_layer("dark3_csp_conv3_bn").beta.assign(np.full(6, 0.5))
-        other.save_weights(tmp_path / "preset" / "model.weights.h5")
-        done = self.run("verify", tmp_path / "preset")
-        assert done.exit_code == 1
-        assert "DIFFERENT" in done.output
+    @pytest.mark.parametrize(
+        ("task", "kind", "outputs"), [(None, YOLOXDetector, 6), ("features", CSPDarkNetBackbone, 3)]
+    )
+    def test_a_detector_or_its_backbone(self, task, kind, outputs, detector, tmp_path):
+        save(detector, tmp_path / "a.pth")
+        convert(tmp_path / "a.pth", tmp_path / "preset", task)
+        assert type(load_model(tmp_path / "preset")) is kind
+        checks = verify(tmp_path / "preset")
+        assert all(check.passed for check in checks)
+        assert len(checks) == outputs
 
-    @needs_golden
-    def test_verify_against_a_golden_file(self):
-        folder = GOLDEN / "kcv09_tiny"
-        done = self.run("verify", folder / "preset", "--golden", folder / "io.npz")
-        assert done.exit_code == 0, done.output
-        assert done.output.count("equal") == 4
+    def test_an_archive(self, classifier, tmp_path):
+        classifier.save(tmp_path / "a.keras")
+        convert(tmp_path / "a.keras", tmp_path / "preset")
+        assert_same_weights(ImageClassifier.from_preset(tmp_path / "preset"), classifier)
+        assert {check.name for check in verify(tmp_path / "preset")} == {
+            *("P2", "P3", "logits", "probs")
+        }
+        metadata = json.loads((tmp_path / "preset" / "metadata.json").read_text())
+        assert metadata["source"]["format"] == ".keras"
 
-    def test_no_figures(self, tmp_path):
-        build().save_to_preset(tmp_path / "preset")
-        done = self.run("verify", tmp_path / "preset")
-        assert "no stored figures" in str(done.exception)
-        np.savez(tmp_path / "g.npz", y=np.ones(3))
-        with pytest.raises(CheckpointError, match="no input"):
-            verify(build(), "x", tmp_path / "g.npz")
-        (tmp_path / "g.npz").write_bytes(b"x")
-        with pytest.raises(CheckpointError, match="not a readable"):
-            verify(build(), "x", tmp_path / "g.npz")
+    def test_a_preset_folder(self, classifier, tmp_path):
+        classifier.save_to_preset(tmp_path / "mine")
+        convert(tmp_path / "mine", tmp_path / "copy")
+        source = json.loads((tmp_path / "copy" / "metadata.json").read_text())["source"]
+        assert (source["name"], source["license"]) == ("mine", "unknown")
+
+    def test_a_built_in_preset(self, tmp_path):
+        convert("yolox_nano_bccd", tmp_path / "backbone", "features")
+        source = json.loads((tmp_path / "backbone" / "metadata.json").read_text())["source"]
+        assert source == {"name": "yolox_nano_bccd", "license": "MIT"}
+
+
+class TestSave:
+    def test_a_failed_save_leaves_nothing(self, classifier, tmp_path):
+        with pytest.raises(ValueError, match=r"save `model\.backbone`"):
+            save(classifier, tmp_path / "a.pth")
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [("a.ckpt", "suffix of a weight file must be one of"), ("a.h5", r"end in \.weights\.h5")],
+    )
+    def test_unknown_suffixes(self, name, message, tmp_path):
+        with pytest.raises(ValueError, match=message):
+            save(build(), tmp_path / name)
+
+    def test_other_models(self, tmp_path):
+        other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        with pytest.raises(ValueError, match=r"must be a CSPDarkNetBackbone.*a Sequential"):
+            save(other, tmp_path / "a.safetensors")
+
+    def test_folders_are_made(self, tmp_path):
+        save(build(), tmp_path / "new" / "a.weights.h5")
+        assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.weights.h5"]

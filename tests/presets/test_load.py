@@ -1,245 +1,295 @@
-"""Presets: named, local, and from the hubs (with the hubs replaced by local stand-ins)."""
+"""Models from presets, with other arguments in place of the preset's."""
 
 import json
 import shutil
-import sys
-import types
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
-import cspdarknet
-from cspdarknet.models import CSPDarkNetBackbone
-from support import SMALL, randomize, to_numpy
-
-NAMES = [
-    "csp_darknet_tiny",
-    "csp_darknet_s",
-    "csp_darknet_m",
-    "csp_darknet_l",
-    "csp_darknet_xl",
-    "csp_darknet_tiny_imagenet",
-    "csp_darknet_l_imagenet",
-]
-BUNDLED = ["csp_darknet_tiny_clothing", "yolox_nano_bccd"]
-YOLOX = [f"yolox_{size}_coco" for size in ("nano", "tiny", "s", "m", "l", "x")]
+from cspdarknet import conversion
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from cspdarknet.presets import records
+from cspdarknet.presets.save import save_preset
+from support import assert_same_weights, relative_error, to_numpy
+from yolox_files import yolox_like
 
 
-@pytest.fixture
-def offline(monkeypatch):
-    """Fail on any attempt to open a connection."""
-
-    def refuse(*args, **kwargs):
-        raise OSError("no network in this test")
-
-    monkeypatch.setattr("socket.socket.connect", refuse)
-    monkeypatch.setattr("socket.getaddrinfo", refuse)
+def same_backbone(a, b):
+    assert_same_weights(getattr(a, "backbone", a), getattr(b, "backbone", b))
 
 
-@pytest.fixture
-def preset(tmp_path):
-    model = randomize(CSPDarkNetBackbone(**SMALL, include_rescaling=True))
-    model.save_to_preset(tmp_path / "preset")
-    return tmp_path / "preset"
+def kernel(model):
+    return to_numpy(model.get_layer("predictions").kernel)
 
 
-def weights_equal(a, b):
-    for x, y in zip(a.variables, b.variables, strict=True):
-        np.testing.assert_array_equal(to_numpy(x), to_numpy(y))
+class TestBackbones:
+    def test_weights_and_random_weights(self, preset, backbone):
+        for path in (preset, str(preset)):
+            assert_same_weights(CSPDarkNetBackbone.from_preset(path), backbone)
+        fresh = CSPDarkNetBackbone.from_preset(preset, load_weights=False)
+        assert np.all(to_numpy(fresh.get_layer("stem_conv_bn").gamma) == 1)
 
-
-@pytest.mark.one_backend
-class TestTables:
-    def test_names(self):
-        assert list(CSPDarkNetBackbone.presets) == NAMES + BUNDLED + YOLOX
-        assert list(CSPDarkNetBackbone.presets_with_weights) == NAMES[5:] + BUNDLED + YOLOX
-        assert list(CSPDarkNetBackbone.presets_without_weights) == NAMES[:5]
-
-    def test_entries(self):
-        for name, entry in CSPDarkNetBackbone.presets.items():
-            assert str(entry["config"]["stackwise_channels"]) in entry["metadata"]["description"]
-            handle = f"kaggle://keras/cspdarknet/keras/{name}/2" if name in NAMES else None
-            assert entry["kaggle_handle"] == handle
-        assert CSPDarkNetBackbone.presets["csp_darknet_xl"]["metadata"]["params"] == 56_837_970
-
-    def test_aliases_list_their_own(self):
-        models = cspdarknet.models
-        assert list(models.CSPDarkNetTinyBackbone.presets) == ["csp_darknet_tiny_imagenet"]
-        assert list(models.CSPDarkNetLBackbone.presets_with_weights) == ["csp_darknet_l_imagenet"]
-        for alias in (
-            models.CSPDarkNetSBackbone,
-            models.CSPDarkNetMBackbone,
-            models.CSPDarkNetXLBackbone,
-        ):
-            assert alias.presets == alias.presets_with_weights == {}
-
-    def test_a_copy_is_handed_out(self):
-        CSPDarkNetBackbone.presets["csp_darknet_tiny"]["config"]["stackwise_channels"].append(1)
-        CSPDarkNetBackbone.presets.clear()
-        assert len(CSPDarkNetBackbone.presets["csp_darknet_tiny"]["config"]["stackwise_depth"]) == 4
-
-
-@pytest.mark.one_backend
-class TestNames:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_architectures_never_touch_the_network(self, name, offline):
-        model = CSPDarkNetBackbone.from_preset(name, load_weights=False, name="mine")
-        assert model.name == "mine"
-        assert model.include_rescaling
-        assert model.count_params() == CSPDarkNetBackbone.presets[name]["metadata"]["params"]
-        if not name.endswith("imagenet"):
-            CSPDarkNetBackbone.from_preset(name)
-
-    def test_overrides(self):
+    @pytest.mark.one_backend
+    def test_a_named_architecture(self, offline):
         model = CSPDarkNetBackbone.from_preset(
             "csp_darknet_tiny",
             input_shape=(64, 64, 1),
             use_depthwise=True,
             include_rescaling=False,
             padding="symmetric",
+            name="mine",
         )
         assert (model.input_shape, model.padding) == ((None, 64, 64, 1), "symmetric")
+        assert model.name == "mine"
         with pytest.raises(ValueError, match="foo"):
             CSPDarkNetBackbone.from_preset("csp_darknet_tiny", foo=1)
 
-    def test_unknown_names_suggest_the_nearest(self):
-        with pytest.raises(ValueError, match=r"Did you mean 'csp_darknet_tiny'"):
-            CSPDarkNetBackbone.from_preset("csp_darknet_tny")
-        with pytest.raises(ValueError, match=r"Unknown preset: 'nope'.*csp_darknet_xl"):
-            CSPDarkNetBackbone.from_preset("nope", load_weights=True)
-        for bad in ("", 5, None, "x" * 5000):
-            with pytest.raises(ValueError, match="preset"):
-                CSPDarkNetBackbone.from_preset(bad)
-
-    def test_weights_of_an_architecture_preset(self, offline):
-        with pytest.raises(ValueError, match="csp_darknet_tiny_imagenet, csp_darknet_l_imagenet"):
-            CSPDarkNetBackbone.from_preset("csp_darknet_m", load_weights=True)
-        with pytest.raises(ValueError, match="load_weights"):
-            CSPDarkNetBackbone.from_preset("csp_darknet_m", load_weights="yes")
-
-    def test_no_network_is_one_clear_error(self, offline, tmp_path, monkeypatch):
-        monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-        # Both hosts are tried, and named.
-        with pytest.raises(ConnectionError, match=r"Kaggle.*storage\.googleapis.*by another way"):
-            CSPDarkNetBackbone.from_preset("csp_darknet_tiny_imagenet")
-        with pytest.raises(ConnectionError, match=r"github\.com.*by another way"):
-            CSPDarkNetBackbone.from_preset("yolox_s_coco")
-        with pytest.raises(ConnectionError, match=r"config\.json of 'kaggle://.*by hand"):
-            CSPDarkNetBackbone.from_preset("kaggle://me/net/keras/v")
-
-    def test_aliases_refuse_other_sizes(self):
-        alias = cspdarknet.models.CSPDarkNetTinyBackbone
-        assert alias.from_preset("csp_darknet_tiny").count_params() == 2_380_416
-        with pytest.raises(ValueError, match="not of the size of CSPDarkNetTinyBackbone"):
-            alias.from_preset("csp_darknet_l_imagenet")
-        assert "preset" in cspdarknet.models.CSPDarkNetSBackbone.from_preset.__doc__
-
-
-class TestDirectories:
-    def test_round_trip(self, preset):
-        assert sorted(p.name for p in preset.iterdir()) == [
-            "config.json",
-            "metadata.json",
-            "model.weights.h5",
-        ]
-        metadata = json.loads((preset / "metadata.json").read_text())
-        assert metadata["parameter_count"] == 255_488
-        assert metadata["keras_version"] == keras.__version__
-        expected = randomize(CSPDarkNetBackbone(**SMALL, include_rescaling=True))
-        for path in (preset, str(preset)):
-            weights_equal(CSPDarkNetBackbone.from_preset(path), expected)
-        alias = cspdarknet.models.CSPDarkNetTinyBackbone
-        weights_equal(alias.from_preset(preset), expected)
-        fresh = CSPDarkNetBackbone.from_preset(preset, load_weights=False)
-        assert np.all(to_numpy(fresh.get_layer("stem_conv_bn").gamma) == 1)
-
-    def test_weights_can_be_read_by_keras_itself(self, preset):
-        model = CSPDarkNetBackbone(**SMALL, include_rescaling=True)
-        model.load_weights(preset / "model.weights.h5")
-        weights_equal(model, CSPDarkNetBackbone.from_preset(preset))
-
-    def test_free_overrides_keep_the_weights(self, preset, photo):
-        original = CSPDarkNetBackbone.from_preset(preset)
+    def test_free_arguments_keep_the_weights(self, preset, backbone, photo):
         changed = CSPDarkNetBackbone.from_preset(
             preset, name="x", input_shape=(37, 53, 3), trainable=False, dtype="mixed_bfloat16"
         )
-        weights_equal(original, changed)
+        assert_same_weights(changed, backbone)
         assert not changed.trainable_variables
         images = keras.Input((37, 53, 3))
         inside = CSPDarkNetBackbone.from_preset(preset, input_tensor=images)
-        np.testing.assert_array_equal(to_numpy(inside(photo)), to_numpy(original(photo)))
+        np.testing.assert_array_equal(to_numpy(inside(photo)), to_numpy(backbone(photo)))
+
+    @pytest.mark.one_backend
+    def test_the_input_shape_follows_the_data_format(self, preset, backbone, tmp_path):
         first = CSPDarkNetBackbone.from_preset(preset, data_format="channels_first")
         assert first.input_shape == (None, 3, None, None)
-        weights_equal(original, first)
+        assert_same_weights(first, backbone)
+        first.save_to_preset(tmp_path / "first")
+        last = CSPDarkNetBackbone.from_preset(tmp_path / "first", data_format="channels_last")
+        assert last.input_shape == (None, None, None, 3)
+        shaped = CSPDarkNetBackbone.from_preset(preset, image_shape=(32, 48, 3))
+        assert shaped.input_shape == (None, 32, 48, 3)
 
     @pytest.mark.one_backend
     @pytest.mark.parametrize(
         "override",
         [
             {"include_rescaling": False},
-            {"stackwise_depth": [1, 1, 1, 1]},
+            {"stackwise_depth": [1, 2]},
             {"use_depthwise": True},
             {"padding": "symmetric"},
             {"batch_norm_epsilon": 1e-5},
         ],
     )
-    def test_overrides_that_weights_cannot_follow(self, preset, override):
-        with pytest.raises(ValueError, match="load_weights=False"):
+    def test_arguments_that_the_weights_cannot_follow(self, preset, override):
+        with pytest.raises(ValueError, match=r"mean nothing with.*load_weights=False"):
             CSPDarkNetBackbone.from_preset(preset, **override)
         model = CSPDarkNetBackbone.from_preset(preset, load_weights=False, **override)
         assert model.get_config()[next(iter(override))] == next(iter(override.values()))
 
     @pytest.mark.one_backend
-    def test_overrides_that_change_nothing_are_fine(self, preset):
+    @pytest.mark.parametrize("name", ["a.safetensors", "a.keras"])
+    @pytest.mark.parametrize("override", [{"include_rescaling": False}, {"padding": "symmetric"}])
+    def test_the_same_of_weight_files(self, name, override, backbone, tmp_path):
+        if name.endswith("safetensors"):
+            pytest.importorskip("safetensors")
+        conversion.save(backbone, tmp_path / name)
+        with pytest.raises(ValueError, match="mean nothing with"):
+            CSPDarkNetBackbone.from_preset(tmp_path / name, **override)
+
+    @pytest.mark.one_backend
+    def test_rescaling_of_yolox_files(self, state_dict, photo):
+        """The reader moves the factor into the stem, so that the outputs are the same."""
+        scaled = CSPDarkNetBackbone.from_preset(state_dict, include_rescaling=True)
+        assert scaled.include_rescaling
+        assert relative_error(scaled(photo), to_numpy(yolox_like()(photo))) <= 1e-4
+        with pytest.raises(ValueError, match="padding"):
+            CSPDarkNetBackbone.from_preset(state_dict, padding="same")
+
+    @pytest.mark.one_backend
+    def test_arguments_that_change_nothing(self, preset):
         CSPDarkNetBackbone.from_preset(
-            preset, include_rescaling=True, stackwise_depth=np.array([1, 2, 2, 1])
+            preset, include_rescaling=True, stackwise_depth=np.array([1, 1])
         )
 
-    @pytest.mark.one_backend
-    def test_replacing_a_preset(self, preset):
-        other = CSPDarkNetBackbone([8], [1], True)
-        other.save_to_preset(preset)
-        assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels == [8]
-        assert [p.name for p in preset.parent.iterdir()] == ["preset"]
+    def test_a_model_in_front(self, tmp_path):
+        images = keras.Input((16, 16, 3))
+        front = keras.Sequential([keras.layers.Conv2D(3, 1)])
+        model = CSPDarkNetBackbone([4, 6], [1, 1], True, input_tensor=front(images))
+        model.save_to_preset(tmp_path / "p")
+        again = CSPDarkNetBackbone.from_preset(tmp_path / "p")
+        for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        with pytest.raises(ValueError, match="input_tensor instead of input_shape"):
+            CSPDarkNetBackbone.from_preset(tmp_path / "p", input_shape=(32, 32, 3))
 
     @pytest.mark.one_backend
-    def test_a_failed_save_leaves_the_old_preset(self, preset, monkeypatch):
-        other = CSPDarkNetBackbone([8], [1], True)
+    def test_of_a_classifier(self, classifier_preset, classifier):
+        model = CSPDarkNetBackbone.from_preset(classifier_preset)
+        assert type(model) is CSPDarkNetBackbone
+        assert_same_weights(model, classifier.backbone)
 
-        def full_disk(*args, **kwargs):
-            raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(keras.Model, "save_weights", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            other.save_to_preset(preset)
-        assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels[0] == 16
-        assert [p.name for p in preset.parent.iterdir()] == ["preset"]
-
-    @pytest.mark.one_backend
-    def test_other_directories_are_not_replaced(self, tmp_path, tiny_net):
-        (tmp_path / "thesis.txt").write_text("years of work")
-        (tmp_path / "config.json").write_text('{"my": "app"}')
-        for place in (tmp_path, tmp_path / "thesis.txt"):
-            with pytest.raises(ValueError, match="not a preset directory"):
-                tiny_net.save_to_preset(place)
-        with pytest.raises(ValueError, match="push_to"):
-            tiny_net.save_to_preset("hf://me/net")
-        assert (tmp_path / "thesis.txt").read_text() == "years of work"
+class TestClassifiers:
+    def test_weights_and_random_weights(self, classifier_preset, classifier, photo):
+        model = ImageClassifier.from_preset(classifier_preset)
+        assert_same_weights(model, classifier)
+        # The weights could be equal and their order of use not.
+        assert relative_error(model(photo), to_numpy(classifier(photo))) <= 1e-6
+        assert (model.class_names, model.image_size, model.dropout) == (
+            ("cat", "dog", "owl"),
+            48,
+            0.5,
+        )
+        fresh = ImageClassifier.from_preset(str(classifier_preset), load_weights=False)
+        assert fresh.get_config() == model.get_config()
+        assert not np.array_equal(kernel(fresh), kernel(model))
 
     @pytest.mark.one_backend
-    def test_other_files_in_a_preset_are_kept(self, preset, tiny_net):
-        (preset / "README.md").write_text("my model card")
-        link = preset.parent / "link"
-        link.symlink_to(preset)
-        tiny_net.save_to_preset(link)
-        assert link.is_symlink()
-        assert (preset / "README.md").read_text() == "my model card"
-        assert CSPDarkNetBackbone.from_preset(preset).stackwise_channels == [4, 6]
+    def test_the_same_classes_keep_the_head(self, classifier_preset, classifier):
+        names = classifier.class_names
+        model = ImageClassifier.from_preset(classifier_preset, num_classes=3, class_names=names)
+        assert_same_weights(model, classifier)
+        assert model.class_names == names
 
     @pytest.mark.one_backend
+    @pytest.mark.parametrize(
+        ("num_classes", "names"), [(3, ["a", "b", "c"]), (2, None), (2, ["a", "b"])]
+    )
+    def test_other_classes_are_a_new_head(self, num_classes, names, classifier_preset, classifier):
+        arguments = {} if names is None else {"class_names": names}
+        model = ImageClassifier.from_preset(
+            classifier_preset, num_classes=num_classes, pooling="max", **arguments
+        )
+        same_backbone(model, classifier)
+        assert kernel(model).shape == (6, num_classes)
+        assert not np.array_equal(kernel(model), kernel(classifier))
+        assert (model.class_names, model.pooling) == (names and tuple(names), "max")
+        assert (model.dropout, model.image_size) == (0.5, 48)
+
+    @pytest.mark.one_backend
+    def test_of_a_backbone(self, preset, backbone):
+        with pytest.raises(ValueError, match=r"is a model for features.*pass `num_classes`"):
+            ImageClassifier.from_preset(preset)
+        model = ImageClassifier.from_preset(preset, num_classes=4, name="mine", dropout=0.1)
+        same_backbone(model, backbone)
+        assert (model.name, model.backbone.name, model.dropout) == ("mine", backbone.name, 0.1)
+
+    @pytest.mark.one_backend
+    def test_a_named_architecture(self):
+        model = ImageClassifier.from_preset("csp_darknet_tiny", num_classes=2)
+        assert model.count_params() == 2_380_416 + 2 * 385
+        with pytest.raises(ValueError, match="without trained weights"):
+            ImageClassifier.from_preset("csp_darknet_tiny", load_weights=True, num_classes=2)
+
+    def test_arguments_of_backbone_and_head(self, classifier_preset, classifier):
+        model = ImageClassifier.from_preset(
+            classifier_preset,
+            input_shape=(32, 48, 3),
+            activation=None,
+            dropout=0,
+            image_size=None,
+            trainable=False,
+            dtype="mixed_bfloat16",
+            batch_norm_momentum=0.9,
+            frozen_layers=["stem_conv_bn"],
+        )
+        assert_same_weights(model, classifier)
+        assert model.input_shape == (None, 32, 48, 3)
+        assert (model.activation, model.dropout, model.image_size) == (None, 0, None)
+        assert not model.trainable_variables
+        policies = [layer.dtype_policy.name for layer in model.layers]
+        assert policies == ["float32", "mixed_bfloat16", "float32", "float32"]
+        assert model.dtype_policy.name == "mixed_bfloat16"
+        assert model.backbone.batch_norm_momentum == 0.9
+        first = ImageClassifier.from_preset(classifier_preset, data_format="channels_first")
+        assert first.input_shape == (None, 3, None, None)
+        assert_same_weights(first, classifier)
+
+    @pytest.mark.one_backend
+    @pytest.mark.parametrize(
+        "override", [{"pooling": "max"}, {"include_rescaling": False}, {"stackwise_depth": [1, 2]}]
+    )
+    def test_arguments_that_the_weights_cannot_follow(self, classifier_preset, override):
+        with pytest.raises(ValueError, match="mean nothing with"):
+            ImageClassifier.from_preset(classifier_preset, **override)
+        ImageClassifier.from_preset(classifier_preset, load_weights=False, **override)
+
+    @pytest.mark.one_backend
+    @pytest.mark.parametrize("name", ["foo", "score_threshold", "backbone"])
+    def test_unknown_arguments(self, classifier_preset, name):
+        with pytest.raises(ValueError, match=f"Unrecognized.*{name}"):
+            ImageClassifier.from_preset(classifier_preset, **{name: 1})
+
+
+@pytest.fixture(scope="module")
+def detector():
+    backbone = yolox_like(stackwise_channels=[4, 6, 8], stackwise_depth=[1, 2, 1])
+    return YOLOXDetector(backbone, 3, image_size=32)
+
+
+@pytest.fixture(scope="module")
+def saved(detector, tmp_path_factory):
+    path = tmp_path_factory.mktemp("presets") / "detector"
+    detector.save_to_preset(path)
+    return path
+
+
+@pytest.mark.one_backend
+class TestDetectors:
+    def test_of_a_yolox_backbone(self, state_dict):
+        with pytest.raises(ValueError, match="pass `num_classes`"):
+            YOLOXDetector.from_preset(state_dict)
+
+    @pytest.mark.parametrize("name", ["preset", "a.safetensors", "a.keras", "a.pth"])
+    def test_every_format(self, name, detector, tmp_path):
+        if name.endswith("safetensors"):
+            pytest.importorskip("safetensors")
+        path = tmp_path / name
+        conversion.save(detector, path)
+        assert_same_weights(YOLOXDetector.from_preset(path), detector)
+        assert_same_weights(CSPDarkNetBackbone.from_preset(path), detector.backbone)
+        other = YOLOXDetector.from_preset(path, num_classes=5)
+        same_backbone(other, detector)
+        box_layer, class_layer = "head_p3_boxes", "head_p3_classes"
+        for a, b in zip(
+            other.get_layer(box_layer).get_weights(),
+            detector.get_layer(box_layer).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+        assert other.get_layer(class_layer).kernel.shape[-1] == 5
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda head: head.update(num_classes=10**12), "`num_classes` must be"),
+            (lambda head: head.update(neck_depth=10**9), "`neck_depth` must be"),
+            (lambda head: head.update(head_channels=10**12), "`head_channels` must be"),
+            (
+                lambda head: head["backbone"]["config"].update(
+                    stackwise_channels=[4], stackwise_depth=[1]
+                ),
+                "3 stages or more",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("cls", [CSPDarkNetBackbone, YOLOXDetector])
+    def test_hostile_configs(self, cls, change, message, saved, tmp_path):
+        path = shutil.copytree(saved, tmp_path / "p")
+        config = json.loads((path / "config.json").read_text())
+        change(config["config"])
+        (path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ValueError, match=message):
+            cls.from_preset(path)
+
+    def test_defaults_of_a_config_that_leaves_them_out(self, saved, detector, tmp_path):
+        path = shutil.copytree(saved, tmp_path / "p")
+        config = json.loads((path / "config.json").read_text())
+        for name in ("neck_depth", "head_channels"):
+            del config["config"][name]
+        (path / "config.json").write_text(json.dumps(config))
+        assert_same_weights(CSPDarkNetBackbone.from_preset(path), detector.backbone)
+
+
+@pytest.mark.one_backend
+class TestDamagedPresets:
     @pytest.mark.parametrize(
         "config",
         [
@@ -264,150 +314,69 @@ class TestDirectories:
             },
         ],
     )
-    def test_hostile_configs(self, preset, config):
+    def test_hostile_backbones(self, preset, config):
         content = json.loads((preset / "config.json").read_text())
         content["config"] = {**content["config"], **config} if config else {}
         (preset / "config.json").write_text(json.dumps(content))
         with pytest.raises(ValueError):  # noqa: PT011  (the texts differ, some are Keras')
             CSPDarkNetBackbone.from_preset(preset)
 
-    def test_bfloat16_weights(self, tmp_path):
-        model = CSPDarkNetBackbone(**SMALL, include_rescaling=True, dtype="bfloat16")
-        model.save_to_preset(tmp_path / "half")
-        again = CSPDarkNetBackbone.from_preset(tmp_path / "half")
-        for a, b in zip(model.variables, again.variables, strict=True):
-            np.testing.assert_array_equal(
-                to_numpy(keras.ops.cast(a, "float32")), to_numpy(keras.ops.cast(b, "float32"))
-            )
-
-    def test_a_model_in_front(self, tmp_path):
-        images = keras.Input((16, 16, 3))
-        front = keras.Sequential([keras.layers.Conv2D(3, 1)])
-        model = randomize(
-            CSPDarkNetBackbone(**SMALL, include_rescaling=True, input_tensor=front(images))
-        )
-        model.save_to_preset(tmp_path / "p")
-        weights_equal(model, CSPDarkNetBackbone.from_preset(tmp_path / "p"))
-        with pytest.raises(ValueError, match="input_tensor instead of input_shape"):
-            CSPDarkNetBackbone.from_preset(tmp_path / "p", input_shape=(32, 32, 3))
-
-    @pytest.mark.one_backend
     @pytest.mark.parametrize(
-        ("damage", "message"),
+        ("change", "message"),
         [
-            (lambda p: (p / "config.json").unlink(), "no config.json"),
-            (lambda p: (p / "config.json").write_text(""), "not valid JSON"),
-            (lambda p: (p / "config.json").write_text("[" * 100_000), "not valid JSON"),
-            (lambda p: (p / "config.json").write_bytes(b"\xff\xfe"), "not valid JSON"),
-            (lambda p: (p / "config.json").write_text("[1]"), "no 'config' entry"),
-            (lambda p: (p / "config.json").write_text('{"config": 1}'), "no 'config' entry"),
+            (lambda c: c.update(class_name="CSPDarkNetBackbone"), "with a backbone"),
+            (lambda c: c["config"].pop("backbone"), "with a backbone"),
+            (lambda c: c["config"].update(backbone=5), "backbone of a model must be"),
+            (lambda c: c["config"]["backbone"].update(class_name="Popen"), "Popen"),
+            (lambda c: c["config"]["backbone"].pop("config"), "backbone of a model must be"),
+            (lambda c: c["config"]["backbone"]["config"].pop("stackwise_depth"), "malformed"),
+            (lambda c: c["config"].pop("num_classes"), "num_classes"),
+            (lambda c: c["config"].update(num_classes=10**12), "at most"),
+            (lambda c: c["config"].update(num_classes=4, class_names=None), r"\(6, 3\).*\(6, 4\)"),
+            (lambda c: c["config"].update(class_names=list("aab")), "different"),
+            (lambda c: c["config"].update(name=5), "name"),
             (
-                lambda p: (p / "config.json").write_text('{"class_name": "X", "config": {}}'),
-                "describes a 'X'",
+                lambda c: c["config"].update(
+                    activation={"class_name": "function", "module": "os", "config": "system"}
+                ),
+                "activation",
             ),
-            (lambda p: (p / "model.weights.h5").write_bytes(b"x"), "damaged"),
-            (lambda p: shutil.copy(p / "config.json", p / "model.weights.h5"), "damaged"),
         ],
     )
-    def test_damaged_presets(self, preset, damage, message):
-        damage(preset)
+    def test_hostile_classifiers(self, classifier_preset, change, message):
+        config = json.loads((classifier_preset / "config.json").read_text())
+        change(config)
+        (classifier_preset / "config.json").write_text(json.dumps(config))
         with pytest.raises(ValueError, match=message):
+            ImageClassifier.from_preset(classifier_preset)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda p: (p / "model.weights.h5").write_bytes(b"x"),
+            lambda p: shutil.copy(p / "config.json", p / "model.weights.h5"),
+        ],
+    )
+    def test_damaged_weights(self, preset, damage):
+        damage(preset)
+        with pytest.raises(ValueError, match="damaged"):
             CSPDarkNetBackbone.from_preset(preset)
-
-    @pytest.mark.one_backend
-    def test_missing_weights(self, preset):
-        (preset / "model.weights.h5").unlink()
-        with pytest.raises(ValueError, match="leave out `load_weights=True`"):
-            CSPDarkNetBackbone.from_preset(preset, load_weights=True)
-        CSPDarkNetBackbone.from_preset(preset)
-        config = json.loads((preset / "config.json").read_text())
-        (preset / "config.json").write_text(json.dumps({**config, "weights": "model.weights.h5"}))
-        with pytest.raises(ValueError, match="copy the file there"):
-            CSPDarkNetBackbone.from_preset(preset)
-
-    @pytest.mark.one_backend
-    def test_no_such_directory(self, tmp_path):
-        with pytest.raises(ValueError, match="no preset directory"):
-            CSPDarkNetBackbone.from_preset(tmp_path / "nowhere")
-
-    def test_a_compiled_model_leaves_no_trace(self, tmp_path, tiny_net):
-        tiny_net.compile("adam", "mse")
-        tiny_net.fit(np.ones((2, 16, 16, 3)), np.ones((2, 2, 2, 6)), verbose=0)
-        tiny_net.save_to_preset(tmp_path / "p")
-        assert "compile_config" not in (tmp_path / "p" / "config.json").read_text()
-        weights = tmp_path / "p" / "model.weights.h5"
-        with h5py.File(weights) as file:
-            assert set(file) == {"layers", "vars"}
-        weights_equal(tiny_net, CSPDarkNetBackbone.from_preset(tmp_path / "p"))
-        # Keras' own way of saving keeps the optimizer's state, which is no weight.
-        tiny_net.save_weights(weights)
-        weights_equal(tiny_net, CSPDarkNetBackbone.from_preset(tmp_path / "p"))
 
 
 @pytest.mark.one_backend
-class TestHubs:
-    def test_kaggle(self, preset, monkeypatch):
-        import kagglehub
-
-        asked = []
-
-        def download(handle, path):
-            asked.append((handle, path))
-            return str(preset / path)
-
-        monkeypatch.setattr(kagglehub, "model_download", download)
-        expected = CSPDarkNetBackbone.from_preset(preset)
-        weights_equal(CSPDarkNetBackbone.from_preset("kaggle://me/net/keras/v"), expected)
-        assert asked == [
-            ("me/net/keras/v", "config.json"),
-            ("me/net/keras/v", "model.weights.h5"),
-        ]
-        asked.clear()
-        CSPDarkNetBackbone.from_preset("kaggle://me/net/keras/v", load_weights=False)
-        assert asked == [("me/net/keras/v", "config.json")]
-
-    def test_bad_kaggle_handle(self, offline):
-        with pytest.raises(ValueError, match="no Kaggle handle"):
-            CSPDarkNetBackbone.from_preset("kaggle://nonsense")
-
-    def test_hugging_face(self, preset, monkeypatch):
-        hub = pytest.importorskip("huggingface_hub")
-        monkeypatch.setattr(hub, "hf_hub_download", lambda repository, file: str(preset / file))
-        expected = CSPDarkNetBackbone.from_preset(preset)
-        weights_equal(CSPDarkNetBackbone.from_preset("hf://me/net"), expected)
-
-    def test_hugging_face_offline(self, offline, monkeypatch, tmp_path):
-        hub = pytest.importorskip("huggingface_hub")
-        with pytest.raises(ValueError, match="no Hugging Face repository"):
-            CSPDarkNetBackbone.from_preset("hf://a/b/c")
-
-        def unreachable(repository, file):
-            raise hub.errors.LocalEntryNotFoundError("cannot find the host")
-
-        monkeypatch.setattr(hub, "hf_hub_download", unreachable)
-        with pytest.raises(ConnectionError, match=r"Hugging Face.*by hand"):
-            CSPDarkNetBackbone.from_preset("hf://me/net")
-
-    def test_missing_extra(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-        with pytest.raises(ImportError, match=r"pip install 'cspdarknet\[hf\]'"):
-            CSPDarkNetBackbone.from_preset("hf://me/net")
-
-
-@pytest.mark.network
-@pytest.mark.parametrize("name", ["csp_darknet_tiny_imagenet"])
-def test_published_figures_of_the_imagenet_preset(name):
-    """KerasCV's own preset test: five figures, to a hundredth."""
-    model = CSPDarkNetBackbone.from_preset(name)
-    found = to_numpy(model(np.ones((1, 512, 512, 3), "float32")))[0, 0, 0, :5]
-    expected = [-0.16216235, 0.7333651, 0.4312072, 0.738807, -0.2515305]
-    np.testing.assert_allclose(found, expected, atol=0.01, rtol=0.01)
-
-
-@pytest.mark.one_backend
-def test_missing_module_is_told_apart_from_a_broken_one(monkeypatch):
-    from cspdarknet._extras import require
-
-    assert isinstance(require("json", "x", "This"), types.ModuleType)
-    with pytest.raises(ImportError, match=r"This needs no_such_module: run `pip install"):
-        require("no_such_module", "x", "This")
+def test_a_bundled_model_with_float16_weights(classifier, offline, tmp_path, monkeypatch):
+    name = "csp_darknet_tiny_toys"
+    monkeypatch.setattr(records, "BUNDLED", tmp_path)
+    record = records._bundled(name, "tiny", "classification", "toys", "99 %", "MIT")
+    monkeypatch.setitem(records.PRESETS, name, record)
+    save_preset(classifier, record.folder, {"name": "a test"}, weights_dtype="float16")
+    model = ImageClassifier.from_preset(name, load_weights=True)
+    assert (model.dtype, model.backbone.dtype) == ("float32", "float32")
+    for stored, exact in zip(model.weights, classifier.weights, strict=True):
+        np.testing.assert_array_equal(
+            to_numpy(stored), to_numpy(exact).astype("float16").astype("float32")
+        )
+    assert_same_weights(CSPDarkNetBackbone.from_preset(name), model.backbone)
+    assert all(check.passed for check in conversion.verify(name))
+    entry = ImageClassifier.presets_with_weights[name]
+    assert "Trained on toys: 99 %." in entry["metadata"]["description"]

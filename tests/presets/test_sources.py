@@ -1,161 +1,209 @@
-"""Where preset files come from and go to, with local stand-ins for the hosts."""
+"""Resolution of names and paths to config and weights."""
 
 import hashlib
+import json
 
-import keras
-import numpy as np
 import pytest
 
-from cspdarknet import checkpoints, upload_preset
-from cspdarknet.checkpoints import CheckpointError
-from cspdarknet.models import CSPDarkNetBackbone
-from cspdarknet.presets import download, records, sources
-from support import (
-    GOLDEN,
-    assert_same_weights,
-    needs_golden,
-    randomize,
-    relative_error,
-    to_numpy,
-)
-from yolox_files import build
+from cspdarknet import conversion
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.presets import records, sources
+from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
+from cspdarknet.presets.sources import find
+from support import NANO, assert_same_weights, needs_nano, randomize
+from yolox_files import yolox_like
 
 pytestmark = pytest.mark.one_backend
 
-TOLERANCE = 1e-4
+
+class TestNames:
+    @pytest.mark.parametrize("name", list(records.PRESETS))
+    def test_configs_never_need_the_network(self, name, offline):
+        files = find(name, load_weights=False)
+        assert (files.origin, files.task) == (name, records.PRESETS[name].task)
+        assert files.weights is None
+
+    def test_an_architecture_has_no_weights(self, offline):
+        assert find("csp_darknet_tiny").weights is None
+        with pytest.raises(ValueError, match="csp_darknet_tiny_imagenet, csp_darknet_l_imagenet"):
+            find("csp_darknet_m", load_weights=True)
+
+    def test_bundled(self, offline):
+        with find("yolox_nano_bccd") as files:
+            assert files.folder == records.BUNDLED / "yolox_nano_bccd"
+            assert files.weights.path == files.folder / "model.weights.h5"
+
+    def test_unknown_names_suggest_the_nearest(self):
+        with pytest.raises(ValueError, match=r"Did you mean 'csp_darknet_tiny'"):
+            find("csp_darknet_tny")
+        with pytest.raises(ValueError, match=r"Unknown preset: 'nope'.*csp_darknet_xl"):
+            find("nope", load_weights=True)
+        for bad in ("", 5, None, "x" * 5000):
+            with pytest.raises(ValueError, match="preset"):
+                find(bad)
+
+    @pytest.mark.parametrize("arguments", [{"load_weights": "yes"}, {"which": "first"}])
+    def test_bad_arguments(self, arguments):
+        with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be one of"):
+            find("csp_darknet_m", **arguments)
+
+    def test_no_network_is_one_clear_error(self, offline, tmp_path, monkeypatch):
+        monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        # Both hosts are tried, and named.
+        with pytest.raises(ConnectionError, match=r"Kaggle.*storage\.googleapis.*by another way"):
+            find("csp_darknet_tiny_imagenet")
+        with pytest.raises(ConnectionError, match=r"github\.com.*by another way"):
+            find("yolox_s_coco")
+        with pytest.raises(ConnectionError, match=r"config\.json of 'kaggle://.*by hand"):
+            find("kaggle://me/net/keras/v")
 
 
-class TestSources:
-    """Downloads, with local files in place of the hosts."""
+class TestFolders:
+    @pytest.mark.parametrize("form", [str, lambda path: path])
+    def test_preset_folder(self, preset, form):
+        with find(form(preset)) as files:
+            assert (files.task, files.folder) == ("features", preset)
+            assert files.weights.path == preset / "model.weights.h5"
+        assert find(form(preset), load_weights=False).weights is None
 
-    @pytest.fixture(autouse=True)
-    def _cache(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    def test_head(self, classifier_preset):
+        files = find(classifier_preset, load_weights=False)
+        assert files.task == "classification"
+        assert files.config.head["num_classes"] == 3
+        assert "backbone" not in files.config.head
 
-    def serve(self, monkeypatch, data):
-        asked = []
+    def test_no_such_folder(self, tmp_path):
+        with pytest.raises(ValueError, match="There is no preset folder"):
+            find(tmp_path / "nowhere")
+        with pytest.raises(ValueError, match=r"not a preset: it has no config\.json"):
+            find(tmp_path)
 
-        def get_file(name, origin, cache_dir, cache_subdir):
-            asked.append(origin)
-            if isinstance(data, Exception):
-                raise data
-            path = download.Path(cache_dir) / cache_subdir / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-            return str(path)
+    def test_missing_weights(self, preset):
+        (preset / "model.weights.h5").unlink()
+        with pytest.raises(ValueError, match="leave out `load_weights=True`"):
+            find(preset, load_weights=True)
+        assert find(preset).weights is None
+        config = json.loads((preset / "config.json").read_text())
+        # As KerasCV writes it.
+        (preset / "config.json").write_text(json.dumps({**config, "weights": "model.weights.h5"}))
+        with pytest.raises(ValueError, match="copy the file there"):
+            find(preset)
+        assert find(preset, load_weights=False).weights is None
+        (preset / "model.weights.h5").touch()
+        (preset / "config.json").write_text(json.dumps({**config, "weights": None}))
+        assert find(preset).weights is None
 
-        monkeypatch.setattr(keras.utils, "get_file", get_file)
-        return asked
+    def test_run_folder(self, classifier_preset, tmp_path):
+        run = tmp_path / "run"
+        run.mkdir()
+        (run / RUN_SETTINGS).write_text("{}")
+        with pytest.raises(ValueError, match=r"has no finished epoch yet: there is no .*best"):
+            find(run)
+        classifier_preset.rename(run / LAST)
+        files = find(str(run), load_weights=False, which=LAST)
+        assert (files.origin, files.folder, files.task) == (str(run), run / LAST, "classification")
+        with pytest.raises(ValueError, match="no finished epoch"):
+            find(run, which=BEST)
 
-    def test_a_published_hash_is_checked(self, monkeypatch):
-        asked = self.serve(monkeypatch, b"weights")
-        good = hashlib.sha256(b"weights").hexdigest()
-        url = "https://host/a/b/w.h5"
-        assert download.fetch(url, sha256=good).read_bytes() == b"weights"
-        download.fetch(url, sha256=good)
-        assert asked == [url]  # the second time from the cache
-        with pytest.raises(CheckpointError, match="damaged or was replaced"):
-            download.fetch("https://host/a/b/other.h5", sha256="0" * 64)
-        with pytest.raises(CheckpointError):  # nothing of the bad file is left
-            download.fetch("https://host/a/b/other.h5", sha256="0" * 64)
-        assert len(asked) == 3
 
-    def test_an_unknown_hash_is_kept_from_the_first_download_on(self, monkeypatch):
-        url = "https://host/a/b/w.pth"
-        self.serve(monkeypatch, b"first")
-        path = download.fetch(url)
-        path.unlink()
-        self.serve(monkeypatch, b"second")
-        with pytest.raises(CheckpointError, match="expected"):
-            download.fetch(url)
-        self.serve(monkeypatch, b"first")
-        path = download.fetch(url)
-        path.write_bytes(b"changed on disk")
-        with pytest.raises(CheckpointError, match="expected"):
-            download.fetch(url)
+class TestWeightFiles:
+    @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".keras", ".onnx"])
+    def test_the_config_is_read_off_the_file(self, suffix, state_dict, tmp_path):
+        path = tmp_path / f"a{suffix}"
+        if suffix == ".onnx":
+            pytest.importorskip("onnx")
+            from yolox_files import yolox_onnx
 
-    def test_the_second_source_is_tried(self, monkeypatch, tmp_path):
+            path.write_bytes(yolox_onnx(yolox_like()))
+        elif suffix == ".pth":
+            path.write_bytes(state_dict.read_bytes())
+        else:
+            if suffix == ".safetensors":
+                pytest.importorskip("safetensors")
+            conversion.save(yolox_like(), path)
+        with find(str(path)) as files:
+            assert files.task == "features"
+            assert files.config.backbone["stackwise_channels"] == [4, 6]
+            assert files.weights.path == path
+            assert files.folder is None
+        assert find(path, load_weights=False).weights is None
+
+    def test_a_bare_file_does_not_tell_its_architecture(self, classifier, tmp_path):
+        conversion.save(classifier, tmp_path / "a.weights.h5")
+        files = find(tmp_path / "a.weights.h5", load_weights=False)
+        assert (files.config.backbone, files.task) == ({}, "classification")
+
+    def test_the_config_beside_a_file(self, preset):
+        assert find(preset / "model.weights.h5", load_weights=False).folder == preset
+
+
+class TestDownloads:
+    def test_the_second_source_is_tried(self, serve, monkeypatch):
         import kagglehub
 
         def no_host(*args, **kwargs):
             raise OSError("no such host")
 
         monkeypatch.setattr(kagglehub, "model_download", no_host)
-        asked = self.serve(monkeypatch, b"weights")
+        requests = serve(b"weights")
         preset = records.PRESETS["csp_darknet_tiny_imagenet"]
         hashed = records.Source(preset.sources[1].uri, hashlib.sha256(b"weights").hexdigest())
         path = sources._first_reachable("x", (preset.sources[0], hashed))
         assert path.read_bytes() == b"weights"
-        assert asked[0].endswith("cspdarknettiny/imagenet/classification-v0-notop.h5")
+        assert requests[0].endswith("cspdarknettiny/imagenet/classification-v0-notop.h5")
 
-    def test_yolox_preset(self, monkeypatch, tmp_path):
+    def test_yolox(self, serve, tmp_path):
         size = records.SIZES["nano"]
-        model = randomize(
-            CSPDarkNetBackbone(
-                size.stackwise_channels,
-                size.stackwise_depth,
-                include_rescaling=False,
-                use_depthwise=True,
-                padding="symmetric",
-            )
+        model = CSPDarkNetBackbone(
+            size.stackwise_channels,
+            size.stackwise_depth,
+            include_rescaling=False,
+            use_depthwise=True,
+            padding="symmetric",
         )
-        checkpoints.save(model, tmp_path / "nano.pth")
-        asked = self.serve(monkeypatch, (tmp_path / "nano.pth").read_bytes())
-        assert_same_weights(model, CSPDarkNetBackbone.from_preset("yolox_nano_coco"))
-        assert asked == [f"{records.YOLOX_FILES}/yolox_nano.pth"]
-        # The factor of the rescaling moves into the stem's weights.
-        scaled = CSPDarkNetBackbone.from_preset("yolox_nano_coco", include_rescaling=True)
-        x = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
-        assert relative_error(scaled(x), to_numpy(model(x))) <= TOLERANCE
-        with pytest.raises(ValueError, match="padding"):
-            CSPDarkNetBackbone.from_preset("yolox_nano_coco", padding="same")
+        conversion.save(randomize(model), tmp_path / "nano.pth")
+        requests = serve((tmp_path / "nano.pth").read_bytes())
+        assert_same_weights(CSPDarkNetBackbone.from_preset("yolox_nano_coco"), model)
+        assert requests == [f"{records.YOLOX_FILES}/yolox_nano.pth"]
 
 
-@needs_golden
-@pytest.mark.network
-def test_the_official_nano_is_the_reference_one(photo):
-    """The release's own file gives what the reference copy of it gives."""
-    expected = to_numpy(checkpoints.load(GOLDEN / "nano_real" / "yolox_nano.pth")(photo))
-    found = CSPDarkNetBackbone.from_preset("yolox_nano_coco")(photo)
-    assert relative_error(found, expected) <= TOLERANCE
-
-
-class TestUpload:
+class TestHubs:
     @pytest.fixture
-    def preset(self, state_dict, tmp_path):
-        checkpoints.save(checkpoints.load(state_dict), tmp_path / "p", {"name": "a.pth"})
-        return tmp_path / "p"
-
-    def test_hugging_face(self, preset, monkeypatch):
-        hub = pytest.importorskip("huggingface_hub")
-        calls = []
-        monkeypatch.setattr(hub, "create_repo", lambda *a, **k: calls.append(("create", a, k)))
-        monkeypatch.setattr(hub, "upload_folder", lambda **k: calls.append(("upload", k)))
-        upload_preset("hf://me/net", preset)
-        assert calls == [
-            ("create", ("me/net",), {"exist_ok": True}),
-            ("upload", {"repo_id": "me/net", "folder_path": str(preset)}),
-        ]
-        card = (preset / "README.md").read_text()
-        assert card.startswith("---\nlibrary_name: keras\n")
-        assert 'from_preset("hf://me/net")' in card
-        assert "[4, 6]" in card
-        assert "a.pth" in card
-        (preset / "README.md").write_text("my own card")
-        upload_preset("hf://me/net", preset)
-        assert (preset / "README.md").read_text() == "my own card"
-
-    def test_kaggle_on_saving(self, monkeypatch, tmp_path):
+    def kaggle(self, classifier_preset, monkeypatch):
         import kagglehub
 
-        calls = []
-        monkeypatch.setattr(kagglehub, "model_upload", lambda *a: calls.append(a))
-        build().save_to_preset(tmp_path / "p", push_to="kaggle://me/net/keras/v")
-        assert calls == [("me/net/keras/v", str(tmp_path / "p"))]
-        assert_same_weights(build(), CSPDarkNetBackbone.from_preset(tmp_path / "p"))
+        requests = []
 
-    def test_bad_places(self, preset, tmp_path):
-        with pytest.raises(ValueError, match="kaggle"):
-            upload_preset("s3://bucket", preset)
-        with pytest.raises(ValueError, match="no preset"):
-            upload_preset("hf://me/net", tmp_path / "none")
+        def download_one(handle, path):
+            requests.append((handle, path))
+            return str(classifier_preset / path)
+
+        monkeypatch.setattr(kagglehub, "model_download", download_one)
+        return requests
+
+    def test_kaggle(self, kaggle, classifier):
+        model = ImageClassifier.from_preset("kaggle://me/net/keras/v")
+        assert_same_weights(model, classifier)
+        assert kaggle == [
+            ("me/net/keras/v", "config.json"),
+            ("me/net/keras/v", "model.weights.h5"),
+        ]
+
+    def test_the_config_alone(self, kaggle):
+        files = find("kaggle://me/net/keras/v", load_weights=False)
+        assert (files.task, files.folder) == ("classification", None)
+        assert kaggle == [("me/net/keras/v", "config.json")]
+
+    def test_hugging_face(self, preset, backbone, monkeypatch):
+        hub = pytest.importorskip("huggingface_hub")
+        monkeypatch.setattr(hub, "hf_hub_download", lambda repository, file: str(preset / file))
+        assert_same_weights(CSPDarkNetBackbone.from_preset("hf://me/net"), backbone)
+
+
+@needs_nano
+@pytest.mark.network
+def test_the_official_nano_is_the_reference_one():
+    """The release's own file gives what the reference copy of it gives."""
+    expected = CSPDarkNetBackbone.from_preset(NANO / "yolox_nano.pth")
+    assert_same_weights(CSPDarkNetBackbone.from_preset("yolox_nano_coco"), expected)

@@ -1,7 +1,8 @@
 """Readers and writers of weight files."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cspdarknet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from cspdarknet.checkpoints.errors import CheckpointError
@@ -9,17 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckpointError", "load_weights"]
 
-_MODULES = {
-    "CheckpointError": "errors",
-    "load_weights": "loading",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CheckpointError": "errors",
+        "load_weights": "loading",
+    },
+)

@@ -1,124 +1,68 @@
-"""The parts of a model, down to the convolutions in the order that all file formats share."""
+"""Task and backbone of a model, and the order of its convolutions in weight files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+# Pyramid levels that YOLOX's neck joins, and the prefix of their layers, in the order of the
+# forward pass: top-down, then bottom-up.
+NECK_BLOCKS = (
+    *("p5_lateral", "p4_csp", "p4_lateral", "p3_csp"),
+    *("n3_down", "n4_csp", "n4_down", "n5_csp"),
+)
 
 
 @dataclass(frozen=True)
 class ConvUnit:
-    """A convolution and its batch-norm.
+    """A convolution with its batch normalization.
 
     Attributes:
-        name: prefix of the two layers' names here, `{name}_conv` and `{name}_bn`.
-        part: where it is: `"stem"`, `"stage"` (the stride-2 block), `"spp"`, `"csp"`, or a
+        name: prefix of the names of the two Keras layers, `{name}_conv` and `{name}_bn`.
+        block: what it belongs to: `"stem"`, `"stage"` (the stride-2 block), `"spp"`, `"csp"`, or a
             detector's `"neck"` or `"head"`.
-        stage: index of the stage, -1 for the stem.
-        place: position inside its part, such as `"conv1"` or `"bottleneck2_conv1"`.
-        kind: `"conv"`, or the `"depthwise"` or `"pointwise"` half of a depthwise block.
+        index: index of the stage, or of the pyramid level of a head; -1 elsewhere.
+        position: position inside its block, such as `"conv1"` or `"bottleneck2_conv1"`.
+        conv_type: `"conv"`, or `"depthwise"` or `"pointwise"` in a depthwise separable block.
     """
 
     name: str
-    part: str
-    stage: int = -1
-    place: str = ""
-    kind: str = "conv"
+    block: str
+    index: int = -1
+    position: str = ""
+    conv_type: str = "conv"
 
 
-def is_detector(model: Any) -> bool:
-    """Whether a model is a `YOLOXDetector`."""
-    return hasattr(model, "neck_depth")
+def task_of(model: Any) -> str:
+    """Return the task of a model or of its class.
+
+    Returns:
+        `"classification"` for an `ImageClassifier`, `"detection"` for a `YOLOXDetector`, and
+        `"features"` for every other Keras model.
+    """
+    return str(getattr(model, "task", "features"))
 
 
-def parts(model: Any) -> tuple[Any, list[Any]]:
-    """Return a model's backbone, and the kernel and bias of the classifier's head, if it has one.
-
-    The layers of a detector's neck and head are its own, beside those of its backbone.
+def backbone_of(model: Any) -> Any:
+    """Return the backbone of a model, which is the model itself if it is a backbone.
 
     Raises:
-        ValueError: if the model is of another kind.
+        ValueError: if there is no `CSPDarkNetBackbone` in it.
     """
     backbone = getattr(model, "backbone", model)
     if not hasattr(backbone, "stackwise_depth"):
         raise ValueError(
             "`model` must be a CSPDarkNetBackbone, or an ImageClassifier or YOLOXDetector with "
-            "one. "
-            f"Received: a {type(model).__name__} with a {type(backbone).__name__}"
+            f"one. Received: a {type(model).__name__} with a {type(backbone).__name__}"
         )
-    if backbone is model or is_detector(model):
-        return backbone, []
-    head = model.get_layer("predictions")
-    return backbone, [head.kernel, head.bias]
+    return backbone
 
 
-def conv_units(model: Any) -> Iterator[ConvUnit]:
-    """Yield the convolutions of a `CSPDarkNetBackbone` in KerasCV's order of creation."""
-    yield ConvUnit("stem_conv", "stem")
-    stages = len(model.stackwise_depth)
-    for stage, depth in enumerate(model.stackwise_depth):
-        dark = f"dark{stage + 2}"
-        yield from _spatial(f"{dark}_conv", "stage", stage, "", model.use_depthwise)
-        if stage == stages - 1:
-            for place in ("conv1", "conv2"):
-                yield ConvUnit(f"{dark}_spp_{place}", "spp", stage, place)
-        yield from _csp_units(f"{dark}_csp", "csp", stage, "", depth, model.use_depthwise)
-
-
-def _spatial(
-    name: str, part: str, stage: int, place: str, use_depthwise: bool
-) -> Iterator[ConvUnit]:
-    kinds = ("depthwise", "pointwise") if use_depthwise else ("conv",)
-    for kind in kinds:
-        yield ConvUnit(name if kind == "conv" else f"{name}_{kind}", part, stage, place, kind)
-
-
-def neck_units(model: Any) -> Iterator[ConvUnit]:
-    """Yield the convolutions of a detector's neck in the order of the forward pass."""
-    for path in ("p5_lateral", "p4_csp", "p4_lateral", "p3_csp"):
-        yield from _neck_part(path, model)
-    for path in ("n3_down", "n4_csp", "n4_down", "n5_csp"):
-        yield from _neck_part(path, model)
-
-
-def _neck_part(path: str, model: Any) -> Iterator[ConvUnit]:
-    depthwise = model.use_depthwise
-    name = f"neck_{path}"
-    if path.endswith("_lateral"):
-        yield ConvUnit(name, "neck", place=path)
-    elif path.endswith("_down"):
-        yield from _spatial(name, "neck", -1, path, depthwise)
-    else:
-        yield from _csp_units(name, "neck", -1, f"{path}_", model.neck_depth, depthwise)
-
-
-def head_units(model: Any) -> Iterator[ConvUnit]:
-    """Yield the convolutions of a detector's head, but for the predictions."""
-    for i, level in enumerate(model.levels):
-        name = f"head_{level.lower()}"
-        yield ConvUnit(f"{name}_stem", "head", i, "stem")
-        for branch in ("class", "box"):
-            for number in (1, 2):
-                place = f"{branch}_conv{number}"
-                yield from _spatial(f"{name}_{place}", "head", i, place, model.use_depthwise)
-
-
-def prediction_layers(model: Any) -> Iterator[tuple[int, str, str]]:
-    """Yield level, kind and layer name of a detector's predictions."""
-    for i, level in enumerate(model.levels):
-        for kind in ("classes", "boxes", "objectness"):
-            yield i, kind, f"head_{level.lower()}_{kind}"
-
-
-def _csp_units(
-    name: str, part: str, stage: int, before: str, depth: int, use_depthwise: bool
-) -> Iterator[ConvUnit]:
-    for place in ("conv1", "conv2"):
-        yield ConvUnit(f"{name}_{place}", part, stage, before + place)
-    for i in range(1, depth + 1):
-        first, second = f"bottleneck{i}_conv1", f"bottleneck{i}_conv2"
-        yield ConvUnit(f"{name}_{first}", part, stage, before + first)
-        yield from _spatial(f"{name}_{second}", part, stage, before + second, use_depthwise)
-    yield ConvUnit(f"{name}_conv3", part, stage, f"{before}conv3")
+def classifier_head(model: Any) -> list[Any]:
+    """Return the kernel and the bias of an `ImageClassifier`'s head; `[]` for other models."""
+    if task_of(model) != "classification":
+        return []
+    predictions = model.get_layer("predictions")
+    return [predictions.kernel, predictions.bias]
 
 
 def unit_variables(model: Any, unit: ConvUnit) -> tuple[Any, list[Any]]:
@@ -126,3 +70,74 @@ def unit_variables(model: Any, unit: ConvUnit) -> tuple[Any, list[Any]]:
     conv = model.get_layer(f"{unit.name}_conv")
     norm = model.get_layer(f"{unit.name}_bn")
     return conv.kernel, [norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance]
+
+
+def conv_units(model: Any) -> Iterator[ConvUnit]:
+    """Yield the units of a `CSPDarkNetBackbone` in KerasCV's order of creation."""
+    return backbone_units(model.stackwise_depth, model.use_depthwise)
+
+
+def backbone_units(stackwise_depth: Sequence[int], use_depthwise: bool) -> Iterator[ConvUnit]:
+    """Yield the units of a backbone with these arguments, as `conv_units` does."""
+    yield ConvUnit("stem_conv", "stem")
+    for stage, depth in enumerate(stackwise_depth):
+        dark = f"dark{stage + 2}"
+        yield from _spatial_units(f"{dark}_conv", "stage", stage, "", use_depthwise)
+        if stage == len(stackwise_depth) - 1:
+            for position in ("conv1", "conv2"):
+                yield ConvUnit(f"{dark}_spp_{position}", "spp", stage, position)
+        yield from _csp_units(f"{dark}_csp", "csp", stage, "", depth, use_depthwise)
+
+
+def neck_units(neck_depth: int, use_depthwise: bool) -> Iterator[ConvUnit]:
+    """Yield the units of a detector's neck in the order of the forward pass."""
+    for block in NECK_BLOCKS:
+        name = f"neck_{block}"
+        if block.endswith("_lateral"):
+            yield ConvUnit(name, "neck", position=block)
+        elif block.endswith("_down"):
+            yield from _spatial_units(name, "neck", -1, block, use_depthwise)
+        else:
+            yield from _csp_units(name, "neck", -1, f"{block}_", neck_depth, use_depthwise)
+
+
+def head_units(levels: Sequence[str], use_depthwise: bool) -> Iterator[ConvUnit]:
+    """Yield the units of a detector's head, without the prediction layers."""
+    for index, level in enumerate(levels):
+        name = f"head_{level.lower()}"
+        yield ConvUnit(f"{name}_stem", "head", index, "stem")
+        for branch in ("class", "box"):
+            for number in (1, 2):
+                position = f"{branch}_conv{number}"
+                yield from _spatial_units(
+                    f"{name}_{position}", "head", index, position, use_depthwise
+                )
+
+
+def prediction_layers(levels: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield the index of the level, the output and the layer name of a head's predictions."""
+    for index, level in enumerate(levels):
+        for output in ("classes", "boxes", "objectness"):
+            yield index, output, f"head_{level.lower()}_{output}"
+
+
+def _spatial_units(
+    name: str, block: str, index: int, position: str, use_depthwise: bool
+) -> Iterator[ConvUnit]:
+    if not use_depthwise:
+        yield ConvUnit(name, block, index, position)
+        return
+    for conv_type in ("depthwise", "pointwise"):
+        yield ConvUnit(f"{name}_{conv_type}", block, index, position, conv_type)
+
+
+def _csp_units(
+    name: str, block: str, index: int, prefix: str, depth: int, use_depthwise: bool
+) -> Iterator[ConvUnit]:
+    for position in ("conv1", "conv2"):
+        yield ConvUnit(f"{name}_{position}", block, index, prefix + position)
+    for number in range(1, depth + 1):
+        first, second = f"bottleneck{number}_conv1", f"bottleneck{number}_conv2"
+        yield ConvUnit(f"{name}_{first}", block, index, prefix + first)
+        yield from _spatial_units(f"{name}_{second}", block, index, prefix + second, use_depthwise)
+    yield ConvUnit(f"{name}_conv3", block, index, f"{prefix}conv3")

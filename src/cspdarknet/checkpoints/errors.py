@@ -1,5 +1,5 @@
-"""The one error that a weight file can cause."""
+"""Error of a weight file that cannot be loaded."""
 
 
 class CheckpointError(ValueError):
-    """A weight file is damaged, unsafe, or does not belong to the model."""
+    """A weight file is damaged, unsafe, or of another architecture than the model."""

@@ -1,4 +1,4 @@
-"""What a weight file must hold for a model: for each path, the variable that it fills."""
+"""Mappings from a path in a weight file to the variable of a model that it fills."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,54 +8,74 @@ import numpy as np
 
 from cspdarknet.checkpoints.errors import CheckpointError
 
-Array = np.ndarray
 
-
-def _unchanged(array: Array) -> Array:
+def _unchanged(array: np.ndarray) -> np.ndarray:
     return array
 
 
 @dataclass(frozen=True)
 class Target:
-    """A variable, the shape that its file form has, and the ways between the two forms."""
+    """A variable, its shape in the file, and the conversions between the two forms.
+
+    Attributes:
+        variable: the Keras variable.
+        shape: shape of the array in the file.
+        from_file: converts the array of the file to the value of the variable.
+        to_file: converts the value of the variable to the array of the file.
+    """
 
     variable: Any
     shape: tuple[int, ...]
-    from_file: Callable[[Array], Array] = _unchanged
-    to_file: Callable[[Array], Array] = _unchanged
+    from_file: Callable[[np.ndarray], np.ndarray] = _unchanged
+    to_file: Callable[[np.ndarray], np.ndarray] = _unchanged
 
 
 def target(variable: Any) -> Target:
-    """Return the target of a variable that is stored as it is."""
+    """Return the target of a variable that has the same form in the file."""
     return Target(variable, tuple(variable.shape))
 
 
 def check(file: str, shapes: Mapping[str, tuple[int, ...]], targets: Mapping[str, Target]) -> None:
-    """Compare what a file holds with what the model needs, in both directions."""
+    """Check that a file holds exactly the weights of a model.
+
+    Args:
+        file: name of the file, for error messages.
+        shapes: shape of each weight in the file.
+        targets: the variables of the model.
+
+    Raises:
+        CheckpointError: if a weight is missing, left over, or of another shape.
+    """
     missing = [path for path in targets if path not in shapes]
     unused = [path for path in shapes if path not in targets]
     if missing or unused:
-        raise CheckpointError(
-            f"{file} does not belong to this architecture: "
-            f"{_listed(missing, 'weights are missing')}{'; ' if missing and unused else ''}"
-            f"{_listed(unused, 'weights have no place in the model')}."
+        counts = (
+            _count(missing, "weights of the model are missing in it"),
+            _count(unused, "of its weights are not in the model"),
         )
-    for path, goal in targets.items():
-        if shapes[path] != goal.shape:
+        raise CheckpointError(
+            f"{file} is a file of another architecture: {'; '.join(filter(None, counts))}."
+        )
+    for path, item in targets.items():
+        if shapes[path] != item.shape:
             raise CheckpointError(
-                f"{file} does not belong to this architecture: {path!r} has the shape "
-                f"{shapes[path]}, the model needs {goal.shape}."
+                f"{file} is a file of another architecture: {path!r} has the shape "
+                f"{shapes[path]}, the model needs {item.shape}."
             )
 
 
-def _listed(paths: list[str], what: str) -> str:
-    return f"{len(paths)} {what} (such as {paths[0]!r})" if paths else ""
+def _count(paths: list[str], text: str) -> str:
+    return f"{len(paths)} {text} (such as {paths[0]!r})" if paths else ""
 
 
 def read_all(
-    file: str, read: Callable[[str], Array], targets: Mapping[str, Target]
-) -> dict[str, Array]:
-    """Read the array of every target, so that nothing can fail after the first assignment."""
+    file: str, read: Callable[[str], np.ndarray], targets: Mapping[str, Target]
+) -> dict[str, np.ndarray]:
+    """Read the array of every target, so that nothing can fail after the first assignment.
+
+    Raises:
+        CheckpointError: if an array holds NaN or infinite values.
+    """
     arrays = {}
     for path in targets:
         arrays[path] = read(path)
@@ -64,17 +84,17 @@ def read_all(
     return arrays
 
 
-def assign(arrays: dict[str, Array], targets: Mapping[str, Target]) -> None:
-    """Assign all arrays, letting go of each, so that no second copy of the file piles up."""
-    for path, goal in targets.items():
-        goal.variable.assign(goal.from_file(arrays.pop(path)))
+def assign(arrays: dict[str, np.ndarray], targets: Mapping[str, Target]) -> None:
+    """Assign all arrays, and free each of them, so that no second copy of the file piles up."""
+    for path, item in targets.items():
+        item.variable.assign(item.from_file(arrays.pop(path)))
 
 
-def collect(targets: Mapping[str, Target]) -> dict[str, Array]:
-    """Return the variables in their file form, as float32."""
+def collect(targets: Mapping[str, Target]) -> dict[str, np.ndarray]:
+    """Return the values of all variables in their file form, as float32."""
     import keras
 
     return {
-        path: goal.to_file(keras.ops.convert_to_numpy(goal.variable).astype("float32"))
-        for path, goal in targets.items()
+        path: item.to_file(keras.ops.convert_to_numpy(item.variable).astype("float32"))
+        for path, item in targets.items()
     }

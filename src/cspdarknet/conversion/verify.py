@@ -1,4 +1,4 @@
-"""Prove that a model computes what its weights computed where they come from."""
+"""Comparison of a model's outputs with reference outputs of its weights."""
 
 import json
 import re
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-from cspdarknet.checkpoints.architecture import is_detector, parts
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.presets.records import PRESETS
-from cspdarknet.presets.reference import _outputs, reference_outputs
-from cspdarknet.yolox.head import OUTPUTS as DETECTOR_OUTPUTS
+from cspdarknet.models.load import build_model
+from cspdarknet.presets.config import METADATA
+from cspdarknet.presets.reference import compute_outputs, output_names, reference_outputs
+from cspdarknet.presets.sources import PresetFiles, find
 
 TOLERANCE = 1e-4  # of the largest reference value; float32 on another backend is 2e-6 away
 
-# KerasCV's own preset test: five numbers of the output for an image of ones, to a hundredth.
+# KerasCV's own preset test: five values of the output for an image of ones, to a hundredth.
 PUBLISHED = {
     "csp_darknet_tiny_imagenet": (
         (1, 512, 512, 3),
@@ -29,7 +30,13 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: the largest difference as a share of the largest reference value."""
+    """Comparison of one output with its reference.
+
+    Attributes:
+        name: name of the output.
+        error: maximum absolute error, relative to the largest reference value.
+        tolerance: largest error allowed.
+    """
 
     name: str
     error: float
@@ -37,95 +44,101 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is within the tolerance."""
+        """Whether the error is within the tolerance."""
         return self.error <= self.tolerance
 
 
-def verify(model: Any, source: str | Path, golden: str | Path | None = None) -> list[Check]:
-    """Compare a model with stored figures.
+def verify(source: str | Path, golden: str | Path | None = None) -> list[Check]:
+    """Load a model, and compare its outputs with reference outputs.
 
     Args:
-        model: a `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`, loaded from `source`.
-        source: the preset; its published figures, or those in its `metadata.json`, are used if no
-            `golden` is given.
-        golden: `.npz` file with an input `x` and feature maps `P2`, `P3`, ..., and a classifier's
-            `logits` and `probs`, or a detector's `boxes`, `objectness` and `classes`; several cases
-            have suffixes (`x_a` and `a_P3`, or `input_a` and `P3_a`).
+        source: preset name, preset folder, run folder, weight file or hub address, as in
+            `load_model`. Without `golden`, the reference outputs are those that were published
+            with the preset, or those in its `metadata.json`.
+        golden: `.npz` file with images `x` and reference outputs: feature maps `P2`, `P3`, ...; a
+            classifier's `logits` and `probs`; a detector's `boxes`, `objectness` and `classes`.
+            Several cases have suffixes (`x_a` and `a_P3`, or `input_a` and `P3_a`).
 
     Returns:
-        A list of `Check`s.
+        One check for each output.
 
     Raises:
-        CheckpointError: if there are no figures to compare with.
+        CheckpointError: if there are no reference outputs to compare with.
+        ValueError: if the source cannot be loaded.
+
+    Example:
+        >>> all(check.passed for check in verify("csp_darknet_tiny_clothing"))
+        True
     """
+    files = find(source)
+    model = build_model(files)
     if golden is not None:
-        return list(_against_file(model, Path(golden)))
-    if str(source) in PUBLISHED:
-        shape, expected, tolerance = PUBLISHED[str(source)]
-        found = model.predict(np.ones(shape, "float32"), verbose=0)[0, 0, 0, : len(expected)]
-        return [Check("published figures", _error(found, np.asarray(expected)), tolerance)]
-    figures = _stored_figures(source)
-    if figures is None:
-        raise CheckpointError(f"{source} has no stored figures: pass a golden file (.npz).")
-    found_now = reference_outputs(model)
-    if missing := sorted(set(figures) - set(found_now)):
-        raise CheckpointError(f"{source} has figures of {', '.join(missing)}: the model has none.")
+        return list(_compare_with_file(model, Path(golden)))
+    if files.origin in PUBLISHED:
+        shape, expected, tolerance = PUBLISHED[files.origin]
+        output = model.predict(np.ones(shape, "float32"), verbose=0)[0, 0, 0, : len(expected)]
+        return [Check("published outputs", _error(output, np.asarray(expected)), tolerance)]
+    references = _stored_outputs(files)
+    if references is None:
+        raise CheckpointError(f"{source} has no reference outputs: pass a golden file (.npz).")
+    outputs = reference_outputs(model)
+    if missing := sorted(set(references) - set(outputs)):
+        raise CheckpointError(
+            f"{source} has reference outputs that the model does not have: {', '.join(missing)}."
+        )
     return [
-        Check(name, _error(np.asarray(found_now[name]), np.asarray(values)), TOLERANCE)
-        for name, values in figures.items()
+        Check(name, _error(np.asarray(outputs[name]), np.asarray(values)), TOLERANCE)
+        for name, values in references.items()
     ]
 
 
-def _stored_figures(source: str | Path) -> dict[str, list[float]] | None:
-    preset = PRESETS.get(str(source))
-    folder = preset.folder if preset is not None else Path(source)
-    metadata = folder / "metadata.json" if folder is not None else None
+def _stored_outputs(files: PresetFiles) -> dict[str, list[float]] | None:
+    metadata = None if files.folder is None else files.folder / METADATA
     if metadata is None or not metadata.is_file():
         return None
-    return json.loads(metadata.read_text()).get("figures")
+    outputs: dict[str, list[float]] | None = json.loads(metadata.read_text()).get(
+        "reference_outputs"
+    )
+    return outputs
 
 
-def _against_file(model: Any, golden: Path) -> Iterator[Check]:
+def _compare_with_file(model: keras.Model, golden: Path) -> Iterator[Check]:
     try:
         with np.load(golden, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{golden} is not a readable .npz file: {error}") from error
-    known = r"P\d|logits|probs" if parts(model)[1] else r"P\d"
-    if is_detector(model):
-        known = "|".join((r"P\d", *DETECTOR_OUTPUTS))
-    cases = list(_cases(arrays, known))
+    cases = list(_cases(arrays, output_names(model)))
     if not cases:
         raise CheckpointError(
-            f"{golden} has no input `x` with what this model computes in it: feature maps `P2`, "
-            "`P3`, ..., and `logits` or `probs` of a classifier."
+            f"{golden} has no input `x` with reference outputs that this model computes. It must "
+            f"hold some of {', '.join(output_names(model))}."
         )
-    for case, x, outputs in cases:
-        for name, found in _outputs(model, x, list(outputs)):
-            yield Check(f"{name} {case}".strip(), _error(found, outputs[name]), TOLERANCE)
+    for case, x, references in cases:
+        for name, output in compute_outputs(model, x, list(references)):
+            yield Check(f"{name} {case}".strip(), _error(output, references[name]), TOLERANCE)
 
 
 def _cases(
-    arrays: Mapping[str, np.ndarray], known: str
+    arrays: Mapping[str, np.ndarray], names: list[str]
 ) -> Iterator[tuple[str, Any, dict[str, np.ndarray]]]:
-    """Yield the name, the input and the `known` outputs of each case."""
-    for name, x in arrays.items():
-        match = re.fullmatch(r"(?:x|input)(?:_(\w+))?", name)
+    """Yield the name, the input and the reference outputs of each case in a golden file."""
+    for key, x in arrays.items():
+        match = re.fullmatch(r"(?:x|input)(?:_(\w+))?", key)
         if not match:
             continue
         case = match[1] or ""
-        forms = (rf"{case}_({known})", rf"({known})_{case}") if case else (rf"({known})",)
-        outputs = {
-            found[1]: array
-            for key, array in arrays.items()
-            for form in forms
-            if (found := re.fullmatch(form, key))
+        references = {
+            name: arrays[form]
+            for name in names
+            for form in ((f"{case}_{name}", f"{name}_{case}") if case else (name,))
+            if form in arrays
         }
-        if outputs:
-            yield case, x, outputs
+        if references:
+            yield case, x, references
 
 
-def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    if found.shape != expected.shape:
+def _error(output: np.ndarray, expected: np.ndarray) -> float:
+    if output.shape != expected.shape:
         return float("inf")
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    return float(np.abs(output - expected).max() / np.abs(expected).max())

@@ -1,1 +1,1 @@
-"""Named models: their records, where their files come from, how they are built and saved."""
+"""Named models: the built-in presets, and the resolution, loading, saving and upload of presets."""

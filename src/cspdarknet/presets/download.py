@@ -1,4 +1,4 @@
-"""Fetch files from Kaggle Models, Hugging Face or a URL, into the cache that each of them has."""
+"""Download of files from Kaggle Models, Hugging Face or a URL, each into its own cache."""
 
 import hashlib
 import os
@@ -16,22 +16,22 @@ TIMEOUT = 20.0  # seconds without an answer, after which a host counts as unreac
 
 
 class UnreachableError(ConnectionError, ValueError):
-    """A file that could not be fetched: a `ConnectionError`, and a `ValueError` of the preset."""
+    """A file could not be downloaded: a `ConnectionError`, and a `ValueError` of the preset."""
 
 
 def fetch(uri: str, file: str = "", sha256: str | None = None) -> Path:
-    """Return the local copy of a file, fetching it if it is not in the cache.
+    """Return the local copy of a file, downloading it if it is not in the cache.
 
     Args:
-        uri: `kaggle://...` or `hf://...` with the name of a `file` in it, or `https://...`.
+        uri: `kaggle://...`, `hf://...` or `https://...`.
         file: name of the file at the hub.
-        sha256: what the file must hash to. Of a URL without a known hash, the hash of the first
-            download is kept beside the file and must hold from then on.
+        sha256: expected SHA-256 of a file from a URL. Without it, the hash of the first download
+            is kept beside the file and must hold from then on.
 
     Raises:
         ValueError: if the handle is malformed.
         UnreachableError: if the host cannot be reached or does not have the file.
-        CheckpointError: if the file is not the one that the hash belongs to.
+        CheckpointError: if the file has another hash.
     """
     with _timeout():
         if uri.startswith(KAGGLE):
@@ -43,6 +43,7 @@ def fetch(uri: str, file: str = "", sha256: str | None = None) -> Path:
 
 @contextmanager
 def _timeout() -> Iterator[None]:
+    """Give up a host that does not answer, inside the `with` block."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
@@ -57,7 +58,7 @@ def _from_kaggle(handle: str, file: str) -> Path:
     try:
         return Path(kagglehub.model_download(handle.removeprefix(KAGGLE), path=file))
     except ValueError as error:
-        raise ValueError(f"{handle!r} is no Kaggle handle: {error}") from error
+        raise ValueError(f"{handle!r} is not a Kaggle handle: {error}") from error
     except Exception as error:
         raise _unreachable(f"{file} of {handle!r}", "Kaggle", error) from error
 
@@ -68,7 +69,7 @@ def _from_hugging_face(handle: str, file: str) -> Path:
     try:
         return Path(hub.hf_hub_download(repository, file))
     except hub.errors.HFValidationError as error:
-        raise ValueError(f"{handle!r} is no Hugging Face repository: {error}") from error
+        raise ValueError(f"{handle!r} is not a Hugging Face repository: {error}") from error
     except Exception as error:
         raise _unreachable(f"{file} of {handle!r}", "Hugging Face", error) from error
 
@@ -79,23 +80,23 @@ def _from_url(url: str, sha256: str | None) -> Path:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     name = "-".join(url.removeprefix(URL).split("/")[-3:])
     folder = home / CACHE
-    note = folder / f"{name}.sha256"
-    known = sha256 or (note.read_text().strip() if note.exists() else None)
+    hash_file = folder / f"{name}.sha256"
+    expected = sha256 or (hash_file.read_text().strip() if hash_file.exists() else None)
     path = folder / name
     if not path.exists():
         part = f"{name}.part"  # a name of its own, so that an interrupted download is never used
         (folder / part).unlink(missing_ok=True)
         try:
-            fetched = keras.utils.get_file(
+            downloaded = keras.utils.get_file(
                 part, origin=url, cache_dir=str(home), cache_subdir=str(CACHE)
             )
         except Exception as error:
             raise _unreachable(repr(url), url.split("/")[2], error) from error
-        _check_hash(Path(fetched), known, url)
-        Path(fetched).replace(path)
-    found = _check_hash(path, known, url)
-    if known is None:
-        note.write_text(f"{found}\n")
+        _check_hash(Path(downloaded), expected, url)
+        Path(downloaded).replace(path)
+    received = _check_hash(path, expected, url)
+    if expected is None:
+        hash_file.write_text(f"{received}\n")
     return path
 
 
@@ -105,19 +106,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_hash(path: Path, known: str | None, url: str) -> str:
-    found = sha256_of(path)
-    if known is not None and found != known:
+def _check_hash(path: Path, expected: str | None, url: str) -> str:
+    received = sha256_of(path)
+    if expected is not None and received != expected:
         path.unlink()
         raise CheckpointError(
-            f"The file from {url} has the SHA-256 {found}, expected {known}: it is damaged or was "
-            "replaced, and has been removed. Run again to fetch it anew."
+            f"The file from {url} must have the SHA-256 {expected}. Received: {received}. It is "
+            "damaged or was replaced, and has been removed: run again to download it anew."
         )
-    return found
+    return received
 
 
-def _unreachable(what: str, host: str, error: Exception) -> UnreachableError:
+def _unreachable(file: str, host: str, error: Exception) -> UnreachableError:
     cause = str(error).strip().splitlines() or [type(error).__name__]
     return UnreachableError(
-        f"{what} could not be fetched from {host} ({type(error).__name__}: {cause[0][:200]})"
+        f"{file} could not be downloaded from {host} ({type(error).__name__}: {cause[0][:200]})"
     )

@@ -1,21 +1,22 @@
-"""Build a model from a preset: config, then weights, checked against each other."""
+"""Construction of a model from a preset, whose arguments can be overridden."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+import inspect
 from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
-from cspdarknet.checkpoints.loading import load_weights as load_checkpoint
-from cspdarknet.presets import sources
-from cspdarknet.presets.config import WEIGHTS
+from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count
+from cspdarknet.checkpoints.architecture import backbone_of, prediction_layers, task_of
+from cspdarknet.checkpoints.config import BACKBONE
+from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.loading import load_targets, load_weights
+from cspdarknet.presets.sources import PresetFiles
+from cspdarknet.yolox.network import NUM_LEVELS, yolox_outputs
 
 Model = TypeVar("Model")
 
-# Arguments that may differ from the preset's while its weights keep their meaning.
+# Backbone arguments that may differ from the preset's while its weights keep their meaning.
 FREE_ARGUMENTS = frozenset(
     {
         "batch_norm_momentum",
@@ -29,210 +30,181 @@ FREE_ARGUMENTS = frozenset(
         "trainable",
     }
 )
-# Arguments of what stands on a backbone; every other is the backbone's, and `dtype` is for both.
-HEAD_ARGUMENTS = frozenset(
-    {
-        "activation",
-        "bounding_box_format",
-        "class_names",
-        "dropout",
-        "dtype",
-        "head_channels",
-        "image_size",
-        "iou_threshold",
-        "max_detections",
-        "name",
-        "neck_depth",
-        "num_classes",
-        "pooling",
-        "score_threshold",
-        "trainable",
-    }
-)
+# Backbone arguments that a config may leave out, and their values then.
+DEFAULTS = {"use_depthwise": False, "padding": "same", "batch_norm_epsilon": 1e-3}
 
 
-def build_backbone(
-    cls: type[Model], preset: str | Path, load_weights: bool | None, overrides: dict[str, Any]
-) -> Model:
-    """Build a backbone from the files of `preset`, with `overrides` in place of its arguments.
+def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Model:
+    """Build a model from the files of a preset, and close them.
 
-    Of a classifier's or detector's preset it is that one's backbone.
+    A classifier or detector keeps the preset's head if that is of the same task and has the same
+    classes. Otherwise its head is new; a detector of other classes keeps its neck and all of its
+    head but the class predictions.
+
+    Args:
+        cls: `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
+        files: the files, as `presets.sources.find` returns them.
+        overrides: constructor arguments of the head and of the backbone that override the
+            preset's.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: if arguments are missing or malformed, or the weights do not fit them.
     """
-    files = _find(preset, load_weights)
-    model = _backbone(cls, files, overrides)
-    if files.weights is not None:
-        _load_backbone(model, files)
+    own, others = _split_overrides(cls, overrides)
+    with files:
+        head = None if task_of(cls) == "features" else _head_arguments(cls, files, own)
+        arguments = _backbone_arguments(files, others)
+        if head is not None:
+            backbone = {
+                "class_name": BACKBONE,
+                "registered_name": f"cspdarknet>{BACKBONE}",
+                "config": arguments,
+            }
+            arguments = {**head, "backbone": backbone}
+        try:
+            model: Model = cls.from_config(arguments)  # type: ignore[attr-defined]
+        except (TypeError, AttributeError, KeyError, OverflowError) as error:
+            raise ValueError(f"The config of {files.origin!r} is malformed: {error}") from error
+        if files.weights is not None:
+            _load(model, files, _keeps_head(cls, files, head))
     return model
 
 
-def _load_backbone(backbone: Any, files: sources.PresetFiles) -> None:
-    """Load a backbone's part of the weights."""
-    assert files.weights is not None
-    if files.is_detector and files.weights.name == WEIGHTS:
-        # Keras numbers the layers of the whole: only the whole can tell which are the backbone's.
-        from cspdarknet.models.detector import YOLOXDetector
-
-        head = {name: value for name, value in (files.head or {}).items() if name != "trainable"}
-        load_checkpoint(YOLOXDetector(backbone, **head), files.weights)
-    else:
-        load_checkpoint(backbone, files.weights)
-
-
-def build_classifier(
-    cls: type[Model],
-    backbone_cls: type[Any],
-    preset: str | Path,
-    load_weights: bool | None,
-    overrides: dict[str, Any],
-) -> Model:
-    """Build a classifier from the files of `preset`; its head is new if it has other classes."""
-    found = _find(preset, load_weights)
-    files = replace(found, head=None) if found.is_detector else found
-    own, others = split_arguments(overrides)
-    with _malformed(files):
-        head = _head(files, own)
-    backbone = _backbone(backbone_cls, files, others)
-    with _malformed(files):
-        model = cls(backbone, **head)  # type: ignore[call-arg]
-    if files.weights is not None and _keeps_head(files, head):
-        load_checkpoint(model, files.weights)
-    elif files.weights is not None:
-        _load_backbone(backbone, found)
-    return model
+def _split_overrides(
+    cls: type[Any], overrides: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return those of the arguments that are a head's, and those that are its backbone's."""
+    if task_of(cls) == "features":
+        return {}, overrides
+    names = {*inspect.signature(cls.__init__).parameters, "name", "trainable"}
+    names -= {"self", "backbone", "kwargs"}
+    own = {name: value for name, value in overrides.items() if name in names}
+    shared = names - {"dtype"}
+    return own, {name: value for name, value in overrides.items() if name not in shared}
 
 
-def build_detector(
-    cls: type[Model],
-    backbone_cls: type[Any],
-    preset: str | Path,
-    load_weights: bool | None,
-    overrides: dict[str, Any],
-) -> Model:
-    """Build a detector from the files of `preset`.
-
-    If it has other classes, what tells them apart is new; all else keeps its weights.
-    """
-    files = _find(preset, load_weights)
-    if not files.is_detector:
-        files = replace(files, head=None)
-    own, others = split_arguments(overrides)
-    with _malformed(files):
-        head = _head(files, own)
-    backbone = _backbone(backbone_cls, files, others)
-    with _malformed(files):
-        model = cls(backbone, **head)  # type: ignore[call-arg]
-    if files.weights is None:
-        return model
-    if files.head is None:
-        load_checkpoint(backbone, files.weights)
-    elif _keeps_head(files, head):
-        load_checkpoint(model, files.weights)
-    else:
-        whole: Any = cls(backbone, **files.head)  # type: ignore[call-arg]
-        load_checkpoint(whole, files.weights)
-        _copy_all_but_classes(whole, model)
-    return model
+# Arguments of the head.
 
 
-def _copy_all_but_classes(source: Any, target: Any) -> None:
-    """Copy neck and head, without the predictions of classes; the backbone is shared."""
-    for layer in target.layers:
-        if layer.name.startswith(("neck_", "head_")) and not layer.name.endswith("_classes"):
-            layer.set_weights(source.get_layer(layer.name).get_weights())
-
-
-def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return those of the arguments that are a classifier's, and those that are its backbone's."""
-    own = {name: value for name, value in arguments.items() if name in HEAD_ARGUMENTS}
-    shared = HEAD_ARGUMENTS - {"dtype"}
-    return own, {name: value for name, value in arguments.items() if name not in shared}
-
-
-def _find(preset: str | Path, load_weights: bool | None) -> sources.PresetFiles:
-    if load_weights not in (None, True, False):
-        raise ValueError(
-            f"`load_weights` must be None, True or False. Received: load_weights={load_weights!r}"
-        )
-    return sources.find(preset, load_weights)
-
-
-def _backbone(cls: type[Model], files: sources.PresetFiles, overrides: dict[str, Any]) -> Model:
-    if files.weights is not None:
-        _check_overrides(files, overrides)
-    config = {**_fitted_config(files, overrides), **overrides}
-    with _malformed(files):
-        return cls.from_config(config)  # type: ignore[attr-defined,no-any-return]
-
-
-@contextmanager
-def _malformed(files: sources.PresetFiles) -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, AttributeError, KeyError, OverflowError) as error:
-        raise ValueError(f"The config of {files.origin!r} is malformed: {error}") from error
-
-
-def _check_overrides(files: sources.PresetFiles, overrides: dict[str, Any]) -> None:
-    defaults = {"use_depthwise": False, "padding": "same", "batch_norm_epsilon": 1e-3}
-    for name, value in overrides.items():
-        if name in FREE_ARGUMENTS | files.free or name not in {*defaults, *files.config}:
-            continue
-        stored = files.config.get(name, defaults.get(name))
-        if np.asarray(value).tolist() != stored:
-            raise _meaningless(files, name, stored, value)
-
-
-def _meaningless(files: sources.PresetFiles, name: str, stored: Any, value: Any) -> ValueError:
-    return ValueError(
-        f"The weights of {files.origin!r} belong to {name}={stored!r}, and mean nothing "
-        f"with {name}={value!r}: leave the argument out, or pass load_weights=False."
-    )
-
-
-def _fitted_config(files: sources.PresetFiles, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Return the preset's config, with its input shape made to fit `overrides`, or left out."""
-    config = dict(files.config)
-    if isinstance(config.get("input_tensor"), dict) and {"input_shape", "image_shape"} & {
-        *overrides
-    }:
-        raise ValueError(
-            f"{files.origin!r} was saved with an `input_tensor`, which has a shape: pass another "
-            "input_tensor instead of input_shape."
-        )
-    if overrides.get("input_tensor") is not None or overrides.get("image_shape") is not None:
-        config.pop("input_shape", None)
-    elif "data_format" in overrides and config.get("input_shape") is not None:
-        stored = config.get("data_format", "channels_last")
-        wanted = overrides["data_format"] or keras.config.image_data_format()
-        channels_last = np.roll(config["input_shape"], -1 if stored == "channels_first" else 0)
-        shape = np.roll(channels_last, 1 if wanted == "channels_first" else 0)
-        config["input_shape"] = shape.tolist()
-    return config
-
-
-def _head(files: sources.PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a head: the preset's, with its `own` in their place."""
-    stored = files.head or {}
+def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a head: the preset's, overridden by its `own`."""
+    stored = (files.config.head or {}) if files.task == task_of(cls) else {}
     head = {**stored, **own}
     if "num_classes" not in head:
         raise ValueError(
-            f"The preset {files.origin!r} is a backbone without such a head: pass "
-            "`num_classes` to put a new one on it."
+            f"{files.origin!r} is a model for {files.task}, without the head of a {cls.__name__}: "
+            "pass `num_classes` to put a new, untrained head on its backbone."
         )
-    keeps = _keeps_head(files, head)
-    if not keeps:
-        head["class_names"] = own.get("class_names")  # the preset's name other classes
+    keeps_head = _keeps_head(cls, files, head)
+    if not keeps_head:
+        head["class_names"] = own.get("class_names")  # the preset's are names of other classes
     # A detector keeps its neck, and most of its head, for other classes too.
-    fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps else ()))
+    fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps_head else ()))
     for name in fixed if files.weights is not None else ():
         if name in own and name in stored and own[name] != stored[name]:
             raise _meaningless(files, name, stored[name], own[name])
     return head
 
 
-def _keeps_head(files: sources.PresetFiles, head: dict[str, Any]) -> bool:
-    """Whether the preset's head is for the same classes."""
-    if files.head is None or head["num_classes"] != files.head.get("num_classes"):
+def _keeps_head(cls: type[Any], files: PresetFiles, head: dict[str, Any] | None) -> bool:
+    """Whether the model has the preset's task, and a head for the same classes if it has one."""
+    stored = files.config.head
+    if files.task != task_of(cls):
         return False
-    stored, wanted = files.head.get("class_names"), head.get("class_names")
-    return stored is None or wanted is None or list(stored) == list(wanted)
+    if stored is None or head is None:
+        return True
+    if head["num_classes"] != stored.get("num_classes"):
+        return False
+    names, stored_names = head.get("class_names"), stored.get("class_names")
+    return names is None or stored_names is None or list(names) == list(stored_names)
+
+
+# Arguments of the backbone.
+
+
+def _backbone_arguments(files: PresetFiles, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a backbone: the preset's, overridden by `overrides`."""
+    if "stackwise_channels" not in {**files.config.backbone, **overrides}:
+        raise CheckpointError(
+            f"{files.origin} does not tell its architecture: pass stackwise_channels, "
+            "stackwise_depth and include_rescaling, or put its config.json beside it."
+        )
+    if files.weights is not None:
+        _check_overrides(files, overrides)
+    return {**_fit_input(files, overrides), **overrides}
+
+
+def _check_overrides(files: PresetFiles, overrides: dict[str, Any]) -> None:
+    """Refuse arguments with which the weights of the preset would mean something else."""
+    assert files.weights is not None
+    stored = {**DEFAULTS, **files.config.backbone} if files.config.backbone else {}
+    free = FREE_ARGUMENTS | files.weights.adapts_to | files.config.assumed
+    for name, value in overrides.items():
+        if name in stored and name not in free and np.asarray(value).tolist() != stored[name]:
+            raise _meaningless(files, name, stored[name], value)
+
+
+def _meaningless(files: PresetFiles, name: str, stored: Any, value: Any) -> ValueError:
+    return ValueError(
+        f"The weights of {files.origin!r} belong to {name}={stored!r}, and mean nothing "
+        f"with {name}={value!r}: leave the argument out, or pass load_weights=False."
+    )
+
+
+def _fit_input(files: PresetFiles, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the preset's arguments of a backbone with an input shape that fits `overrides`."""
+    config = dict(files.config.backbone)
+    given = {name for name, value in overrides.items() if value is not None}
+    if isinstance(config.get("input_tensor"), dict) and {"input_shape", "image_shape"} & given:
+        raise ValueError(
+            f"{files.origin!r} was saved with an `input_tensor`, which has a shape: pass another "
+            "input_tensor instead of input_shape."
+        )
+    if {"input_tensor", "image_shape"} & given:
+        config.pop("input_shape", None)  # the other arguments have the shape
+    elif "data_format" in overrides and config.get("input_shape") is not None:
+        stored = config.get("data_format", "channels_last")
+        data_format = overrides["data_format"] or keras.config.image_data_format()
+        shape = np.roll(config["input_shape"], -1 if stored == "channels_first" else 0)
+        shape = np.roll(shape, 1 if data_format == "channels_first" else 0)
+        config["input_shape"] = shape.tolist()
+    return config
+
+
+# Weights.
+
+
+def _load(model: Any, files: PresetFiles, keeps_head: bool) -> None:
+    weights = files.weights
+    assert weights is not None
+    if keeps_head:
+        load_weights(model, weights)
+    elif task_of(model) == files.task == "detection":
+        layers = prediction_layers(model.levels)
+        classes = [layer for _, output, layer in layers if output == "classes"]
+        load_weights(model, weights, skip_layers=classes)
+    elif files.task == "detection" and weights.numbers_layers:
+        detector = _detector_network(backbone_of(model), files.config.head or {})
+        load_targets(weights, weights.layout(detector))
+    else:
+        load_weights(backbone_of(model), weights)
+
+
+def _detector_network(backbone: Any, head: dict[str, Any]) -> keras.Model:
+    """Return the network of a detector, whose layers Keras numbers as in the detector's file."""
+    if len(backbone.stackwise_channels) < NUM_LEVELS:
+        raise ValueError(
+            f"The backbone of a detector must have {NUM_LEVELS} stages or more. Received: "
+            f"stackwise_channels={backbone.stackwise_channels}"
+        )
+    num_classes = check_count("num_classes", head.get("num_classes"), most=MAX_CLASSES)
+    depth, channels = head.get("neck_depth"), head.get("head_channels")
+    if depth is not None:
+        check_count("neck_depth", depth, least=0, most=MAX_DEPTH)
+    if channels is not None:
+        check_count("head_channels", channels, most=MAX_CHANNELS)
+    outputs = yolox_outputs(backbone, num_classes, neck_depth=depth, head_channels=channels)
+    return keras.Model(backbone.input, outputs)

@@ -5,14 +5,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.readers.yolox import CONVENTIONS as YOLOX_CONVENTIONS
 from cspdarknet.presets.sizes import SIZES
 from cspdarknet.yolox.coco_names import COCO_NAMES
 
+TITLES = {
+    "features": "CSPDarkNet",
+    "classification": "Image classifier on a CSPDarkNet",
+    "detection": "YOLOX object detector on a CSPDarkNet",
+}
+
 
 @dataclass(frozen=True)
 class Source:
-    """Where a weight file can be had: a Kaggle handle or a URL, and its SHA-256 if published."""
+    """Address of a weight file: a Kaggle handle or a URL, and its SHA-256 if that is published."""
 
     uri: str
     sha256: str | None = None
@@ -20,33 +27,33 @@ class Source:
 
 @dataclass(frozen=True)
 class Preset:
-    """One named model.
+    """A named model.
 
     Attributes:
-        name: what the user types.
+        name: the name, as given to `from_preset`.
         size: key of `cspdarknet.presets.sizes.SIZES`.
-        dataset: what the trained weights, if any, were trained on.
-        accuracy: what they reach, as published.
-        sources: where the weights are, in the order in which they are tried.
-        kaggle_handle: where KerasCV published the preset, if it did.
-        conventions: constructor arguments besides the size.
-        free: arguments that may be overridden although weights are loaded.
-        license: of the weights.
-        folder: preset directory inside this package, of a model that comes with it.
-        image_size: side in pixels of the images of a detector; 0 for what is none.
+        task: `"features"`, `"classification"` or `"detection"`.
+        dataset: data set that the weights were trained on; empty without weights.
+        accuracy: metric of the trained model, as published.
+        sources: addresses of the weights, in the order in which they are tried.
+        kaggle_handle: address of the preset that KerasCV published, if it did.
+        conventions: constructor arguments of the backbone besides the size.
+        license: license of the weights.
+        folder: preset folder inside this package, for a bundled model.
+        image_size: side in pixels of the images that a detector of YOLOX takes.
     """
 
     name: str
     size: str
+    task: str = "features"
     dataset: str = ""
     accuracy: str = ""
     sources: tuple[Source, ...] = ()
     kaggle_handle: str | None = None
     conventions: Mapping[str, Any] = field(default_factory=lambda: {"include_rescaling": True})
-    free: frozenset[str] = frozenset()
     license: str = "Apache-2.0"
     folder: Path | None = None
-    image_size: int = 0
+    image_size: int | None = None
 
     @property
     def has_weights(self) -> bool:
@@ -55,7 +62,7 @@ class Preset:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters of the backbone, moving averages included."""
+        """Number of parameters of the backbone, including moving means and variances."""
         return SIZES[self.size].parameters
 
     @property
@@ -64,36 +71,34 @@ class Preset:
         size = SIZES[self.size]
         depthwise = ", depthwise separable" if size.use_depthwise else ""
         text = (
-            f"CSPDarkNet with {list(size.stackwise_channels)} channels and "
+            f"{TITLES[self.task]} with {list(size.stackwise_channels)} channels and "
             f"{list(size.stackwise_depth)} bottlenecks per stage{depthwise}."
         )
         return f"{text} Trained on {self.dataset}: {self.accuracy}." if self.dataset else text
 
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments of the backbone."""
+    def config(self) -> ModelConfig:
+        """Return the constructor arguments of the backbone, and of one of YOLOX's detectors."""
         size = SIZES[self.size]
-        return {
+        backbone = {
             "stackwise_channels": list(size.stackwise_channels),
             "stackwise_depth": list(size.stackwise_depth),
             "use_depthwise": size.use_depthwise,
             **self.conventions,
         }
-
-    def head(self) -> dict[str, Any] | None:
-        """Constructor arguments of the detector around the backbone, if it is one of YOLOX's."""
-        if not self.image_size:
-            return None
-        return {
+        if self.image_size is None:
+            return ModelConfig(backbone)
+        head = {
             "num_classes": len(COCO_NAMES),
             "bounding_box_format": "xyxy",
             "class_names": list(COCO_NAMES),
             "image_size": self.image_size,
         }
+        return ModelConfig(backbone, head)
 
 
 KERASCV_FILES = "https://storage.googleapis.com/keras-cv/models"
 YOLOX_FILES = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
-BUNDLED = Path(__file__).parent / "boxed"
+BUNDLED = Path(__file__).parent / "bundled"
 
 
 def _handle(name: str) -> str:
@@ -111,36 +116,32 @@ def _imagenet(size: str, accuracy: str, sha256: str) -> Preset:
     return Preset(
         name,
         size,
-        "ImageNet",
-        f"{accuracy} top-1 with its classifier head",
-        (Source(_handle(name)), Source(url, sha256)),
-        _handle(name),
+        dataset="ImageNet",
+        accuracy=f"{accuracy} top-1 accuracy with its classifier head",
+        sources=(Source(_handle(name)), Source(url, sha256)),
+        kaggle_handle=_handle(name),
     )
 
 
-# The reader of YOLOX files moves the factor of the rescaling into the stem's weights.
-YOLOX_FREE = frozenset({"include_rescaling"})
-
-
-def _yolox(name: str, size: str, precision: float, image_size: int = 640) -> Preset:
+def _yolox(size: str, mean_average_precision: float, image_size: int = 640) -> Preset:
     return Preset(
-        f"yolox_{name}_coco",
+        f"yolox_{size}_coco",
         size,
-        "COCO",
-        f"YOLOX-{name}, {precision} AP, and its backbone",
-        (Source(f"{YOLOX_FILES}/yolox_{name}.pth"),),
+        "detection",
+        dataset="COCO",
+        accuracy=f"{mean_average_precision} mAP@0.5:0.95",
+        sources=(Source(f"{YOLOX_FILES}/yolox_{size}.pth"),),
         conventions=YOLOX_CONVENTIONS,
-        free=YOLOX_FREE,
         image_size=image_size,
     )
 
 
-def _bundled(name: str, size: str, dataset: str, accuracy: str) -> Preset:
-    """A model that comes with the package, and its backbone, from one set of files.
+def _bundled(name: str, size: str, task: str, dataset: str, accuracy: str, license: str) -> Preset:
+    """Return a model that is bundled with the package, with a `README.md` as its model card.
 
-    `tools/box_preset.py` writes them; a `README.md` beside them is the model card.
+    `tools/bundle_classifier.py` and `tools/bundle_detector.py` write the files.
     """
-    return Preset(name, size, dataset, accuracy, folder=BUNDLED / name)
+    return Preset(name, size, task, dataset, accuracy, license=license, folder=BUNDLED / name)
 
 
 TINY_SHA256 = "0007ae82c95be4d4aef06368a7c38e006381324d77e5df029b04890e18a8ad19"
@@ -159,27 +160,31 @@ PRESETS: dict[str, Preset] = {
         _bundled(
             "csp_darknet_tiny_clothing",
             "tiny",
-            "photos of clothing (CC0)",
-            "84 % top-1 of 10 classes on validation",
+            "classification",
+            "clothing images (CC0)",
+            "84 % top-1 accuracy on 10 classes of its validation split",
+            "Apache-2.0",
         ),
         _bundled(
             "yolox_nano_bccd",
             "nano",
-            "photos of blood smears (MIT)",
-            "a YOLOX-nano that finds red cells, white cells and platelets",
+            "detection",
+            "BCCD, blood smear images (MIT)",
+            "0.60 mAP@0.5:0.95 on 3 classes of its validation split",
+            "MIT",
         ),
-        _yolox("nano", "nano", 25.8, 416),
-        _yolox("tiny", "tiny", 32.8, 416),
-        _yolox("s", "s", 40.5),
-        _yolox("m", "m", 46.9),
-        _yolox("l", "l", 49.7),
-        _yolox("x", "x", 51.1),
+        _yolox("nano", 25.8, 416),
+        _yolox("tiny", 32.8, 416),
+        _yolox("s", 40.5),
+        _yolox("m", 46.9),
+        _yolox("l", 49.7),
+        _yolox("x", 51.1),
     )
 }
 
 
 def describe(presets: Mapping[str, Preset]) -> dict[str, dict[str, Any]]:
-    """Return the records in the form of KerasCV's `presets` property (new objects each time)."""
+    """Return the records in the form of KerasCV's `presets` property, as new objects."""
     return {
         name: {
             "metadata": {
@@ -189,10 +194,10 @@ def describe(presets: Mapping[str, Preset]) -> dict[str, dict[str, Any]]:
                 "path": "csp_darknet",
             },
             "kaggle_handle": preset.kaggle_handle,
+            "task": preset.task,
             "has_weights": preset.has_weights,
-            "has_head": preset.folder is not None or bool(preset.image_size),
             "sources": [source.uri for source in preset.sources],
-            "config": preset.config(),
+            "config": preset.config().backbone,
         }
         for name, preset in presets.items()
     }

@@ -1,4 +1,4 @@
-"""Write a preset directory, whole or not at all."""
+"""Writing of a preset folder."""
 
 import datetime
 import json
@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from cspdarknet._version import __version__
-from cspdarknet.checkpoints import weights_h5 as keras_h5
-from cspdarknet.checkpoints.architecture import parts
+from cspdarknet.checkpoints.architecture import backbone_of
 from cspdarknet.checkpoints.loading import load_weights
+from cspdarknet.checkpoints.writers import write_weights_h5
 from cspdarknet.presets.config import CONFIG, METADATA, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
 from cspdarknet.presets.reference import reference_outputs
@@ -25,30 +25,39 @@ def save_preset(
 ) -> None:
     """Write `config.json`, `model.weights.h5` and `metadata.json` (the Keras preset layout).
 
+    A new folder appears whole or not at all. In a folder that holds a preset, its files are
+    replaced, each of them whole; other files there are kept.
+
     Args:
         model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
-        directory: where to; what else is in a preset directory is kept.
-        source: where the weights come from, for the metadata, which then also get figures
-            that `verify` compares with.
-        weights_dtype: dtype of the stored weights; `"float16"` halves the file, and the variables
-            get the rounded values when they are loaded.
+        directory: the folder.
+        source: where the weights come from, such as `{"name": ..., "license": ...}`. It goes into
+            the metadata, together with reference outputs for `verify`.
+        weights_dtype: dtype of the stored weights; `"float16"` halves the file, and the model
+            gets the rounded values when it is loaded.
 
     Raises:
-        ValueError: if the directory holds something else, the model is of another kind, or a
-            weight is too large for the dtype.
+        ValueError: if the folder holds something else, the model is of another class, or a weight
+            is too large for the dtype.
     """
-    parts(model)
+    backbone_of(model)
     if str(directory).startswith((KAGGLE, HUGGING_FACE)):
-        raise ValueError(f"Save to a local directory first, with push_to={str(directory)!r}.")
+        raise ValueError(
+            f"A preset must be saved to a local folder. Received: {str(directory)!r}. Upload it "
+            f"from there with push_to={str(directory)!r}."
+        )
     target = Path(directory).resolve()
-    _check_place(target)
+    _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         new = Path(scratch) / "preset"
         new.mkdir()
         _write_json(new / CONFIG, _config(model))
-        keras_h5.write(model, new / WEIGHTS, weights_dtype)
-        _write_json(new / METADATA, _metadata(model) | _origin(model, new / WEIGHTS, source))
+        write_weights_h5(model, new / WEIGHTS, weights_dtype)
+        metadata = _metadata(model)
+        if source is not None:
+            metadata |= {"source": source, "reference_outputs": _stored_outputs(model, new)}
+        _write_json(new / METADATA, metadata)
         if target.exists():
             for name in (WEIGHTS, CONFIG, METADATA):
                 (new / name).replace(target / name)
@@ -56,7 +65,7 @@ def save_preset(
             new.rename(target)
 
 
-def _check_place(target: Path) -> None:
+def _check_replaceable(target: Path) -> None:
     """Refuse to write where something other than a preset is."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
@@ -64,23 +73,21 @@ def _check_place(target: Path) -> None:
         read_config(target / CONFIG)
     except ValueError as error:
         raise ValueError(
-            f"{str(target)!r} exists and is not a preset directory: choose another place. ({error})"
+            f"{str(target)!r} exists and is not a preset folder: choose another one. ({error})"
         ) from error
 
 
 def _config(model: keras.Model) -> dict[str, Any]:
     config: dict[str, Any] = keras.saving.serialize_keras_object(model)
-    config.pop("compile_config", None)  # how it was trained is no part of a preset
+    config.pop("compile_config", None)  # a preset does not say how it was trained
     return config
 
 
-def _origin(model: keras.Model, weights: Path, source: dict[str, Any] | None) -> dict[str, Any]:
-    """For converted weights: where they come from, and figures that `verify` compares with."""
-    if source is None:
-        return {}
-    written = type(model).from_config(model.get_config())  # the stored weights may be rounded
-    load_weights(written, weights)
-    return {"source": source, "figures": reference_outputs(written)}
+def _stored_outputs(model: keras.Model, folder: Path) -> dict[str, list[float]]:
+    """Return the reference outputs of the stored weights, which may be rounded."""
+    stored = type(model).from_config(model.get_config())
+    load_weights(stored, folder / WEIGHTS)
+    return reference_outputs(stored)
 
 
 def _metadata(model: keras.Model) -> dict[str, Any]:

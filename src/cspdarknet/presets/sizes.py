@@ -1,13 +1,17 @@
-"""The sizes of the family, as data."""
+"""Channels and depths of the model sizes, as data."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Size:
-    """Channels and bottlenecks of each stage (P2, P3, P4, P5), and the parameters they make.
+    """Architecture of one model size.
 
-    The parameters include the moving averages of the batch-norms.
+    Attributes:
+        stackwise_channels: number of channels of each stage (P2, P3, P4, P5).
+        stackwise_depth: number of bottlenecks of each stage.
+        parameters: number of parameters of the backbone, including moving means and variances.
+        use_depthwise: whether the 3x3 convolutions are depthwise separable.
     """
 
     stackwise_channels: tuple[int, ...]
@@ -22,7 +26,7 @@ SIZES = {
     "m": Size((96, 192, 384, 768), (2, 6, 6, 2), 12_374_400),
     "l": Size((128, 256, 512, 1024), (3, 9, 9, 3), 27_111_424),
     "xl": Size((170, 340, 680, 1360), (4, 12, 12, 4), 56_837_970),
-    # The two of YOLOX that KerasCV does not have; YOLOX-x is narrower than KerasCV's XL.
+    # Two sizes of YOLOX that KerasCV does not have; YOLOX-x is narrower than KerasCV's XL.
     "nano": Size((32, 64, 128, 256), (1, 3, 3, 1), 466_720, use_depthwise=True),
     "x": Size((160, 320, 640, 1280), (4, 12, 12, 4), 50_354_560),
 }

@@ -1,68 +1,102 @@
-"""Find the files of a preset: built in, a local directory, Kaggle Models, or Hugging Face."""
+"""Resolution of the name or path of a model to its config and weights."""
 
 import difflib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from cspdarknet.checkpoints import formats
-from cspdarknet.presets.config import CONFIG, WEIGHTS, read_config, split
+from cspdarknet._arguments import check_choice
+from cspdarknet.checkpoints.checkpoint import Checkpoint
+from cspdarknet.checkpoints.config import ModelConfig
+from cspdarknet.checkpoints.formats import open_checkpoint
+from cspdarknet.presets.config import BEST, CONFIG, LAST, RUN_SETTINGS, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
-from cspdarknet.presets.records import PRESETS, YOLOX_FREE, Source
+from cspdarknet.presets.records import PRESETS, Source
 
 
 @dataclass(frozen=True)
 class PresetFiles:
-    """The files of one preset.
+    """Config and weights of one model.
+
+    Use it in a `with` statement, or close it, unless it was found with `load_weights=False`.
 
     Attributes:
-        origin: what the user typed.
-        config: constructor arguments of the backbone.
-        weights: the weight file, if the preset has (and needs) one.
-        free: arguments that may be overridden although weights are loaded.
-        head: constructor arguments of the classifier or detector around the backbone, if it is
-            one.
+        origin: name or path of the model, as the user gave it.
+        config: constructor arguments of the model.
+        weights: the open weight file; `None` if there is none, or it is not loaded.
+        folder: the preset folder, if the model is in one.
     """
 
     origin: str
-    config: dict[str, Any]
-    weights: Path | None
-    free: frozenset[str] = frozenset()
-    head: dict[str, Any] | None = None
+    config: ModelConfig
+    weights: Checkpoint | None = None
+    folder: Path | None = None
 
     @property
-    def is_detector(self) -> bool:
-        """Whether it is a detector's, rather than a classifier's or a backbone's."""
-        return self.head is not None and "bounding_box_format" in self.head
+    def task(self) -> str:
+        """The task of the model: `"features"`, `"classification"` or `"detection"`."""
+        return self.config.task
+
+    def close(self) -> None:
+        """Close the weight file."""
+        if self.weights is not None:
+            self.weights.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def find(preset: str | Path, load_weights: bool | None) -> PresetFiles:
-    """Return the files that `preset` names; nothing is fetched for an architecture alone."""
-    if isinstance(preset, Path):
-        return (_weight_file if preset.is_file() else _directory)(preset, load_weights)
-    if not isinstance(preset, str):
+def find(source: str | Path, load_weights: bool | None = None, which: str = BEST) -> PresetFiles:
+    """Find the config and the weights of a model.
+
+    Nothing is downloaded for the config of a built-in preset.
+
+    Args:
+        source: a built-in preset's name; a preset folder; a run folder of a training; a weight
+            file (`.pth`, `.onnx`, `.safetensors`, `.h5`, `.weights.h5`, `.keras`);
+            `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`.
+        load_weights: whether weights are needed. `None` takes them where the model has some.
+        which: the model of a run folder, `"best"` or `"last"`.
+
+    Returns:
+        The files, with the weight file opened and parsed once.
+
+    Raises:
+        ValueError: if the source is unknown, damaged, or has no weights though
+            `load_weights=True`.
+        ConnectionError: if files must be downloaded and cannot be.
+    """
+    check_choice("load_weights", load_weights, (None, True, False))
+    check_choice("which", which, (BEST, LAST))
+    if not isinstance(source, (str, Path)):
         raise ValueError(
-            f"`preset` must be a name or a path. Received: preset={preset!r} of type "
-            f"{type(preset).__name__}"
+            f"A preset must be a name or a path. Received: {source!r} of type "
+            f"{type(source).__name__}"
         )
-    if preset in PRESETS:
-        return _built_in(preset, load_weights)
-    if preset.startswith((KAGGLE, HUGGING_FACE)):
-        return _remote(preset, load_weights)
-    if preset and os.path.isdir(preset):  # noqa: PTH112  (a name of any length is no error)
-        return _directory(Path(preset), load_weights)
-    if preset and os.path.isfile(preset):  # noqa: PTH113
-        return _weight_file(Path(preset), load_weights)
-    raise ValueError(_unknown(preset))
+    if source in PRESETS:
+        return _built_in(str(source), load_weights)
+    if isinstance(source, str) and source.startswith((KAGGLE, HUGGING_FACE)):
+        return _remote(source, load_weights)
+    if source and os.path.isdir(source):  # noqa: PTH112  (a name of any length is not an error)
+        return _folder(Path(source), load_weights, which)
+    if source and os.path.isfile(source):  # noqa: PTH113
+        return _weight_file(Path(source), load_weights)
+    raise ValueError(_unknown(source))
 
 
-def _unknown(preset: str) -> str:
-    near = difflib.get_close_matches(preset, PRESETS, n=3, cutoff=0.5)
+def _unknown(source: str | Path) -> str:
+    if isinstance(source, Path):
+        return f"There is no preset folder, run folder or weight file {str(source)!r}."
+    near = difflib.get_close_matches(source, PRESETS, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     return (
-        f"Unknown preset: {preset!r}. {hint}A preset is one of {', '.join(PRESETS)}; or a local "
-        "directory; or a weight file of YOLOX; or 'kaggle://owner/model/framework/variation'; or "
+        f"Unknown preset: {source!r}. {hint}A preset is one of {', '.join(PRESETS)}; a preset "
+        "folder; a run folder; a weight file; 'kaggle://owner/model/framework/variation'; or "
         "'hf://owner/repository'."
     )
 
@@ -76,14 +110,15 @@ def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
             f"`load_weights=True`, or choose one of {with_weights}."
         )
     if preset.folder is not None:
-        return replace(_directory(preset.folder, load_weights), origin=name)
-    use = preset.has_weights and load_weights is not False
-    weights = _first_reachable(name, preset.sources) if use else None
-    return PresetFiles(name, preset.config(), weights, preset.free, preset.head())
+        return replace(_folder(preset.folder, load_weights), origin=name)
+    if not preset.has_weights or load_weights is False:
+        return PresetFiles(name, preset.config())
+    weights = open_checkpoint(_first_reachable(name, preset.sources))
+    return PresetFiles(name, preset.config(), weights)
 
 
 def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
-    """Fetch the weights from the first source that answers."""
+    """Download the weights from the first source that answers."""
     failures = []
     for source in sources:
         file = WEIGHTS if source.uri.startswith(KAGGLE) else ""
@@ -92,64 +127,76 @@ def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
         except UnreachableError as error:
             failures.append(str(error))
     raise UnreachableError(
-        f"The weights of {name!r} are not at hand: {'; '.join(failures)}. Fetch one of these files "
-        "by another way and pass it to cspdarknet.checkpoints.load(path), or use "
+        f"The weights of {name!r} cannot be downloaded: {'; '.join(failures)}. Get one of these "
+        "files by another way and pass its path in place of the name, or use "
         f"from_preset({name!r}, load_weights=False) for the architecture alone."
     )
 
 
-def _directory(path: Path, load_weights: bool | None) -> PresetFiles:
-    if not path.is_dir():
-        raise ValueError(f"There is no preset directory {str(path)!r}.")
-    config = read_config(path / CONFIG)
+def _folder(path: Path, load_weights: bool | None, which: str = BEST) -> PresetFiles:
+    """Find the files of a preset folder, or of a run folder's model."""
+    if (path / RUN_SETTINGS).is_file():
+        model = path / which
+        if not model.is_dir():
+            raise ValueError(f"The run {path} has no finished epoch yet: there is no {model}.")
+        return replace(_folder(model, load_weights), origin=str(path))
     weights = path / WEIGHTS
-    # KerasCV writes the weights' file name into the config, null for a preset without weights.
-    promised = config.get("weights", WEIGHTS if weights.exists() else None) is not None
-    if promised and load_weights is not False and not weights.exists():
-        raise ValueError(
-            f"The preset {str(path)!r} names weights in its {CONFIG}, but has no {WEIGHTS}: copy "
-            "the file there, or pass load_weights=False."
-        )
-    if load_weights and not promised:
-        raise ValueError(
-            f"The preset {str(path)!r} has no {WEIGHTS}: leave out `load_weights=True`."
-        )
-    use = promised and load_weights is not False
-    backbone, head = split(config["config"])
-    return PresetFiles(str(path), backbone, weights if use else None, head=head)
 
+    def locate(name: str) -> Path:
+        if name == WEIGHTS and not weights.exists():
+            raise ValueError(
+                f"The preset {str(path)!r} names weights in its {CONFIG}, but has no {WEIGHTS}: "
+                "copy the file there, or pass load_weights=False."
+            )
+        return path / name
 
-def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
-    """Take a file that tells its architecture for a preset."""
-    if path.suffix == ".keras":
-        raise ValueError(
-            f"{path} is a saved model, not a preset: cspdarknet.checkpoints.load reads it."
-        )
-    with formats.opened(path) as checkpoint:
-        config, head = checkpoint.config(), checkpoint.head_config()
-    if config is None:
-        raise ValueError(f"{path} does not tell its architecture: put its {CONFIG} beside it.")
-    if head is None:
-        config, head = split(config)
-    weights = None if load_weights is False else path
-    return PresetFiles(str(path), config, weights, YOLOX_FREE, head)
+    default = WEIGHTS if weights.exists() else None
+    return replace(_preset(str(path), locate, load_weights, default), folder=path)
 
 
 def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
-    """Fetch the config, then the weights if they are wanted, into the hub's own cache."""
+    """Download the config, then the weights if they are needed, into the hub's own cache."""
     try:
-        config = read_config(fetch(handle, CONFIG))
-        promised = config.get("weights", WEIGHTS) is not None
-        if load_weights and not promised:
-            raise ValueError(
-                f"The preset {handle!r} has no weights: leave out `load_weights=True`."
-            )
-        use = promised and load_weights is not False
-        weights = fetch(handle, WEIGHTS) if use else None
+        return _preset(handle, lambda name: fetch(handle, name), load_weights, WEIGHTS)
     except UnreachableError as error:
         raise UnreachableError(
-            f"{error}. Put {CONFIG} and {WEIGHTS} into a directory by hand, and pass its path as "
-            "the preset."
+            f"{error}. Put {CONFIG} and {WEIGHTS} into a folder by hand, and pass its path as the "
+            "preset."
         ) from error
-    backbone, head = split(config["config"])
-    return PresetFiles(handle, backbone, weights, head=head)
+
+
+def _preset(
+    origin: str,
+    locate: Callable[[str], Path],
+    load_weights: bool | None,
+    default_weights: str | None,
+) -> PresetFiles:
+    """Read the config of a preset, and open its weights if they are needed.
+
+    Args:
+        origin: name or path of the preset.
+        locate: returns the local path of one of its files.
+        load_weights: as in `find`.
+        default_weights: name of the weight file where the config does not tell it.
+    """
+    document = read_config(locate(CONFIG))
+    # KerasCV writes the weights' file name into the config, null for a preset without weights.
+    has_weights = document.get("weights", default_weights) is not None
+    if load_weights and not has_weights:
+        raise ValueError(f"The preset {origin!r} has no weights: leave out `load_weights=True`.")
+    config = ModelConfig.from_arguments(document["config"])
+    if not has_weights or load_weights is False:
+        return PresetFiles(origin, config)
+    return PresetFiles(origin, config, open_checkpoint(locate(WEIGHTS)))
+
+
+def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
+    """Read the config off a weight file."""
+    if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+        return _folder(path.parent, load_weights)
+    checkpoint = open_checkpoint(path)
+    files = PresetFiles(str(path), checkpoint.config(), checkpoint)
+    if load_weights is not False:
+        return files
+    files.close()
+    return replace(files, weights=None)

@@ -1,1 +1,1 @@
-"""Readers (and writers) of one weight file format each."""
+"""Readers of weight files, one module for each format; those of plain formats also write it."""

@@ -1,107 +1,121 @@
-"""The HDF5 weight files of Keras 2, as KerasCV published them before Keras 3.
+"""HDF5 weight files of Keras 2, as KerasCV published them before Keras 3.
 
 Layer names in them carry counters of the process that wrote them, so they are read by order: in
-each layer all trained weights come first (kernel, gamma, beta of each block), then the averages.
+each layer all trained weights come first (kernel, gamma, beta of each block), then the moving
+means and variances.
 """
 
-from itertools import groupby
+from collections.abc import Mapping
+from itertools import chain, groupby
+from pathlib import Path
 from typing import Any
 
-import h5py
-
 from cspdarknet.checkpoints.architecture import ConvUnit, conv_units, unit_variables
+from cspdarknet.checkpoints.checkpoint import Checkpoint
+from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.readers import keras3 as layouts
+from cspdarknet.checkpoints.readers.hdf5 import HDF5File
+from cspdarknet.checkpoints.readers.keras3 import (
+    KERASCV_CONVENTIONS,
+    head_config,
+    kerascv_config,
+    kernel_target,
+)
 from cspdarknet.checkpoints.targets import Target, target
 
 HEAD = "predictions"
 
+Shapes = Mapping[str, tuple[int, ...]]
 
-def is_keras2(file: h5py.File) -> bool:
+
+def is_keras2(file: HDF5File) -> bool:
     """Whether a file lists its layers as Keras 2 did."""
-    return "layer_names" in file.attrs
+    return file.names("layer_names") is not None
 
 
-def head_paths(file: h5py.File) -> tuple[str, ...]:
-    """Return the paths of the kernel and bias of the classifier's head, where there is one."""
-    if HEAD not in _names(file, "layer_names") or HEAD not in file:
-        return ()
-    return tuple(f"{HEAD}/{weight}" for weight in _names(file[HEAD], "weight_names"))
+def checkpoint(file: HDF5File) -> Checkpoint:
+    """Return the `Checkpoint` of an open file of Keras 2."""
+    layers = {name: _weight_paths(file, name) for name in file.names("layer_names") or ()}
+    head = tuple(layers.pop(HEAD, ()))
+    backbone = [paths for paths in layers.values() if paths]
+    paths = {*head, *chain.from_iterable(backbone)}
+    shapes = {name: shape for name, shape in file.shapes.items() if name in paths}
+    return Checkpoint(
+        file.path,
+        "KerasCV, Keras 2",
+        shapes,
+        file.read,
+        lambda model: layout(file.path, backbone, model),
+        lambda: config(file.path, backbone, shapes, head),
+        KERASCV_CONVENTIONS,
+        head=head,
+        close=file.close,
+    )
 
 
-def layer_paths(file: h5py.File) -> list[list[str]]:
-    """Return the paths of the weights of each layer of the backbone that has some."""
-    layers = []
-    for layer in _names(file, "layer_names"):
-        if layer not in file:
-            raise CheckpointError(f"{file.filename} lists a layer {layer!r} that it does not hold.")
-        weights = _names(file[layer], "weight_names")
-        if weights and layer != HEAD:
-            layers.append([f"{layer}/{weight}" for weight in weights])
-    return layers
+def _weight_paths(file: HDF5File, layer: str) -> list[str]:
+    return [f"{layer}/{weight}" for weight in file.names("weight_names", layer) or ()]
 
 
-def _names(group: Any, attribute: str) -> list[str]:
-    names = group.attrs.get(attribute, [])
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+def layout(path: Path, layers: list[list[str]], model: Any) -> dict[str, Target]:
+    """Return the target of each weight of a backbone, layer by layer.
 
+    Args:
+        path: the file, for error messages.
+        layers: paths of the weights of each layer in the file.
+        model: the backbone.
 
-def layout(file: h5py.File, model: Any) -> dict[str, Target]:
-    """Return the target of each path, layer by layer."""
-    found = layer_paths(file)
-    wanted = [_layer_targets(model, units) for units in _layers(model)]
-    if [len(layer) for layer in found] != [len(layer) for layer in wanted]:
+    Raises:
+        CheckpointError: if the layers hold other numbers of weights than those of the model.
+    """
+    targets = [_layer_targets(model, units) for units in _kerascv_layers(model)]
+    if [len(paths) for paths in layers] != [len(items) for items in targets]:
         raise CheckpointError(
-            f"{file.filename} does not belong to this architecture: its layers hold "
-            f"{[len(layer) for layer in found]} weights, those of the model "
-            f"{[len(layer) for layer in wanted]}."
+            f"{path} is a file of another architecture: its layers hold "
+            f"{[len(paths) for paths in layers]} weights, those of the model "
+            f"{[len(items) for items in targets]}."
         )
-    return {
-        path: goal
-        for paths, goals in zip(found, wanted, strict=True)
-        for path, goal in zip(paths, goals, strict=True)
-    }
+    return dict(zip(chain.from_iterable(layers), chain.from_iterable(targets), strict=True))
 
 
-def _layers(model: Any) -> list[list[ConvUnit]]:
+def _kerascv_layers(model: Any) -> list[list[ConvUnit]]:
     """Group the convolutions as KerasCV grouped them: a block or a whole CSP stage is a layer."""
 
     def layer(unit: ConvUnit) -> tuple[Any, ...]:
-        return (unit.part, unit.stage, "" if unit.part == "csp" else unit.place)
+        return (unit.block, unit.index, "" if unit.block == "csp" else unit.position)
 
     return [list(units) for _, units in groupby(conv_units(model), layer)]
 
 
 def _layer_targets(model: Any, units: list[ConvUnit]) -> list[Target]:
     trained: list[Target] = []
-    averages: list[Target] = []
+    moving: list[Target] = []
     for unit in units:
         kernel, norm = unit_variables(model, unit)
-        trained += [layouts.kernel_target(kernel, unit), *map(target, norm[:2])]
-        averages += map(target, norm[2:])
-    return trained + averages
+        trained += [kernel_target(kernel, unit), *map(target, norm[:2])]
+        moving += map(target, norm[2:])
+    return trained + moving
 
 
-def config(file: h5py.File) -> dict[str, Any]:
-    """Read the architecture off the layers' weights (rescaling leaves no trace: True is usual)."""
-    layers = [[file[path] for path in paths] for paths in layer_paths(file)]
+def config(
+    path: Path, layers: list[list[str]], shapes: Shapes, head: tuple[str, ...]
+) -> ModelConfig:
+    """Read the constructor arguments off the shapes of the weights of each layer.
+
+    Raises:
+        CheckpointError: if these are not the layers of a CSPDarkNet.
+    """
     try:
-        stem, *rest = layers
-        use_depthwise = rest[0][0].shape[-1] == 1 and rest[0][0].shape[:2] == (3, 3)
+        stem, *others = [[shapes[name] for name in paths] for paths in layers]
+        use_depthwise = others[0][0][-1] == 1 and others[0][0][:2] == (3, 3)
         channels, depth = [], []
-        for layer in rest:
-            kernels = [item.shape for item in layer if len(item.shape) == 4]
+        for layer in others:
+            kernels = [shape for shape in layer if len(shape) == 4]
             if kernels[0][:2] == (3, 3):
                 channels.append(kernels[-1][-1])
             elif len(kernels) > 1:
                 depth.append((len(kernels) - 3) // (3 if use_depthwise else 2))
-        bands = stem[0].shape[2] // 4
-    except (IndexError, ValueError) as error:
-        raise CheckpointError(f"{file.filename} holds no CSPDarkNet.") from error
-    return {
-        "stackwise_channels": channels,
-        "stackwise_depth": depth,
-        "use_depthwise": use_depthwise,
-        "include_rescaling": True,
-        "input_shape": (None, None, bands),
-    }
+        slices = stem[0][2]
+    except (IndexError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold the layers of a CSPDarkNet.") from error
+    return kerascv_config(channels, depth, use_depthwise, slices, head_config(shapes, head))

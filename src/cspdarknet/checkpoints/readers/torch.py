@@ -1,15 +1,15 @@
-"""Read and write PyTorch `.pth` files without PyTorch, and without executing what they contain.
+"""PyTorch `.pth` files, read and written without PyTorch, and without running what they contain.
 
 A `.pth` file (PyTorch 1.6 and later) is an uncompressed zip archive: `data.pkl` is a pickle that
-names tensors, `data/0`, `data/1`, ... hold their bytes. The pickle is read by an unpickler that
-knows the few functions of which plain checkpoints consist, and refuses every other.
+names tensors, and `data/0`, `data/1`, ... hold their bytes. The unpickler here knows the few
+functions that plain checkpoints consist of, and refuses every other.
 """
 
 import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,18 @@ STORAGES = {
 }
 
 
-@dataclass(frozen=True)
-class _Storage:
-    kind: str
-    key: str
-    size: int
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a state dict, or of a training checkpoint's `"model"`, by name.
+
+    Raises:
+        CheckpointError: as `read_torch`, or if the file does not hold a dict.
+    """
+    content = read_torch(path)
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} does not hold a state dict.")
+    return {name: item for name, item in content.items() if isinstance(item, np.ndarray)}
 
 
 def read_torch(path: Path) -> Any:
@@ -48,8 +55,6 @@ def read_torch(path: Path) -> Any:
         CheckpointError: if the file is damaged, of PyTorch before 1.6, or holds anything other than
             tensors, numbers, strings and containers.
     """
-    if not path.is_file():
-        raise CheckpointError(f"There is no weight file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
             return _Reader(path, archive).read()
@@ -64,7 +69,18 @@ def read_torch(path: Path) -> Any:
         raise CheckpointError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
+@dataclass(frozen=True)
+class _Storage:
+    """Numbers of one dtype, which tensors refer to: `data/{key}` in the archive."""
+
+    dtype: str
+    key: str
+    size: int
+
+
 class _Reader:
+    """Reader of one archive, with every size and offset checked."""
+
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self.archive = archive
@@ -75,7 +91,7 @@ class _Reader:
             raise CheckpointError(f"{path} is compressed, which PyTorch files never are: refused.")
         pickles = [name for name in self.entries if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
-            raise CheckpointError(f"{path} is no PyTorch file: it has no data.pkl.")
+            raise CheckpointError(f"{path} is not a PyTorch file: it has no data.pkl.")
         self.folder = pickles[0].removesuffix("data.pkl")
         if self.entries[pickles[0]].file_size > MAX_PICKLE_BYTES:
             raise CheckpointError(f"{path} has too large a data.pkl: refused.")
@@ -89,20 +105,20 @@ class _Reader:
 
     def storage(self, identity: Any) -> _Storage:
         if not (isinstance(identity, tuple) and len(identity) == 5 and identity[0] == "storage"):
-            raise CheckpointError(f"{self.path} holds an unknown kind of storage.")
-        _, kind, key, _, size = identity
+            raise CheckpointError(f"{self.path} holds an unknown type of storage.")
+        _, dtype, key, _, size = identity
         info = self.entries.get(f"{self.folder}data/{key}")
-        if not isinstance(kind, str) or info is None or not isinstance(size, int):
+        if not isinstance(dtype, str) or info is None or not isinstance(size, int):
             raise CheckpointError(f"{self.path} names a storage that is not in the file: {key!r}.")
-        if info.file_size != size * _item_size(kind):
+        if info.file_size != size * _item_size(dtype):
             raise CheckpointError(
                 f"{self.path}: the storage {key!r} has {info.file_size} bytes, {size} numbers of "
-                f"{kind} were announced."
+                f"{dtype} were announced."
             )
-        return _Storage(kind, key, size)
+        return _Storage(dtype, key, size)
 
     def tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> np.ndarray:
-        """What `torch._utils._rebuild_tensor_v2` does, with every bound checked."""
+        """Build an array as `torch._utils._rebuild_tensor_v2` does, with every bound checked."""
         numbers = (offset, *shape, *strides)
         if not isinstance(storage, _Storage) or not all(
             isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers
@@ -115,25 +131,25 @@ class _Reader:
         if int(np.prod(shape, dtype=object)) > max(storage.size, 1):
             raise CheckpointError(f"{self.path} holds a tensor larger than its storage.")
         data = self.archive.read(f"{self.folder}data/{storage.key}")
-        flat = _decode(data, storage.kind)
+        flat = _decode(data, storage.dtype)
         if empty:
             return np.zeros(shape, flat.dtype)
         steps = [s * flat.itemsize for s in strides]
         return np.lib.stride_tricks.as_strided(flat[offset:], shape, steps).copy()
 
 
-def _item_size(kind: str) -> int:
-    return 2 if kind == "bfloat16" else np.dtype(kind).itemsize
+def _item_size(dtype: str) -> int:
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
-def _decode(data: bytes, kind: str) -> np.ndarray:
-    if kind == "bfloat16":  # the upper half of a float32
+def _decode(data: bytes, dtype: str) -> np.ndarray:
+    if dtype == "bfloat16":  # the upper half of a float32
         return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    return np.frombuffer(data, np.dtype(kind).newbyteorder("<"))
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the functions that plain checkpoints need, none of which does harm."""
+    """Unpickler of the functions that plain checkpoints need, none of which does harm."""
 
     def __init__(self, file: io.BytesIO, reader: _Reader) -> None:
         super().__init__(file, encoding="utf-8")
@@ -143,30 +159,30 @@ class _Unpickler(pickle.Unpickler):
         return self.reader.storage(identity)
 
     def find_class(self, module: str, name: str) -> Any:
-        known: dict[tuple[str, str], Callable[..., Any]] = {
+        allowed: dict[tuple[str, str], Callable[..., Any]] = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): self.reader.tensor,
             ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
             ("torch", "Size"): tuple,
             ("torch", "device"): lambda *names: ":".join(map(str, names)),
-            # Trainers keep their best score as a NumPy number: its bytes are of no use here.
-            ("numpy", "dtype"): _Inert,
-            ("numpy.core.multiarray", "scalar"): _Inert,
-            ("numpy._core.multiarray", "scalar"): _Inert,
-            ("_codecs", "encode"): _Inert,
+            # Trainers keep their best score as a NumPy number, which is not needed here.
+            ("numpy", "dtype"): _Unused,
+            ("numpy.core.multiarray", "scalar"): _Unused,
+            ("numpy._core.multiarray", "scalar"): _Unused,
+            ("_codecs", "encode"): _Unused,
         }
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        if (module, name) in known:
-            return known[module, name]
+        if (module, name) in allowed:
+            return allowed[module, name]
         raise CheckpointError(
-            f"{self.reader.path} wants to call {module}.{name}, which is no part of a plain "
-            "checkpoint: refused. Save the state dict alone, torch.save(model.state_dict(), path)."
+            f"{self.reader.path} wants to call {module}.{name}, which a plain checkpoint does not "
+            "need: refused. Save the state dict alone, torch.save(model.state_dict(), path)."
         )
 
 
-class _Inert:
-    """Stands for a value that is not needed: takes any arguments and any state."""
+class _Unused:
+    """Placeholder of a value that is not needed. It accepts any arguments and any state."""
 
     def __init__(self, *args: Any) -> None:
         del args
@@ -195,7 +211,7 @@ def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def _pickle(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Spell out the pickle of an `OrderedDict` of tensors, in the words of protocol 2."""
+    """Return the pickle (protocol 2) of an `OrderedDict` of tensors."""
     out = [b"\x80\x02", _call(b"collections", b"OrderedDict", b")"), b"("]
     for i, (name, array) in enumerate(tensors.items()):
         storage = {"float32": b"FloatStorage", "int64": b"LongStorage"}[array.dtype.name]
@@ -223,7 +239,7 @@ def _call(module: bytes, name: bytes, arguments: bytes) -> bytes:
     return b"c" + module + b"\n" + name + b"\n" + arguments + b"R"
 
 
-def _tuple(items: Any) -> bytes:
+def _tuple(items: Iterable[bytes]) -> bytes:
     return b"(" + b"".join(items) + b"t"
 
 

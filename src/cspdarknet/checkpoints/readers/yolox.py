@@ -1,7 +1,8 @@
 """Names and layouts of YOLOX's PyTorch weights: backbone, neck and head.
 
-YOLOX feeds BGR images of 0..255. Its stem's kernel is re-ordered here so that the user feeds RGB,
-and multiplied by 255 for a model that divides its input by 255 (`include_rescaling=True`).
+YOLOX takes BGR images of 0..255. The channels of its stem's kernel are reordered here so that the
+model takes RGB, and the kernel is multiplied by 255 for a model that divides its input by 255
+(`include_rescaling=True`).
 
 Source: `yolox/models/darknet.py`, `yolo_pafpn.py`, `yolo_head.py`, `network_blocks.py` of
 Megvii-BaseDetection/YOLOX (Apache-2.0).
@@ -9,7 +10,7 @@ Megvii-BaseDetection/YOLOX (Apache-2.0).
 
 import re
 from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,22 +18,32 @@ import numpy as np
 from cspdarknet.checkpoints import stem
 from cspdarknet.checkpoints.architecture import (
     ConvUnit,
+    backbone_of,
     conv_units,
     head_units,
-    is_detector,
     neck_units,
     prediction_layers,
+    task_of,
     unit_variables,
 )
+from cspdarknet.checkpoints.checkpoint import Checkpoint
+from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.targets import Target, target
 from cspdarknet.yolox.coco_names import COCO_NAMES
 
 STEM = "stem.conv.conv.weight"
 EPSILON = 1e-3
+# Backbone arguments of YOLOX's models.
+CONVENTIONS = {
+    "include_rescaling": False,
+    "padding": "symmetric",
+    "batch_norm_epsilon": EPSILON,
+    "batch_norm_momentum": 0.97,
+}
 NORM = ("weight", "bias", "running_mean", "running_var")
-COUNTER = ".num_batches_tracked"  # PyTorch's own bookkeeping, of no use elsewhere
-BACKBONE = "backbone.backbone."  # what stands before the backbone's names in a detector
+COUNTER = ".num_batches_tracked"  # PyTorch's own bookkeeping, which no other format has
+BACKBONE = "backbone.backbone."  # prefix of the backbone's names in a detector
 NECK = {
     "p5_lateral": "lateral_conv0",
     "p4_csp": "C3_p4",
@@ -45,127 +56,156 @@ NECK = {
 }
 BRANCHES = {"class": "cls", "box": "reg"}
 PREDICTIONS = {"classes": "cls_preds", "boxes": "reg_preds", "objectness": "obj_preds"}
-HALVES = {"conv": "", "depthwise": ".dconv", "pointwise": ".pconv"}
-LARGEST_SMALL = 24  # channels of the stem of the sizes that see 416 pixels, not 640
+CONV_TYPES = {"conv": "", "depthwise": ".dconv", "pointwise": ".pconv"}
+LARGEST_SMALL_STEM = 24  # channels of the stem in the sizes that take 416 pixels, not 640
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def prefix(names: Iterable[str]) -> str | None:
-    """Return what stands before the backbone's names, or None if there is no backbone."""
-    found = [name for name in names if name.endswith(STEM)]
-    return found[0].removesuffix(STEM) if len(found) == 1 else None
+def checkpoint(path: Path, file_format: str, arrays: Mapping[str, np.ndarray]) -> Checkpoint:
+    """Return the `Checkpoint` of a state dict of YOLOX.
+
+    Args:
+        path: the file.
+        file_format: name of its format.
+        arrays: the state dict.
+
+    Raises:
+        CheckpointError: if there is no backbone of YOLOX in it.
+    """
+    prefix = backbone_prefix(arrays)
+    if prefix is None:
+        raise CheckpointError(f"{path} does not hold a CSPDarkNet of YOLOX: it has no {STEM!r}.")
+    head = detector_names(arrays, prefix)
+    shapes = {name: arrays[name].shape for name in (*backbone_names(arrays, prefix), *head)}
+    return Checkpoint(
+        path,
+        file_format,
+        shapes,
+        lambda name: arrays[name].astype("float32", copy=False),
+        lambda model: layout(model, prefix),
+        lambda: config(str(path), shapes, prefix),
+        {name: CONVENTIONS[name] for name in ("padding", "batch_norm_epsilon")},
+        adapts_to=frozenset({"include_rescaling"}),
+        head=tuple(head),
+        license="Apache-2.0",
+    )
 
 
-def backbone_part(names: Iterable[str], before: str) -> list[str]:
-    """Return the names that belong to the backbone; the rest is the detector's neck and head."""
-    part = re.compile(re.escape(before) + r"(stem|dark\d+)\.")
-    return [name for name in names if part.match(name) and not name.endswith(COUNTER)]
+def backbone_prefix(names: Iterable[str]) -> str | None:
+    """Return the prefix of the backbone's names; `None` if there is not exactly one backbone."""
+    stems = [name for name in names if name.endswith(STEM)]
+    return stems[0].removesuffix(STEM) if len(stems) == 1 else None
 
 
-def detector_part(names: Iterable[str], before: str) -> list[str]:
+def backbone_names(names: Iterable[str], prefix: str) -> list[str]:
+    """Return the names that belong to the backbone with this prefix."""
+    pattern = re.compile(re.escape(prefix) + r"(stem|dark\d+)\.")
+    return [name for name in names if pattern.match(name) and not name.endswith(COUNTER)]
+
+
+def detector_names(names: Iterable[str], prefix: str) -> list[str]:
     """Return the names of a detector's neck and head; none if the file has only a backbone."""
-    if not before.endswith(BACKBONE):
+    if not prefix.endswith(BACKBONE):
         return []
-    root = before.removesuffix(BACKBONE)
-    others = (f"{root}backbone.", f"{root}head.")
+    root = prefix.removesuffix(BACKBONE)
+    detector = (f"{root}backbone.", f"{root}head.")
     return [
         name
         for name in names
-        if name.startswith(others) and not name.startswith(before) and not name.endswith(COUNTER)
+        if name.startswith(detector) and not name.startswith(prefix) and not name.endswith(COUNTER)
     ]
 
 
 def unit_name(unit: ConvUnit, last_stage: int) -> str:
-    """Return YOLOX's name of a convolution with its batch-norm."""
-    half = HALVES[unit.kind]
-    if unit.part == "stem":
+    """Return YOLOX's name of a convolution of the backbone with its batch normalization."""
+    suffix = CONV_TYPES[unit.conv_type]
+    if unit.block == "stem":
         return "stem.conv"
-    dark = f"dark{unit.stage + 2}"
-    if unit.part == "stage":
-        return f"{dark}.0{half}"
-    if unit.part == "spp":
-        return f"{dark}.1.{unit.place}"
-    csp = f"{dark}.{2 if unit.stage == last_stage else 1}"
-    return f"{csp}.{_csp_place(unit.place)}{half}"
+    dark = f"dark{unit.index + 2}"
+    if unit.block == "stage":
+        return f"{dark}.0{suffix}"
+    if unit.block == "spp":
+        return f"{dark}.1.{unit.position}"
+    csp = f"{dark}.{2 if unit.index == last_stage else 1}"
+    return f"{csp}.{_csp_position(unit.position)}{suffix}"
 
 
-def _csp_place(place: str) -> str:
-    """Return YOLOX's name of a place in a CSP stage."""
-    if not place.startswith("bottleneck"):
-        return place
-    number, conv = map(int, re.findall(r"\d+", place))
+def _csp_position(position: str) -> str:
+    """Return YOLOX's name of a position in a CSP stage."""
+    if not position.startswith("bottleneck"):
+        return position
+    number, conv = map(int, re.findall(r"\d+", position))
     return f"m.{number - 1}.conv{conv}"
 
 
 def neck_or_head_name(unit: ConvUnit) -> str:
     """Return YOLOX's name of a convolution of the neck or the head."""
-    half = HALVES[unit.kind]
-    if unit.part == "neck":
-        path, place = re.fullmatch(r"([pn]\d_[a-z]+)_?(.*)", unit.place).groups()  # type: ignore[union-attr]
-        return f"backbone.{NECK[path]}{'.' if place else ''}{_csp_place(place)}{half}"
-    if unit.place == "stem":
-        return f"head.stems.{unit.stage}"
-    branch, number = re.fullmatch(r"(\w+)_conv(\d)", unit.place).groups()  # type: ignore[union-attr]
-    return f"head.{BRANCHES[branch]}_convs.{unit.stage}.{int(number) - 1}{half}"
+    suffix = CONV_TYPES[unit.conv_type]
+    if unit.block == "neck":
+        block, position = re.fullmatch(r"([pn]\d_[a-z]+)_?(.*)", unit.position).groups()  # type: ignore[union-attr]
+        dot = "." if position else ""
+        return f"backbone.{NECK[block]}{dot}{_csp_position(position)}{suffix}"
+    if unit.position == "stem":
+        return f"head.stems.{unit.index}"
+    branch, number = re.fullmatch(r"(\w+)_conv(\d)", unit.position).groups()  # type: ignore[union-attr]
+    return f"head.{BRANCHES[branch]}_convs.{unit.index}.{int(number) - 1}{suffix}"
 
 
-def layout(model: Any, before: str = "") -> dict[str, Target]:
-    """Return the target of each name in a state dict, of a backbone or of a detector."""
-    backbone = model.backbone if is_detector(model) else model
+def prediction_name(level: int, output: str) -> str:
+    """Return YOLOX's name of a prediction layer of the head."""
+    return f"head.{PREDICTIONS[output]}.{level}"
+
+
+def layout(model: Any, prefix: str = "") -> dict[str, Target]:
+    """Return the target of each name in a state dict, of a backbone or of a detector.
+
+    Args:
+        model: the backbone or detector.
+        prefix: prefix of the backbone's names.
+    """
+    backbone = backbone_of(model)
     last = len(backbone.stackwise_depth) - 1
     targets: dict[str, Target] = {}
     for unit in conv_units(backbone):
-        targets |= _unit_targets(model, unit, before + unit_name(unit, last))
-    if not is_detector(model):
+        targets |= _unit_targets(model, unit, prefix + unit_name(unit, last))
+    if task_of(model) != "detection":
         return targets
-    root = before.removesuffix(BACKBONE)
-    for unit in (*neck_units(_plan(model)), *head_units(_plan(model))):
+    root = prefix.removesuffix(BACKBONE)
+    depthwise = backbone.use_depthwise
+    for unit in (*neck_units(model.neck_depth, depthwise), *head_units(model.levels, depthwise)):
         targets |= _unit_targets(model, unit, root + neck_or_head_name(unit))
-    for level, kind, layer in prediction_layers(model):
-        name = root + prediction_name(level, kind)
+    for level, output, layer in prediction_layers(model.levels):
+        name = root + prediction_name(level, output)
         prediction = model.get_layer(layer)
         targets[f"{name}.weight"] = _transposed(prediction.kernel)
         targets[f"{name}.bias"] = target(prediction.bias)
     return targets
 
 
-def prediction_name(level: int, kind: str) -> str:
-    """Return YOLOX's name of a convolution of the head that predicts."""
-    return f"head.{PREDICTIONS[kind]}.{level}"
-
-
-def _plan(model: Any) -> Any:
-    """Return what the order of a detector's convolutions depends on."""
-    return SimpleNamespace(
-        levels=model.levels,
-        neck_depth=model.neck_depth,
-        use_depthwise=model.backbone.use_depthwise,
-    )
-
-
 def _unit_targets(model: Any, unit: ConvUnit, name: str) -> dict[str, Target]:
     kernel, norm = unit_variables(model, unit)
-    rescaled = unit.part == "stem" and getattr(model, "backbone", model).include_rescaling
-    targets = {f"{name}.conv.weight": _kernel(kernel, unit, rescaled)}
-    for part, variable in zip(NORM, norm, strict=True):
-        targets[f"{name}.bn.{part}"] = target(variable)
+    targets = {f"{name}.conv.weight": _kernel(kernel, unit, backbone_of(model).include_rescaling)}
+    for weight, variable in zip(NORM, norm, strict=True):
+        targets[f"{name}.bn.{weight}"] = target(variable)
     return targets
 
 
-def _kernel(kernel: Any, unit: ConvUnit, rescaled: bool) -> Target:
-    if unit.part == "stem":
+def _kernel(kernel: Any, unit: ConvUnit, include_rescaling: bool) -> Target:
+    if unit.block == "stem":
         height, width, channels, filters = stem.folded_shape(tuple(kernel.shape))
-        scale = 255.0 if rescaled else 1.0
+        scale = np.float32(255.0 if include_rescaling else 1.0)
         return Target(
             kernel,
             (filters, channels, height, width),
-            lambda array: stem.unfold(array.transpose(2, 3, 1, 0))[:, :, ::-1] * np.float32(scale),
-            lambda array: stem.fold(array[:, :, ::-1] / np.float32(scale)).transpose(3, 2, 0, 1),
+            lambda array: stem.unfold(array.transpose(2, 3, 1, 0))[:, :, ::-1] * scale,
+            lambda array: stem.fold(array[:, :, ::-1] / scale).transpose(3, 2, 0, 1),
         )
-    if unit.kind == "depthwise":
-        height, width, before, after = kernel.shape
+    if unit.conv_type == "depthwise":
+        height, width, channels, multiplier = kernel.shape
         return Target(
             kernel,
-            (before, after, height, width),
+            (channels, multiplier, height, width),
             lambda array: array.transpose(2, 3, 0, 1),
             lambda array: array.transpose(2, 3, 0, 1),
         )
@@ -173,40 +213,50 @@ def _kernel(kernel: Any, unit: ConvUnit, rescaled: bool) -> Target:
 
 
 def _transposed(kernel: Any) -> Target:
-    height, width, before, after = kernel.shape
+    height, width, channels, filters = kernel.shape
     return Target(
         kernel,
-        (after, before, height, width),
+        (filters, channels, height, width),
         lambda array: array.transpose(2, 3, 1, 0),
         lambda array: array.transpose(3, 2, 0, 1),
     )
 
 
-def config(file: str, shapes: Mapping[str, tuple[int, ...]], before: str) -> dict[str, Any]:
-    """Read the architecture off the names and shapes of a state dict."""
+def config(file: str, shapes: Shapes, prefix: str) -> ModelConfig:
+    """Read the constructor arguments off the names and shapes of a state dict.
+
+    Raises:
+        CheckpointError: if these are not the weights of a CSPDarkNet.
+    """
     channels: list[int] = []
     depth: list[int] = []
-    use_depthwise = f"{before}dark2.0.dconv.conv.weight" in shapes
+    use_depthwise = f"{prefix}dark2.0.dconv.conv.weight" in shapes
     conv = "pconv.conv.weight" if use_depthwise else "conv.weight"
-    while shape := _kernel_shape(file, shapes, f"{before}dark{len(channels) + 2}.0.{conv}"):
-        block = re.compile(rf"{re.escape(before)}dark{len(channels) + 2}\.[12]\.m\.(\d+)\.")
-        numbers = {int(match[1]) for name in shapes if (match := block.match(name))}
+    while shape := _kernel_shape(file, shapes, f"{prefix}dark{len(channels) + 2}.0.{conv}"):
+        depth.append(
+            _bottlenecks(shapes, rf"{re.escape(prefix)}dark{len(channels) + 2}\.[12]\.m\.(\d+)\.")
+        )
         channels.append(shape[0])
-        depth.append(len(numbers))
     if not channels:
-        raise CheckpointError(f"{file} holds no CSPDarkNet: dark2 is missing.")
-    return {
+        raise CheckpointError(f"{file} does not hold a CSPDarkNet: dark2 is missing.")
+    slices = (_kernel_shape(file, shapes, prefix + STEM) or (0, 0))[1]
+    backbone = {
         "stackwise_channels": channels,
         "stackwise_depth": depth,
         "use_depthwise": use_depthwise,
-        "input_shape": (None, None, (_kernel_shape(file, shapes, before + STEM) or (0, 0))[1] // 4),
+        "input_shape": (None, None, slices // 4),
         **CONVENTIONS,
     }
+    return ModelConfig(backbone, _head_config(file, shapes, prefix))
 
 
-def _kernel_shape(
-    file: str, shapes: Mapping[str, tuple[int, ...]], name: str
-) -> tuple[int, ...] | None:
+def _bottlenecks(shapes: Shapes, pattern: str) -> int:
+    """Count the different numbers that a pattern captures in the names."""
+    bottleneck = re.compile(pattern)
+    return len({match[1] for name in shapes if (match := bottleneck.match(name))})
+
+
+def _kernel_shape(file: str, shapes: Shapes, name: str) -> tuple[int, ...] | None:
     """Return the shape of a kernel, if the file has it."""
     shape = shapes.get(name)
     if shape is not None and len(shape) != 4:
@@ -214,31 +264,19 @@ def _kernel_shape(
     return shape
 
 
-def head_config(
-    file: str, shapes: Mapping[str, tuple[int, ...]], before: str
-) -> dict[str, Any] | None:
-    """Read neck and head off the names and shapes of a state dict; None if it has none."""
-    root = before.removesuffix(BACKBONE)
+def _head_config(file: str, shapes: Shapes, prefix: str) -> dict[str, Any] | None:
+    """Return the arguments of the detector; `None` for a backbone alone."""
+    root = prefix.removesuffix(BACKBONE)
     classes = _kernel_shape(file, shapes, f"{root}head.cls_preds.0.weight")
     branch = _kernel_shape(file, shapes, f"{root}head.stems.0.conv.weight")
-    first = _kernel_shape(file, shapes, before + STEM)
-    if not before.endswith(BACKBONE) or classes is None or branch is None or first is None:
+    first = _kernel_shape(file, shapes, prefix + STEM)
+    if not prefix.endswith(BACKBONE) or classes is None or branch is None or first is None:
         return None
-    block = re.compile(rf"{re.escape(root)}backbone\.C3_p4\.m\.(\d+)\.")
     return {
         "num_classes": classes[0],
         "bounding_box_format": "xyxy",
         "class_names": list(COCO_NAMES) if classes[0] == len(COCO_NAMES) else None,
-        "neck_depth": len({match[1] for name in shapes if (match := block.match(name))}),
+        "neck_depth": _bottlenecks(shapes, rf"{re.escape(root)}backbone\.C3_p4\.m\.(\d+)\."),
         "head_channels": branch[0],
-        "image_size": 416 if first[0] <= LARGEST_SMALL else 640,
+        "image_size": 416 if first[0] <= LARGEST_SMALL_STEM else 640,
     }
-
-
-# What YOLOX's weights mean besides their shapes.
-CONVENTIONS = {
-    "include_rescaling": False,
-    "padding": "symmetric",
-    "batch_norm_epsilon": EPSILON,
-    "batch_norm_momentum": 0.97,
-}

@@ -1,0 +1,52 @@
+"""`Checkpoint`: an open weight file of any format."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from cspdarknet.checkpoints.config import ModelConfig
+from cspdarknet.checkpoints.targets import Target
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An open weight file. Each reader in `checkpoints.readers` makes one.
+
+    Attributes:
+        path: the file.
+        format: name of the format, such as `"YOLOX, PyTorch"`.
+        shapes: shape of each weight that a model can take, by its path in the file.
+        read: returns the array at a path.
+        layout: maps the paths to the variables of a backbone or detector of this architecture.
+        config: reads the constructor arguments of the model off the file.
+        conventions: backbone arguments without which the weights mean something else.
+        adapts_to: backbone arguments whose value the reader works into the weights, so that every
+            value of them gives the same outputs.
+        head: paths that are not the backbone's: kernel and bias of a classifier's head, or a
+            detector's neck and head.
+        numbers_layers: whether the paths of a detector's backbone depend on its neck and head.
+        license: license of the published weights in this format.
+        close: closes the file.
+    """
+
+    path: Path
+    format: str
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[str], np.ndarray]
+    layout: Callable[[Any], dict[str, Target]]
+    config: Callable[[], ModelConfig] = lambda: ModelConfig({})
+    conventions: Mapping[str, Any] = field(default_factory=dict)
+    adapts_to: frozenset[str] = frozenset()
+    head: tuple[str, ...] = ()
+    numbers_layers: bool = False
+    license: str = "unknown"
+    close: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,84 @@
+"""Constructor arguments of a model, read from a weight file or a `config.json` without trust."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cspdarknet.checkpoints.errors import CheckpointError
+
+MAX_CONFIG_BYTES = 10_000_000
+BACKBONE, CLASSIFIER, DETECTOR = "CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Constructor arguments of a backbone, and of the head on it.
+
+    Attributes:
+        backbone: arguments of `CSPDarkNetBackbone`; empty where the file does not tell them.
+        head: arguments of `ImageClassifier` or `YOLOXDetector` except for `backbone`; `None` for a
+            backbone alone.
+        assumed: names of backbone arguments that the file does not tell, set to the usual value.
+    """
+
+    backbone: dict[str, Any]
+    head: dict[str, Any] | None = None
+    assumed: frozenset[str] = frozenset()
+
+    @property
+    def task(self) -> str:
+        """The task of the model: `"features"`, `"classification"` or `"detection"`."""
+        if self.head is None:
+            return "features"
+        return "detection" if "bounding_box_format" in self.head else "classification"
+
+    @classmethod
+    def from_arguments(cls, arguments: dict[str, Any]) -> Self:
+        """Split what `get_config` of a model returned into backbone and head.
+
+        Raises:
+            CheckpointError: if the backbone is not a `CSPDarkNetBackbone`.
+        """
+        if "backbone" not in arguments:
+            return cls(arguments)
+        head = dict(arguments)
+        backbone = head.pop("backbone")
+        config = backbone.get("config") if isinstance(backbone, dict) else None
+        if not isinstance(config, dict) or backbone.get("class_name") != BACKBONE:
+            raise CheckpointError(
+                f"The backbone of a model must be a {BACKBONE}. Received: {str(backbone)[:200]}"
+            )
+        return cls(config, head)
+
+
+def parse_config(text: bytes, origin: str) -> dict[str, Any]:
+    """Parse the `config.json` of a model of this package or of KerasCV.
+
+    Args:
+        text: content of the file.
+        origin: name of the file, for error messages.
+
+    Returns:
+        The content: a dict with `"class_name"` and `"config"`.
+
+    Raises:
+        CheckpointError: if it is not valid JSON, or the config of another class.
+    """
+    if len(text) > MAX_CONFIG_BYTES:
+        raise CheckpointError(
+            f"{origin} has {len(text)} bytes, too many for the config of a model."
+        )
+    try:
+        config = json.loads(text.decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{origin} is not valid JSON: {error}") from error
+    arguments = config.get("config") if isinstance(config, dict) else None
+    if not isinstance(arguments, dict):
+        raise CheckpointError(f"{origin} is not the config of a model: it has no 'config' entry.")
+    accepted = (CLASSIFIER, DETECTOR) if "backbone" in arguments else (BACKBONE,)
+    if config.get("class_name") not in accepted:
+        raise CheckpointError(
+            f"{origin} must describe a {BACKBONE}, or an {CLASSIFIER} or {DETECTOR} with a "
+            f"backbone. Received: a {config.get('class_name')!r}"
+        )
+    return config

@@ -1,0 +1,127 @@
+"""PyTorch files: read and written without PyTorch, and without running what they contain."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from cspdarknet.checkpoints import CheckpointError
+from cspdarknet.checkpoints.readers import torch as torch_files
+
+pytestmark = pytest.mark.one_backend
+
+
+class Attack:
+    """Would write a file when unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+def write(path, data, compression=zipfile.ZIP_STORED, **files):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("archive/data.pkl", data)
+        for name, content in files.items():
+            archive.writestr(f"archive/{name}", content)
+    return path
+
+
+def test_code_is_not_executed(tmp_path, refuses):
+    target = tmp_path / "written"
+    data = pickle.dumps({"model": Attack(target)}, protocol=2)
+    refuses(write(tmp_path / "a.pth", data), r"wants to call .*open")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["os system", "builtins eval", "torch load", "subprocess Popen", "torch._utils _x"]
+)
+def test_other_functions_are_refused(name, tmp_path, refuses):
+    module, function = name.split()
+    data = b"\x80\x02c" + module.encode() + b"\n" + function.encode() + b"\n)R."
+    refuses(write(tmp_path / "a.pth", data), "refused")
+
+
+def test_compressed_and_foreign_archives(tmp_path, refuses):
+    path = tmp_path / "a.pth"
+    data = pickle.dumps({})
+    refuses(write(path, data, zipfile.ZIP_DEFLATED), "compressed")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "<x/>")
+    refuses(path, "no data.pkl")
+    refuses(write(path, data, byteorder="big"), "big-endian")
+    refuses(write(path, data), "does not hold a CSPDarkNet")
+    refuses(write(path, pickle.dumps([1])), "does not hold a state dict")
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_PICKLE_BYTES"])
+def test_files_that_claim_too_much(limit, state_dict, monkeypatch, refuses):
+    monkeypatch.setattr(torch_files, limit, 100)
+    refuses(state_dict, "refused")
+
+
+def test_a_file_of_an_old_pytorch(tmp_path, refuses):
+    path = tmp_path / "a.pth"
+    path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2))
+    refuses(path, "version 1.6 or later")
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "offset", "message"),
+    [
+        ((1000,), (1,), 0, "beyond"),
+        ((2,), (1,), 10**9, "beyond"),
+        ((2, 2), (10**6, 1), 0, "beyond"),
+        ((10**6,), (0,), 0, "larger than"),
+        ((-1,), (1,), 0, "malformed"),
+    ],
+)
+def test_tensors_that_reach_beyond_their_bytes(shape, strides, offset, message, tmp_path):
+    path = tmp_path / "a.pth"
+    torch_files.write_torch(path, {"x": np.ones((4,), "float32")})
+    reader = torch_files._Reader(path, zipfile.ZipFile(path))
+    storage = torch_files._Storage("float32", "0", 4)
+    with pytest.raises(CheckpointError, match=message):
+        reader.tensor(storage, offset, shape, strides)
+
+
+def test_wrong_storage_sizes(state_dict, tmp_path, refuses):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(state_dict) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, data[:-4] if name.endswith("data/0") else data)
+    refuses(path, "were announced")
+
+
+def test_pytorch_reads_what_is_written(state_dict):
+    torch = pytest.importorskip("torch")
+    ours = torch_files.read_torch(state_dict)
+    theirs = torch.load(state_dict, weights_only=True)
+    assert list(ours) == list(theirs)
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value.numpy())
+
+
+def test_what_pytorch_writes_is_read(tmp_path):
+    torch = pytest.importorskip("torch")
+    tensors = {
+        "half": torch.arange(6, dtype=torch.float16).reshape(2, 3),
+        "bfloat16": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+        "turned": torch.arange(12.0).reshape(3, 4).T[1:, ::2],
+        "scalar": torch.tensor(3),
+        "empty": torch.zeros(0, 4),
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+    }
+    content = {"model": tensors, "best": np.float64(0.5), "epoch": 3, "names": ["a", None]}
+    torch.save(content, tmp_path / "a.pth")
+    result = torch_files.read_torch(tmp_path / "a.pth")
+    assert (result["epoch"], result["names"]) == (3, ["a", None])
+    state_dict = torch_files.read_state_dict(tmp_path / "a.pth")
+    for name, tensor in tensors.items():
+        expected = tensor.detach().to(torch.float32).numpy()
+        np.testing.assert_array_equal(state_dict[name], expected)

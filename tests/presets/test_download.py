@@ -1,0 +1,73 @@
+"""Downloads, with local stand-ins for the hosts."""
+
+import hashlib
+import sys
+
+import pytest
+
+from cspdarknet.checkpoints import CheckpointError
+from cspdarknet.presets import download
+
+pytestmark = pytest.mark.one_backend
+
+
+def test_a_published_hash_is_checked(serve):
+    requests = serve(b"weights")
+    good = hashlib.sha256(b"weights").hexdigest()
+    url = "https://host/a/b/w.h5"
+    assert download.fetch(url, sha256=good).read_bytes() == b"weights"
+    download.fetch(url, sha256=good)
+    assert requests == [url]  # the second time from the cache
+    other = "https://host/a/b/other.h5"
+    for _ in range(2):  # nothing is left of the bad file
+        with pytest.raises(CheckpointError, match="damaged or was replaced"):
+            download.fetch(other, sha256="0" * 64)
+    assert requests == [url, other, other]
+
+
+def test_an_unknown_hash_is_kept_from_the_first_download_on(serve):
+    url = "https://host/a/b/w.pth"
+    serve(b"first")
+    path = download.fetch(url)
+    path.unlink()
+    serve(b"second")
+    with pytest.raises(CheckpointError, match="must have the SHA-256"):
+        download.fetch(url)
+    serve(b"first")
+    path = download.fetch(url)
+    path.write_bytes(b"changed on disk")
+    with pytest.raises(CheckpointError, match="must have the SHA-256"):
+        download.fetch(url)
+
+
+def test_hosts_that_cannot_be_reached(offline, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(ConnectionError, match=r"could not be downloaded from host\.example"):
+        download.fetch("https://host.example/a/b/w.h5")
+    with pytest.raises(ConnectionError, match=r"config\.json of 'kaggle://.*from Kaggle"):
+        download.fetch("kaggle://me/net/keras/v", "config.json")
+
+
+def test_bad_kaggle_handle(offline):
+    with pytest.raises(ValueError, match="not a Kaggle handle"):
+        download.fetch("kaggle://nonsense", "config.json")
+
+
+def test_hugging_face(offline, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    with pytest.raises(ValueError, match="not a Hugging Face repository"):
+        download.fetch("hf://a/b/c", "config.json")
+
+    def unreachable(repository, file):
+        raise hub.errors.LocalEntryNotFoundError("cannot find the host")
+
+    monkeypatch.setattr(hub, "hf_hub_download", unreachable)
+    with pytest.raises(ConnectionError, match="from Hugging Face"):
+        download.fetch("hf://me/net", "config.json")
+
+
+def test_missing_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match=r"pip install 'cspdarknet\[hf\]'"):
+        download.fetch("hf://me/net", "config.json")

@@ -1,0 +1,116 @@
+"""Writing of preset folders."""
+
+import json
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.presets.reference import reference_outputs
+from cspdarknet.presets.save import save_preset
+from support import TINY_NET, assert_same_weights, randomize, to_numpy
+
+
+@pytest.mark.one_backend
+def test_files_and_metadata(preset, backbone):
+    assert sorted(p.name for p in preset.iterdir()) == [
+        "config.json",
+        "metadata.json",
+        "model.weights.h5",
+    ]
+    metadata = json.loads((preset / "metadata.json").read_text())
+    assert metadata["parameter_count"] == backbone.count_params()
+    assert metadata["keras_version"] == keras.__version__
+    assert "source" not in metadata
+
+
+def test_keras_reads_the_weights(preset, backbone):
+    model = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+    model.load_weights(preset / "model.weights.h5")
+    assert_same_weights(model, backbone)
+
+
+@pytest.mark.one_backend
+def test_origin_and_reference_outputs(classifier, tmp_path):
+    source = {"name": "a test", "license": "MIT"}
+    save_preset(classifier, tmp_path / "p", source, weights_dtype="float16")
+    metadata = json.loads((tmp_path / "p/metadata.json").read_text())
+    assert metadata["source"] == source
+    # Those of the rounded weights.
+    stored = ImageClassifier.from_preset(tmp_path / "p")
+    assert metadata["reference_outputs"] == reference_outputs(stored)
+    assert metadata["reference_outputs"] != reference_outputs(classifier)
+
+
+def test_bfloat16_weights(tmp_path):
+    model = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, dtype="bfloat16")
+    model.save_to_preset(tmp_path / "half")
+    again = CSPDarkNetBackbone.from_preset(tmp_path / "half")
+    for a, b in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(
+            to_numpy(keras.ops.cast(a, "float32")), to_numpy(keras.ops.cast(b, "float32"))
+        )
+
+
+@pytest.mark.one_backend
+class TestReplacing:
+    def test_a_preset_of_another_task(self, preset, backbone, classifier):
+        classifier.save_to_preset(preset)
+        assert_same_weights(ImageClassifier.from_preset(preset), classifier)
+        backbone.save_to_preset(preset)
+        assert_same_weights(CSPDarkNetBackbone.from_preset(preset), backbone)
+        assert [p.name for p in preset.parent.iterdir()] == ["preset"]
+
+    def test_a_failed_save_leaves_the_old_preset(self, preset, backbone, monkeypatch):
+        def full_disk(*args, **kwargs):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(keras.Model, "save_weights", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            CSPDarkNetBackbone([8], [1], True).save_to_preset(preset)
+        assert_same_weights(CSPDarkNetBackbone.from_preset(preset), backbone)
+        assert [p.name for p in preset.parent.iterdir()] == ["preset"]
+
+    def test_other_folders_are_left_alone(self, tmp_path, tiny_net):
+        (tmp_path / "thesis.txt").write_text("years of work")
+        (tmp_path / "config.json").write_text('{"my": "app"}')
+        for target in (tmp_path, tmp_path / "thesis.txt"):
+            with pytest.raises(ValueError, match="not a preset folder"):
+                tiny_net.save_to_preset(target)
+        with pytest.raises(ValueError, match="push_to"):
+            tiny_net.save_to_preset("hf://me/net")
+        assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+    def test_other_files_in_a_preset_are_kept(self, preset, tiny_net):
+        (preset / "README.md").write_text("my model card")
+        link = preset.parent / "link"
+        link.symlink_to(preset)
+        tiny_net.save_to_preset(link)
+        assert link.is_symlink()
+        assert (preset / "README.md").read_text() == "my model card"
+        assert CSPDarkNetBackbone.from_preset(preset).include_rescaling is False
+
+
+def test_a_compiled_model_leaves_no_trace(tmp_path):
+    model = randomize(CSPDarkNetBackbone(**TINY_NET, include_rescaling=True))
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save_to_preset(tmp_path / "p")
+    assert "compile_config" not in (tmp_path / "p" / "config.json").read_text()
+    weights = tmp_path / "p" / "model.weights.h5"
+    with h5py.File(weights) as file:
+        assert set(file) == {"layers", "vars"}
+    assert_same_weights(CSPDarkNetBackbone.from_preset(tmp_path / "p"), model)
+    # Keras' own way of saving keeps the optimizer's state, which is not a weight of the model.
+    model.save_weights(weights)
+    assert_same_weights(CSPDarkNetBackbone.from_preset(tmp_path / "p"), model)
+
+
+@pytest.mark.one_backend
+def test_other_models(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="must be a CSPDarkNetBackbone"):
+        save_preset(other, tmp_path / "p")
+    assert not list(tmp_path.iterdir())
