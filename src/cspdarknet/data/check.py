@@ -1,68 +1,45 @@
-"""Find the files that cannot be used as photos before they are needed."""
+"""Check of a dataset's image files before they are used."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
 
+from cspdarknet._prefetch import prefetch_map, thread_pool
+from cspdarknet.data.annotations import Problem
+from cspdarknet.data.dataset import AnyDataset
 from cspdarknet.images import ImageError, read_image
 
-# Smaller than any photo is used at: a decoder then skips most of its work, yet reads every byte.
-CHECK_SIDE = 64
-
-
-class Photos(Protocol):
-    """Photos of a data set, whatever is known of them."""
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files."""
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """Return the photos at these places."""
-
-
-AnyPhotos = TypeVar("AnyPhotos", bound=Photos)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that is left out, and why."""
-
-    path: Path
-    reason: str
+# Smaller than any training uses: the decoder skips most of its work, and still reads every byte.
+CHECKED_SIDE = 64
 
 
 def check_images(
-    photos: AnyPhotos, workers: int, advance: Callable[[], None] = lambda: None
-) -> tuple[AnyPhotos, list[Skipped]]:
-    """Decode every photo once; return those that can be used, and those that cannot.
+    dataset: AnyDataset, workers: int, advance: Callable[[], None] = lambda: None
+) -> tuple[AnyDataset, list[Problem]]:
+    """Decode each image once, and leave out those that cannot be decoded.
 
     Args:
-        photos: the photos.
+        dataset: images with their annotations.
         workers: number of threads.
-        advance: called after each photo, for a progress bar.
+        advance: called after each image, for a progress bar.
 
     Returns:
-        The usable photos in their order, and a list of `Skipped`.
+        The dataset of the images that can be used, in their order, and a `Problem` for each of the
+        others.
     """
-    good, skipped = [], []
-    with ThreadPoolExecutor(workers) as pool:
-        for i, reason in enumerate(pool.map(_problem, photos.paths)):
-            if reason is None:
-                good.append(i)
+    usable, problems = [], []
+    with thread_pool(workers) as pool:
+        for i, problem in enumerate(prefetch_map(_problem_of, dataset.paths, pool, 2 * workers)):
+            if problem is None:
+                usable.append(i)
             else:
-                skipped.append(Skipped(photos.paths[i], reason))
+                problems.append(problem)
             advance()
-    return (photos.take(good) if skipped else photos), skipped
+    return (dataset.take(usable) if problems else dataset), problems
 
 
-def _problem(path: Path) -> str | None:
+def _problem_of(path: Path) -> Problem | None:
     try:
-        read_image(path, CHECK_SIDE)
+        read_image(path, CHECKED_SIDE)
     except ImageError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return Problem(path, str(error).removeprefix(f"{path}: "))
     return None

@@ -1,1 +1,1 @@
-"""Classification data sets: images with one class each."""
+"""Image classification: its datasets, their loading, augmentation and training batches."""

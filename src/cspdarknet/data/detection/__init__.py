@@ -1,1 +1,1 @@
-"""Detection data sets: images with bounding boxes."""
+"""Object detection: its datasets, their loading and checks, augmentation and training batches."""

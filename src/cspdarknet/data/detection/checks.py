@@ -1,150 +1,144 @@
-"""Find what is wrong in the boxes of a data set before a detector learns from it."""
+"""Checks of the boxes of a dataset, before a detector is trained or evaluated on them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
-from cspdarknet.data.detection.annotations import Annotated, Problem
+from cspdarknet.data.annotations import AnnotatedImage, Problem
 from cspdarknet.data.detection.dataset import DetectionDataset
 
-# Pixels by which a box may leave the photo before it counts as wrong: numbers are rounded, and
-# some tools count pixels from 1.
+# Pixels by which a box may extend beyond the image before it counts as a problem: coordinates are
+# rounded, and some tools count pixels from 1.
 TOLERANCE = 1.0
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
+# EXIF orientations with width and height swapped.
+TRANSPOSED = (5, 6, 7, 8)
 
 
-def check_annotated(
-    annotated: Sequence[Annotated], class_names: Sequence[str]
+def check_annotations(
+    images: Sequence[AnnotatedImage], class_names: Sequence[str]
 ) -> tuple[DetectionDataset, list[Problem]]:
-    """Turn descriptions into photos with boxes; return what is wrong beside what can be used.
+    """Turn annotations into a dataset of what can be used, and list the problems.
 
-    Boxes are clipped to their photo. Those without an area inside it or of an unknown class are
-    left out, and so are photos that are missing, no images, or of another size than described.
+    Boxes are clipped to their image. Boxes without an area inside it and boxes of unknown classes
+    are left out, and so are images that are missing, cannot be read, or have another size than
+    their annotation states.
 
     Args:
-        annotated: the photos.
-        class_names: the classes, in the order of the labels.
+        images: the annotated images.
+        class_names: the classes, in the order of their ids.
     """
     problems, usable, sizes = [], [], []
-    for photo in annotated:
-        size = _upright_size(photo.path)
+    for image in images:
+        size = _size_of(image.path)
         if isinstance(size, str):
-            problems.append(Problem(photo.path, size))
-        elif photo.size not in (None, size):
-            problems.append(Problem(photo.path, _wrong_size(photo, size)))
+            problems.append(Problem(image.path, size))
+        elif image.size not in (None, size):
+            problems.append(Problem(image.path, _wrong_size(image, size)))
         else:
-            usable.append(photo)
+            usable.append(image)
             sizes.append(size)
-    photos, wrong = _with_boxes(usable, np.array(sizes, "float64").reshape(-1, 2), class_names)
-    return photos, problems + wrong
+    dataset, box_problems = _check_boxes(
+        usable, np.array(sizes, "float64").reshape(-1, 2), class_names
+    )
+    return dataset, problems + box_problems
 
 
-def _with_boxes(
-    annotated: list[Annotated], sizes: np.ndarray, class_names: Sequence[str]
+def _check_boxes(
+    images: list[AnnotatedImage], sizes: np.ndarray, class_names: Sequence[str]
 ) -> tuple[DetectionDataset, list[Problem]]:
-    """Check the boxes of all photos at once: there may be a million."""
-    index = {name: i for i, name in enumerate(class_names)}
-    names = [name for photo in annotated for name in photo.names]
-    labels = np.array([index.get(name, -1) for name in names], "int64")
-    ignored = np.array([flag for photo in annotated for flag in photo.ignored], "bool")
-    boxes = np.array([box for photo in annotated for box in photo.boxes], "float64").reshape(-1, 4)
-    counts = np.array([len(photo.names) for photo in annotated], "int64")
-    owners = np.repeat(np.arange(len(annotated)), counts)
+    """Check the boxes of all images in one array: there may be a million."""
+    ids = {name: i for i, name in enumerate(class_names)}
+    names = [name for image in images for name in image.names]
+    labels = np.array([ids.get(name, -1) for name in names], "int32")
+    ignored = np.array([flag for image in images for flag in image.ignored], "bool")
+    boxes = np.array([box for image in images for box in image.boxes], "float64").reshape(-1, 4)
+    # Index of the image of each box.
+    owners = np.repeat(np.arange(len(images)), [len(image.names) for image in images])
     limits = np.tile(sizes[owners], 2)
+    relative = np.array([image.relative for image in images], "bool")[owners, None]
     with np.errstate(invalid="ignore", over="ignore"):
-        boxes *= np.where(np.array([p.relative for p in annotated], bool)[owners, None], limits, 1)
+        boxes *= np.where(relative, limits, 1)
         clipped = boxes.clip(0, limits)
         unusable = {
             "is of the unknown class {name!r}": labels < 0,
-            "is no box of numbers": ~np.isfinite(boxes).all(axis=1),
+            "has coordinates that are not finite numbers": ~np.isfinite(boxes).all(axis=1),
             "has no area": (boxes[:, 2:] <= boxes[:, :2]).any(axis=1),
-            "is outside the photo": (clipped[:, 2:] <= clipped[:, :2]).any(axis=1),
+            "is outside the image": (clipped[:, 2:] <= clipped[:, :2]).any(axis=1),
         }
-        clip = {"leaves the photo": (abs(boxes - clipped) > TOLERANCE).any(axis=1)}
-    problems, seen = [], np.zeros(len(boxes), bool)
-    for what, places in (unusable | clip).items():
-        for i in np.flatnonzero(places & ~seen):
-            numbers = ", ".join(f"{value:g}" for value in boxes[i])
-            text = f"the box ({numbers}) {what.format(name=names[i])}"
-            problems.append(Problem(annotated[owners[i]].path, text))
-        seen |= places
+        beyond = {"extends beyond the image": (abs(boxes - clipped) > TOLERANCE).any(axis=1)}
+    first_problem: dict[int, str] = {}
+    for what, wrong in (unusable | beyond).items():
+        for i in np.flatnonzero(wrong).tolist():
+            first_problem.setdefault(i, what)
+    problems = [
+        Problem(images[owners[i]].path, _box_problem(boxes[i], what.format(name=names[i])))
+        for i, what in first_problem.items()
+    ]
     keep = ~np.any(list(unusable.values()), axis=0)
-    ends = np.cumsum(np.bincount(owners[keep], minlength=len(annotated)))
-    photos = DetectionDataset(
+    ends = np.cumsum(np.bincount(owners[keep], minlength=len(images)))
+    dataset = DetectionDataset(
         tuple(class_names),
-        tuple(photo.path for photo in annotated),
-        _divided(clipped[keep].astype("float32"), ends),
-        _divided(labels[keep], ends),
-        _divided(ignored[keep], ends),
+        tuple(image.path for image in images),
+        *(
+            tuple(np.split(values[keep], ends)[:-1])
+            for values in (clipped.astype("float32"), labels, ignored)
+        ),
     )
-    return photos, problems
+    return dataset, problems
 
 
-def _divided(rows: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(np.split(rows, ends)[:-1])
+def _box_problem(box: np.ndarray, what: str) -> str:
+    return f"the box ({', '.join(f'{value:g}' for value in box)}) {what}"
 
 
-def _upright_size(path: Path) -> tuple[int, int] | str:
-    """Read width and height from the header of a photo, or say why that is not possible."""
+def _size_of(path: Path) -> tuple[int, int] | str:
+    """Read the upright width and height from an image's header, or return what is wrong."""
     try:
         with Image.open(path) as image:
             # Pillow would decode all of a PNG to look for EXIF data behind the pixels.
-            known = image.format != "PNG" or "exif" in image.info
-            turned = known and image.getexif().get(ORIENTATION) in LYING
-            return (image.height, image.width) if turned else image.size
+            has_exif = image.format != "PNG" or "exif" in image.info
+            orientation = image.getexif().get(ExifTags.Base.Orientation) if has_exif else None
+            return image.size[::-1] if orientation in TRANSPOSED else image.size
     except FileNotFoundError:
-        return "there is no such photo"
+        return "there is no such image"
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
-        return f"no image ({error})"
+        return f"it is not an image ({error})"
 
 
-def _wrong_size(photo: Annotated, size: tuple[int, int]) -> str:
-    text = "the photo has {} x {} pixels, its annotation says {} x {}".format(
-        *size, *(photo.size or size)
+def _wrong_size(image: AnnotatedImage, size: tuple[int, int]) -> str:
+    text = "the image has {} x {} pixels, but its annotation states {} x {}".format(
+        *size, *(image.size or size)
     )
-    if photo.size == size[::-1]:
-        text += "; was it annotated lying on its side?"
+    if image.size == size[::-1]:
+        text += ". Was it annotated without its EXIF orientation?"
     return text
 
 
-def without_repeats(
-    parts: Sequence[list[Annotated]],
-) -> tuple[list[list[Annotated]], list[Problem]]:
-    """Keep the first of several descriptions of the same photo, over all parts."""
+def drop_repeated(
+    splits: Mapping[str, Sequence[AnnotatedImage]],
+) -> tuple[dict[str, list[AnnotatedImage]], list[Problem]]:
+    """Keep the first of several annotations of the same image file, over all splits."""
     seen: set[str] = set()
-    kept: list[list[Annotated]] = []
+    kept: dict[str, list[AnnotatedImage]] = {}
     problems = []
-    for part in parts:
-        kept.append([])
-        for photo in part:
-            path = _real_path(photo.path)
+    for split, images in splits.items():
+        kept[split] = []
+        for image in images:
+            path = _real_path(image.path)
             if path in seen:
-                problems.append(Problem(photo.path, "described more than once"))
+                problems.append(Problem(image.path, "is annotated more than once"))
             else:
-                kept[-1].append(photo)
+                kept[split].append(image)
             seen.add(path)
     return kept, problems
 
 
 def _real_path(path: Path) -> str:
-    """Follow links, so that a photo and a link to it are the same."""
+    """Follow links, so that an image and a link to it are the same."""
     try:
         return os.path.realpath(path)
-    except ValueError:  # what no file can be named
+    except ValueError:  # a name that no file can have
         return str(path)
-
-
-def as_text(value: Any) -> str:
-    """Return a name that a file gives, if it is text or a number.
-
-    Raises:
-        ValueError: if it is something else: nested aliases of YAML would fill the memory as text,
-            and words such as `yes` and `no` would turn into others.
-    """
-    if type(value) not in (str, int, float):
-        raise ValueError(f"names must be text (in quotes). Found: {type(value).__name__}")
-    return str(value)

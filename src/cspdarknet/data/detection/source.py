@@ -1,168 +1,155 @@
-"""What the batches of a detector's training are made of."""
+"""Training batches for object detection."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
-from cspdarknet.data.detection.augment import DetectionAugmentation, DetectionSample
+from cspdarknet.data.detection.augment import DetectionAugmentation
 from cspdarknet.data.detection.dataset import DetectionDataset
+from cspdarknet.data.detection.transforms import DetectionSample
+from cspdarknet.data.pipeline import TrainingSource
 from cspdarknet.images import ImageError, read_image
-from cspdarknet.yolox.letterbox import PADDING, fitted, resize
+from cspdarknet.yolox.letterbox import PADDING, fitted_size, resize
 
-# A photo resized to fit a square, and the ratio of resizing.
-Fitted = tuple[np.ndarray, float]
-# Boxes with a shorter side are dropped: there is nothing of them to see.
-SHORTEST_SIDE = 1.0
+# An image resized to fit a square, and the factor of resizing.
+Resized = tuple[np.ndarray, float]
+# Boxes with a shorter side are dropped, in pixels: nothing of their objects is visible.
+MIN_SIDE = 1.0
 
 
 class ImageCache:
-    """Keep decoded photos in memory, as many as there is room for.
+    """Cache of decoded images in memory, up to a number of bytes.
 
-    Photos are asked for in random order, so that those that came first are as good as any. All
-    of them are of one size: asking for another forgets them.
+    Images are asked for in random order, so that the first ones are as good to keep as any. All of
+    them have one size: asking for another size clears the cache.
 
     Args:
-        capacity: room in bytes.
+        capacity: number of bytes.
     """
 
     def __init__(self, capacity: int = 1_000_000_000) -> None:
         self.capacity = capacity
         self._lock = Lock()
         self._size = 0
-        self._photos: dict[Path, Fitted] = {}
+        self._images: dict[Path, Resized] = {}
         self._room = capacity
 
-    def get(self, path: Path, size: int, read: Callable[[Path, int], Fitted]) -> Fitted:
-        """Return what `read(path, size)` gives; what it raises is not kept."""
+    def get(self, path: Path, size: int, read: Callable[[Path, int], Resized]) -> Resized:
+        """Return the result of `read(path, size)`, from the cache where possible."""
         with self._lock:
             if self._size != size:
-                self._size, self._photos, self._room = size, {}, self.capacity
-            kept = self._photos.get(path)
-        if kept is not None:
-            return kept
-        photo = read(path, size)
+                self._size, self._images, self._room = size, {}, self.capacity
+            cached = self._images.get(path)
+        if cached is not None:
+            return cached
+        resized = read(path, size)
         with self._lock:
-            fits = photo[0].nbytes <= self._room and self._size == size
-            if fits and path not in self._photos:
-                self._photos[path] = photo
-                self._room -= photo[0].nbytes
-        return photo
+            fits = resized[0].nbytes <= self._room and self._size == size
+            if fits and path not in self._images:
+                self._images[path] = resized
+                self._room -= resized[0].nbytes
+        return resized
 
 
 @dataclass(frozen=True)
-class DetectionSource:
-    """What the batches of a detector's training are made of, for `training_batches`.
+class DetectionSource(TrainingSource):
+    """What `training_batches` reads to train a detector. Ignored boxes are not trained on.
 
-    Attributes:
-        photos: the photos with their boxes; ignored boxes are not trained on.
-        augmentation: how they are changed.
-        batch_size: photos in a batch, of all processes together.
-        seed: of order and changes.
-        max_boxes: places for boxes in each image; of more boxes, the largest are kept.
-        workers: number of threads that decode and change photos.
-        process: index of this process, and how many there are: each gets its share of a batch.
-        failures: files that could not be read on the way, and why; filled while batches are read.
-        cache: keeps decoded photos, of which a mosaic reads four; it changes no result.
+    Attributes: those of `TrainingSource`, and:
+        max_boxes: number of boxes that each image is padded to; of more boxes, the largest are
+            kept.
+        cache: keeps decoded images, of which a mosaic needs four; it does not change the result.
 
     Example:
         >>> Image.new("RGB", (80, 60)).save("cell.png")
-        >>> box, label = np.array([[8, 6, 40, 30]], "float32"), np.array([0])
+        >>> box, label = np.array([[8, 6, 40, 30]], "float32"), np.array([0], "int32")
         >>> paths = (Path("cell.png"),)
-        >>> photos = DetectionDataset(("cell",), paths, (box,), (label,), (label > 0,))
+        >>> dataset = DetectionDataset(("cell",), paths, (box,), (label,), (label > 0,))
         >>> plain = DetectionAugmentation(mosaic=0, hsv=(0, 0, 0), flip=0)
-        >>> source = DetectionSource(photos, plain, batch_size=1, max_boxes=2)
+        >>> source = DetectionSource(dataset, plain, batch_size=1, max_boxes=2)
         >>> image, boxes, labels, weight = source.load(0, 160, np.random.default_rng(0))
         >>> image.shape, boxes[0], labels
-        ((160, 160, 3), array([16., 12., 80., 60.], dtype=float32), array([ 0, -1]))
+        ((160, 160, 3), array([16., 12., 80., 60.], dtype=float32), array([ 0, -1], dtype=int32))
     """
 
-    photos: DetectionDataset
+    dataset: DetectionDataset
     augmentation: DetectionAugmentation
-    batch_size: int
-    seed: int = 0
     max_boxes: int = 120
-    workers: int = 2
-    process: tuple[int, int] = (0, 1)
-    failures: dict[Path, str] = field(default_factory=dict)
     cache: ImageCache = field(default_factory=ImageCache)
-
-    @property
-    def no_mixing(self) -> "DetectionSource":
-        """The same without mosaics and mixtures, for the last epochs; it shares the cache."""
-        return replace(self, augmentation=self.augmentation.no_mixing)
 
     def load(
         self, index: int, size: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.float32]:
-        """Return one changed photo: image, boxes, labels (-1 in unused places) and weight.
+        """Return one augmented image, its padded boxes and class ids (-1 for padding), its weight.
 
-        The weight is 0 where the photo could not be read. In a mosaic, a partner that cannot be
-        read leaves its place gray.
+        The weight is 0 if the image could not be read. A partner in a mosaic that cannot be read
+        leaves a gray gap.
         """
-        photo = self._read(index, size)
-        if photo is None:
-            changed, weight = _nothing(size), 0
+        sample = self._read(index, size)
+        weight = np.float32(sample is not None)
+        if sample is None:
+            sample = _gray_sample(size)
         else:
 
             def partner() -> DetectionSample:
-                return self._read(int(rng.integers(len(self.photos))), size) or _nothing(size)
+                index = int(rng.integers(len(self.dataset)))
+                return self._read(index, size) or _gray_sample(size)
 
-            changed, weight = self.augmentation.photo(photo, partner, size, rng), 1
-        boxes, labels = self._in_places(changed)
-        return changed.image, boxes, labels, np.float32(weight)
+            sample = self.augmentation.sample(sample, partner, size, rng)
+        return sample.image, *self._padded_targets(sample), weight
 
     def finish(
         self,
-        element: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+        stacked: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-        """Turn photos into `(images, {"boxes", "classes"}, weights)`, of a side of the batch."""
-        images, boxes, labels, weights = element
+        """Turn stacked samples into `(images, {"boxes", "classes"}, weights)` of one image size."""
+        images, boxes, labels, weights = stacked
         size = images.shape[1]
-        side = self.augmentation.side(size, rng)
-        if side != size:
-            images = np.stack([resize(image, side, side) for image in images])
-            boxes = boxes * np.float32(side / size)
-        targets = {"boxes": boxes, "classes": labels.astype("float32")}
-        return images.astype("float32"), targets, weights
+        new_size = self.augmentation.image_size(size, rng)
+        if new_size != size:
+            images = np.stack([resize(image, new_size, new_size) for image in images])
+            boxes = boxes * np.float32(new_size / size)
+        return images.astype("float32"), {"boxes": boxes, "classes": labels}, weights
 
     def _read(self, index: int, size: int) -> DetectionSample | None:
-        """Read a photo, resized to fit the square, with the boxes to train on."""
-        path = self.photos.paths[index]
+        """Read an image, resized to fit the square, with the boxes to train on."""
+        path = self.dataset.paths[index]
         try:
-            image, ratio = self.cache.get(path, size, read_fitted)
+            image, ratio = self.cache.get(path, size, read_resized)
         except ImageError as error:
             self.failures[path] = str(error)
             return None
-        trained = ~self.photos.ignored[index]
-        boxes, labels = self.photos.boxes[index][trained], self.photos.labels[index][trained]
+        trained = ~self.dataset.ignored[index]
+        boxes, labels = self.dataset.boxes[index][trained], self.dataset.labels[index][trained]
         return DetectionSample(image, boxes * np.float32(ratio), labels)
 
-    def _in_places(self, photo: DetectionSample) -> tuple[np.ndarray, np.ndarray]:
-        """Put boxes and labels into arrays of a fixed size."""
-        sides = photo.boxes[:, 2:] - photo.boxes[:, :2]
+    def _padded_targets(self, sample: DetectionSample) -> tuple[np.ndarray, np.ndarray]:
+        """Return boxes and class ids in arrays of a fixed size."""
+        sides = sample.boxes[:, 2:] - sample.boxes[:, :2]
         largest_first = np.argsort(-sides.prod(axis=1), kind="stable")
-        seen = largest_first[sides[largest_first].min(axis=1) > SHORTEST_SIDE][: self.max_boxes]
+        visible = sides[largest_first].min(axis=1) > MIN_SIDE
+        kept = largest_first[visible][: self.max_boxes]
         boxes = np.zeros((self.max_boxes, 4), "float32")
-        labels = np.full(self.max_boxes, -1, "int64")
-        boxes[: len(seen)], labels[: len(seen)] = photo.boxes[seen], photo.labels[seen]
+        labels = np.full(self.max_boxes, -1, "int32")
+        boxes[: len(kept)], labels[: len(kept)] = sample.boxes[kept], sample.labels[kept]
         return boxes, labels
 
 
-def read_fitted(path: Path, size: int) -> Fitted:
-    """Read a photo and resize it to fit a square, as a detector will see it.
+def read_resized(path: Path, size: int) -> Resized:
+    """Read an image and resize it to fit a square, as a detector's letterbox does.
 
-    All of a JPEG is decoded: at a fraction of its size it would be smoother than the photos that
-    the trained detector is given.
+    A JPEG is decoded in full: decoded at a fraction of its size it would be smoother than the
+    images that the trained detector receives.
     """
     image = read_image(path)
-    height, width, ratio = fitted(image.shape[0], image.shape[1], size)
+    height, width, ratio = fitted_size(image.shape[0], image.shape[1], size)
     return resize(image, height, width), ratio
 
 
-def _nothing(size: int) -> DetectionSample:
+def _gray_sample(size: int) -> DetectionSample:
     gray = np.full((size, size, 3), PADDING, "uint8")
-    return DetectionSample(gray, np.zeros((0, 4), "float32"), np.zeros(0, "int64"))
+    return DetectionSample(gray, np.zeros((0, 4), "float32"), np.zeros(0, "int32"))

@@ -1,117 +1,121 @@
-"""Read boxes in the form of Pascal VOC: one XML file for each photo."""
+"""Reader of Pascal VOC: one XML file of boxes for each image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from cspdarknet.data.detection.annotations import (
-    Annotated,
-    AnnotatedData,
-    Problem,
-    child_folder,
-    part_folders,
-    part_of,
-    photos_in,
-)
-from cspdarknet.images import SUFFIXES
+from cspdarknet.data.annotations import AnnotatedImage, Annotations, Problem
+from cspdarknet.data.formats.reading import child_folder, images_in, split_folders
+from cspdarknet.data.splits import split_name
+from cspdarknet.images import has_image_suffix
 
-# No photo has so many objects that its file is larger.
+# No image has so many objects that its file is larger.
 MAX_BYTES = 20_000_000
 
 
-def read_voc(data: Path) -> AnnotatedData | None:
-    """Read a data set of XML files; return `None` where there are none.
+def read_voc(data: Path) -> Annotations[AnnotatedImage] | None:
+    """Read a dataset in the Pascal VOC format.
 
-    The XML files are in `Annotations` with the photos in `JPEGImages` or `images`, or they are
-    beside the photos. Parts have folders of their own, or are listed in `ImageSets/Main`.
+    The XML files are in `Annotations` with the images in `JPEGImages` or `images`, or they are
+    beside the images. Splits have folders of their own, or are listed in `ImageSets/Main`.
 
-    The numbers of the boxes are used as they are. The original development kit counts pixels
-    from 1, most tools that write its format count from 0, and no file says which.
+    The coordinates are used as they are. The original development kit counts pixels from 1, most
+    tools that write its format count from 0, and no file says which.
+
+    Args:
+        data: the folder.
+
+    Returns:
+        The images by split, or `None` if there are no XML files.
     """
     if not data.is_dir():
         return None
-    parts: dict[str, list[Annotated]] = {}
+    splits: dict[str, list[AnnotatedImage]] = {}
     problems: list[Problem] = []
-    for part, folder, names in _parts(data):
-        parts[part] = []
-        for photo in _read_folder(folder, names):
-            if isinstance(photo, Problem):
-                problems.append(photo)
+    for split, folder, names in _splits(data):
+        splits[split] = []
+        for image in _read_folder(folder, names):
+            if isinstance(image, Problem):
+                problems.append(image)
             else:
-                parts[part].append(photo)
-    return AnnotatedData(parts, None, problems) if parts else None
+                splits[split].append(image)
+    return Annotations(splits, None, problems) if splits else None
 
 
-def _parts(data: Path) -> list[tuple[str, Path, list[str] | None]]:
-    """Find the parts: name, folder, and the listed names where not all of the folder belongs."""
-    folders = {part: folder for part, folder in part_folders(data).items() if _xml_files(folder)}
+def _splits(data: Path) -> list[tuple[str, Path, list[str] | None]]:
+    """Return name, folder and listed images of each split; `None` for all images of the folder."""
+    folders = {split: path for split, path in split_folders(data).items() if _xml_files(path)}
     if folders:
-        return [(part, folder, None) for part, folder in folders.items()]
+        return [(split, folder, None) for split, folder in folders.items()]
     if not _xml_files(data):
         return []
     lists = _lists(data)
-    return [(part, data, names) for part, names in lists.items()] or [("train", data, None)]
+    return [(split, data, names) for split, names in lists.items()] or [("train", data, None)]
 
 
 def _lists(data: Path) -> dict[str, list[str]]:
-    """Read the names of the photos of each part from `ImageSets/Main`."""
+    """Read the names of the images of each split from `ImageSets/Main`."""
     files = {path.stem.lower(): path for path in (data / "ImageSets/Main").glob("*.txt")}
     if "train" not in files and "trainval" in files:
         files["train"] = files["trainval"]
-    found = {}
+    lists = {}
     for name, path in files.items():
-        # Beside these lists there may be one for each class, such as `bird_train.txt`.
-        if (part := part_of(name)) and name.isalpha():
+        # There may also be a list for each class, such as `bird_train.txt`.
+        if (split := split_name(name)) and name.isalpha():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            found[part] = [_stem(line.strip()) for line in lines if line.strip()]
-    return found
+            lists[split] = [_stem(line.strip()) for line in lines if line.strip()]
+    return lists
 
 
 def _stem(name: str) -> str:
     path = Path(name)
-    return path.stem if path.suffix.lower() in (*SUFFIXES, ".xml") else path.name
+    return path.stem if has_image_suffix(path) or path.suffix.lower() == ".xml" else path.name
 
 
 def _xml_files(folder: Path) -> list[Path]:
     return sorted((child_folder(folder, "annotations") or folder).glob("*.xml"))
 
 
-def _read_folder(folder: Path, names: Sequence[str] | None) -> list[Annotated | Problem]:
+def _read_folder(folder: Path, names: list[str] | None) -> Iterator[AnnotatedImage | Problem]:
     files = {path.stem: path for path in _xml_files(folder)}
-    place = child_folder(folder, "jpegimages", "images") or folder
-    photos = {path.stem: path for path in photos_in(place)}
-    read: list[Annotated | Problem] = []
+    image_folder = child_folder(folder, "jpegimages", "images") or folder
+    images = {path.stem: path for path in images_in(image_folder)}
     for name in files if names is None else names:
         if name in files:
-            read.append(_read_file(files[name], photos.get(name), place))
+            yield _read_file(files[name], images.get(name), image_folder)
         else:
-            read.append(Problem(photos.get(name, place / name), "listed, but has no XML file"))
-    return read
+            yield Problem(images.get(name, image_folder / name), "is listed, but has no XML file")
 
 
-def _read_file(path: Path, photo: Path | None, place: Path) -> Annotated | Problem:
-    """Read one file; its name tells the photo, as what it says is stale in many data sets."""
+def _read_file(path: Path, image: Path | None, folder: Path) -> AnnotatedImage | Problem:
+    """Read one XML file.
+
+    Args:
+        path: the file.
+        image: the image of the same name, if there is one. It counts more than the `filename` in
+            the XML file, which is out of date in many datasets.
+        folder: where the `filename` is otherwise expected.
+    """
     try:
         root = parse_xml(path)
         if root.tag != "annotation":
             raise ValueError(f"it begins with <{root.tag}>, not with <annotation>")
         objects = root.findall("object")
-        return Annotated(
-            photo or place / (root.findtext("filename") or f"{path.stem}.jpg"),
-            [_box(thing) for thing in objects],
-            [(thing.findtext("name") or "").strip() for thing in objects],
-            [(thing.findtext("difficult") or "0").strip() == "1" for thing in objects],
+        return AnnotatedImage(
+            image or folder / (root.findtext("filename") or f"{path.stem}.jpg"),
+            [_box(item) for item in objects],
+            [(item.findtext("name") or "").strip() for item in objects],
+            [(item.findtext("difficult") or "0").strip() == "1" for item in objects],
             _size(root),
         )
     except (ValueError, OverflowError, OSError) as error:
-        return Problem(path, f"no annotation in the form of Pascal VOC ({error})")
+        return Problem(path, f"is not in the Pascal VOC format ({error})")
 
 
-def _box(thing: Element) -> tuple[float, float, float, float]:
+def _box(item: Element) -> tuple[float, float, float, float]:
     left, top, right, bottom = (
-        float(thing.findtext(f"bndbox/{side}") or "nan")
-        for side in ("xmin", "ymin", "xmax", "ymax")
+        float(item.findtext(f"bndbox/{side}") or "nan") for side in ("xmin", "ymin", "xmax", "ymax")
     )
     return left, top, right, bottom
 
@@ -123,16 +127,16 @@ def _size(root: Element) -> tuple[int, int] | None:
 
 
 def parse_xml(path: Path) -> Element:
-    """Parse a small XML file without a document type: such can be made to fill the memory.
+    """Parse a small XML file without a document type, whose entities could fill the memory.
 
     Raises:
-        ValueError: if it is no XML, too large, or declares a document type.
+        ValueError: if it is not XML, too large, or declares a document type.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES:,} bytes")
+        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
 
     def refuse(*_: object) -> None:
-        raise ValueError("declares a document type")
+        raise ValueError("it declares a document type")
 
     builder, parser = TreeBuilder(), expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
@@ -141,6 +145,6 @@ def parse_xml(path: Path) -> Element:
     parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(path.read_bytes(), True)
-    except (expat.ExpatError, LookupError) as error:  # of an encoding that is not known
-        raise ValueError(f"no XML: {error}") from error
+    except (expat.ExpatError, LookupError) as error:  # LookupError: unknown encoding
+        raise ValueError(f"it is not XML: {error}") from error
     return builder.close()

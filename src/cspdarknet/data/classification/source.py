@@ -1,0 +1,60 @@
+"""Training batches for image classification."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cspdarknet.data.classification.augment import ClassificationAugmentation
+from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.data.classification.transforms import FILL
+from cspdarknet.data.pipeline import TrainingSource
+from cspdarknet.images import ImageError, open_image
+
+
+@dataclass(frozen=True)
+class ClassificationSource(TrainingSource):
+    """What `training_batches` reads to train a classifier.
+
+    Attributes: those of `TrainingSource`, and:
+        class_weights: float array `(classes,)`, the weight of each class in the loss; `None` for
+            equal weights.
+
+    Example:
+        >>> Image.new("RGB", (80, 60), "navy").save("sea.png")
+        >>> dataset = ClassificationDataset(("land", "sea"), (Path("sea.png"),), np.array([1]))
+        >>> source = ClassificationSource(dataset, ClassificationAugmentation(), batch_size=1)
+        >>> image, label = source.load(0, 32, np.random.default_rng(0))
+        >>> image.shape, label
+        ((32, 32, 3), 1)
+    """
+
+    dataset: ClassificationDataset
+    augmentation: ClassificationAugmentation
+    class_weights: np.ndarray | None = None
+
+    def load(self, index: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Return one augmented image and its class id, which is -1 if it could not be read."""
+        path = self.dataset.paths[index]
+        try:
+            # The smallest crop of an image of this size still has the pixels of the result.
+            image = open_image(path, 2 * round(size / self.augmentation.crop_area[0] ** 0.5))
+        except ImageError as error:
+            self.failures[path] = str(error)
+            return np.full((size, size, 3), FILL, "uint8"), -1
+        return self.augmentation.sample(image, size, rng), int(self.dataset.labels[index])
+
+    def finish(
+        self, stacked: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Turn stacked images and class ids into `(images, one-hot labels, weights)`.
+
+        An image that could not be read has the weight 0.
+        """
+        images, labels = stacked
+        one_hot = (labels[:, None] == np.arange(len(self.dataset.class_names))).astype("float32")
+        if self.class_weights is not None:
+            one_hot *= self.class_weights
+        # The labels are mixed with their weights, so that each class keeps its own in a mixture.
+        images, mixed = self.augmentation.batch((images.astype("float32"), one_hot), rng)
+        weights = mixed.sum(axis=1)
+        return images, mixed / np.maximum(weights, 1e-12)[:, None], weights
