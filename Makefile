@@ -17,26 +17,25 @@ TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
 .PHONY: demo test test-all test-oldest lint format bench clean
 
-demo: $(VENV)/.demo  ## features of two photos, then a fine-tuned classifier; PHOTO=... names a garment
-	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(PHOTO),--photo '$(PHOTO)')
+demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
+	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
 
-test: $(VENV)/.dev  ## the tests on JAX
-	$(JAX) $(PYTEST)
-
-test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what depends on the backend
+test: $(VENV)/.dev  ## the tests on PyTorch, which compiles nothing
 	KERAS_BACKEND=torch $(PYTEST)
+
+test-all: test $(VENV)/.all  ## and on JAX and TensorFlow what depends on the backend
 	$(JAX) $(PYTEST) $(OTHER_BACKEND)
 	KERAS_BACKEND=tensorflow $(PYTEST) $(OTHER_BACKEND)
 
 test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \
-		tests/test_golden_kerascv.py tests/test_golden_yolox.py \
-		tests/test_saving.py tests/test_presets.py
+		tests/golden tests/models/test_saving.py tests/presets
 
-lint: $(VENV)/.dev  ## style, format and types
+lint: $(VENV)/.dev  ## style, format, types, and the direction of imports
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/python tools/check_layers.py
 
 format: $(VENV)/.dev  ## mend style and format
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -56,11 +55,11 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[jax,dev]'
+	$(PIP_INSTALL) -e '.[torch,dev]'
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.dev
-	$(PIP_INSTALL) -e '.[torch,$(TENSORFLOW)]'
+	$(PIP_INSTALL) -e '.[jax,$(TENSORFLOW)]'
 	@touch $@
 
 $(VENV)/.oldest-keras: $(VENV)/.venv pyproject.toml

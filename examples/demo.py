@@ -1,8 +1,9 @@
-"""The main jobs on real data: features of two photos, then a fine-tuned classifier.
+"""Three tasks on real data: feature extraction, fine-tuning of a classifier, saving and loading.
 
-The photos (china.jpg, flower.jpg) and the digits come with scikit-learn, the trained weights with
-this package; nothing is downloaded. Run it with `make demo`, or `python examples/demo.py`;
-`make demo PHOTO=photo.jpg` also says which garment is in a photo of yours.
+The two photographs (china.jpg, flower.jpg) and the handwritten digits are part of scikit-learn, and
+the trained weights are part of this package: nothing is downloaded. Run `make demo`, or
+`python examples/demo.py`. `make demo IMAGE=photo.jpg` also classifies the garment in an image of
+yours.
 """
 
 import argparse
@@ -21,17 +22,17 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits, load_sample_images
 
+import cspdarknet
 from cspdarknet.data import ClassificationAugmentation, load_classification_dataset
-from cspdarknet.evaluate import classify
-from cspdarknet.images import read_image
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.images import ImageError, read_image
 from cspdarknet.train import CLASSIFICATION_RECIPES, Phase, train_classifier
 from cspdarknet.visualize import feature_picture
 
 PRESET = "csp_darknet_tiny_clothing"
+VALIDATION_SPLIT = 0.3
 console = Console()
 
-# What the fresh process of step 3 runs: load in safe mode, predict, write the predictions.
+# The program of the new process in step 3: load the model in safe mode and write its predictions.
 RELOAD = """
 import sys, numpy as np, cspdarknet, keras
 model = keras.saving.load_model(sys.argv[1], safe_mode=True)
@@ -40,36 +41,36 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
 
 
 def extract_features(out: Path) -> list[Path]:
-    """Run a backbone over the photos and draw what each pyramid level sees."""
-    backbone = CSPDarkNetBackbone.from_preset(PRESET)
+    """Run a backbone on the two photographs and draw the feature maps of each pyramid level."""
+    backbone = cspdarknet.load_model(PRESET, task="features")
     pyramid = backbone.feature_pyramid(["P2", "P3", "P4", "P5"])
-    photos = load_sample_images()
+    samples = load_sample_images()
     pictures = []
-    for name, photo in zip(photos.filenames, photos.images, strict=True):
-        maps = pyramid.predict_on_batch(photo[None].astype("float32"))
+    for name, image in zip(samples.filenames, samples.images, strict=True):
+        maps = pyramid.predict_on_batch(image[None].astype("float32"))
         shapes = ", ".join(f"{level} {value.shape[1:]}" for level, value in maps.items())
         console.print(f"  {Path(name).name}: {shapes}", soft_wrap=True)
         picture = out / f"{Path(name).stem}-features.png"
-        feature_picture(photo, {level: np.asarray(v[0]) for level, v in maps.items()}).save(picture)
+        feature_picture(image, {level: np.asarray(v[0]) for level, v in maps.items()}).save(picture)
         pictures.append(picture)
     return pictures
 
 
 def write_digits(folder: Path, per_class: int = 60) -> None:
-    """Write some handwritten digits as photos, in a folder for each class."""
+    """Write handwritten digits as image files, in a folder for each class."""
     digits = load_digits()
     for label in range(10):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
-        for i, image in enumerate(digits.images[digits.target == label][:per_class]):
-            photo = Image.fromarray((image * 15.9).astype("uint8")).resize((64, 64))
-            photo.save(folder / str(label) / f"{i}.png")
+        for i, pixels in enumerate(digits.images[digits.target == label][:per_class]):
+            image = Image.fromarray((pixels * 15.9).astype("uint8")).resize((64, 64))
+            image.save(folder / str(label) / f"{i}.png")
 
 
-def fine_tune(data: Path, run: Path, epochs: int) -> ImageClassifier:
-    """Fine-tune the garment classifier to digits; return the best model."""
+def fine_tune(data: Path, run: Path, epochs: int) -> keras.Model:
+    """Fine-tune the classifier of garments on digits, and return the best model."""
     recipe = dataclasses.replace(
         CLASSIFICATION_RECIPES["finetune"],
-        stages=(Phase(epochs, 64),),
+        phases=(Phase(epochs, 64),),
         learning_rate=2e-3,
         layer_decay=0.9,
         batch_norm_momentum=0.9,
@@ -78,23 +79,31 @@ def fine_tune(data: Path, run: Path, epochs: int) -> ImageClassifier:
             crop_area=(0.7, 1.0), flip=0.0, rand_augment=1, erase=0.0
         ),
     )
-    train_classifier(data, run, PRESET, recipe, validation_split=0.3, check=False, console=console)
-    return ImageClassifier.from_preset(run / "best")
+    train_classifier(
+        data,
+        run,
+        PRESET,
+        recipe,
+        validation_split=VALIDATION_SPLIT,
+        check=False,
+        console=console,
+    )
+    return cspdarknet.load_model(run)
 
 
-def name_garment(photo: Path) -> str:
-    """Say what garment is in a photo."""
-    model = ImageClassifier.from_preset(PRESET)
-    found = classify(model, [photo], batch_size=1)
-    if found.errors:
-        raise SystemExit(found.errors[photo])
-    best = found.probabilities[0].argsort()[::-1][:3]
-    names = model.class_names or ()
-    return ", ".join(f"{names[i]} {found.probabilities[0][i]:.0%}" for i in best)
+def classify_garment(image: Path) -> str:
+    """Return the three most probable garments in an image."""
+    predictor = cspdarknet.Predictor(PRESET)
+    try:
+        probabilities = predictor(image)
+    except ImageError as error:
+        raise SystemExit(str(error)) from error
+    best = probabilities.argsort()[::-1][:3]
+    return ", ".join(f"{predictor.class_names[i]} {probabilities[i]:.0%}" for i in best)
 
 
-def same_after_reload(model: ImageClassifier, x: np.ndarray, out: Path) -> bool:
-    """Save the model, load it in a fresh process, and compare the predictions."""
+def same_after_reload(model: keras.Model, x: np.ndarray, out: Path) -> bool:
+    """Save the model, load it in a new process, and compare the predictions."""
     files = [out / "digits.keras", out / "digits-test.npy", out / "digits-reloaded.npy"]
     model.save(files[0])
     np.save(files[1], x)
@@ -106,35 +115,35 @@ def same_after_reload(model: ImageClassifier, x: np.ndarray, out: Path) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("demo-output"))
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--photo", type=Path, help="a photo of a garment of yours")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="output folder")
+    parser.add_argument("--epochs", type=int, default=8, help="number of training epochs")
+    parser.add_argument("--image", type=Path, help="an image of a garment, to be classified")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     run = options.out / "digits-run"
-    shutil.rmtree(run, ignore_errors=True)  # show a whole training each time
+    shutil.rmtree(run, ignore_errors=True)  # otherwise a finished training is not repeated
     start = time.perf_counter()
 
     console.print(f"Backend: {keras.backend.backend()}, Keras {keras.__version__}")
-    if options.photo is not None:
-        console.print(f"[bold]Your photo:[/] {name_garment(options.photo)}")
-    console.print(f"[bold]1. Features of two photos[/] ({PRESET})")
+    if options.image is not None:
+        console.print(f"[bold]Your image:[/] {classify_garment(options.image)}")
+    console.print(f"[bold]1. Feature maps of two photographs[/] ({PRESET})")
     pictures = extract_features(options.out)
-    console.print("[bold]2. Fine-tune the classifier of garments to handwritten digits[/]")
+    console.print("[bold]2. Fine-tune the classifier of garments on handwritten digits[/]")
     write_digits(options.out / "digits")
     model = fine_tune(options.out / "digits", run, options.epochs)
     accuracy = json.loads((run / "evaluation.json").read_text())["accuracy"]
-    console.print("[bold]3. Save, reload in a fresh process, predict[/]")
-    held_out = load_classification_dataset(options.out / "digits", 0.3).validation
-    x = np.stack([read_image(path) for path in held_out.paths[:32]]).astype("float32")
+    console.print("[bold]3. Save, load in a new process, predict[/]")
+    validation = load_classification_dataset(options.out / "digits", VALIDATION_SPLIT).validation
+    x = np.stack([read_image(path) for path in validation.paths[:32]]).astype("float32")
     same = same_after_reload(model, x, options.out)
-    console.print(f"  held-out accuracy: {accuracy:.2%} of {len(held_out)} digits")
-    console.print(f"  predictions after the reload: {'equal' if same else 'DIFFERENT'}")
-    console.print(f"Done in {time.perf_counter() - start:.0f} s. Look at:")
+    console.print(f"  validation accuracy: {accuracy:.2%} of {len(validation)} digits")
+    console.print(f"  predictions after loading: {'equal' if same else 'DIFFERENT'}")
+    console.print(f"Done in {time.perf_counter() - start:.0f} s. Results:")
     for picture in [*pictures, run / "report.html"]:
         console.print(f"  {picture.resolve()}", soft_wrap=True)
-    if options.photo is None:
-        console.print("What garment is in your photo? make demo PHOTO=photo.jpg")
+    if options.image is None:
+        console.print("To classify a garment in an image of yours: make demo IMAGE=photo.jpg")
     if not same:
         sys.exit(1)
 

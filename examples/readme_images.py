@@ -3,8 +3,8 @@
     pip install 'cspdarknet[torch]' scikit-image
     python examples/readme_images.py yolox_nano_coco     # or the path of yolox_nano.pth
 
-The photographs are part of scikit-image: `astronaut` (NASA, public domain), `coffee` (Rachel Michetti, CC0) and
-`chelsea` (Stéfan van der Walt, CC0).
+The photographs are part of scikit-image: `astronaut` (NASA, public domain), `coffee` (Rachel
+Michetti, CC0) and `chelsea` (Stéfan van der Walt, CC0).
 """
 
 import sys

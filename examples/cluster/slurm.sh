@@ -8,7 +8,7 @@
 #SBATCH --time=24:00:00
 #SBATCH --requeue
 
-# DATA and RUN are folders that all machines see. A job that was stopped goes on when it runs again.
+# DATA and RUN are folders that all machines see. An interrupted job continues when it is run again.
 export KERAS_BACKEND=jax
-srun cspdarknet train "${DATA:?a folder of photos}" --out "${RUN:?a run folder}" \
-    --preset csp_darknet_l --recipe imagenet --workers 32 --join auto
+srun cspdarknet train "${DATA:?a folder of images}" --out "${RUN:?a run folder}" \
+    --model csp_darknet_l --recipe imagenet --workers 32 --join auto
