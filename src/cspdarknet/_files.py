@@ -1,19 +1,89 @@
-"""Write files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders of them."""
 
+import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, then move it there.
+    """Write a file beside `path`, then move it there in one step.
+
+    A reader never sees half a file, and an interrupted write leaves the old file as it was.
 
     Args:
-        path: where the file is to be.
-        write: makes the file at the path that it is given, which has the same suffix.
+        path: path of the finished file.
+        write: function that writes the content to the temporary path that it is given, which has
+            the same suffix as `path`.
     """
-    part = path.with_name(f".part-{path.name}")
+    temporary = path.with_name(f".part-{path.name}")
     try:
-        write(part)
-        part.replace(path)
+        write(temporary)
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+class OutputFolder:
+    """A folder of results. Each file in it appears whole or not at all.
+
+    Args:
+        path: the folder. It is created if it is missing.
+
+    Attributes:
+        path: the folder, as a `Path`.
+
+    Raises:
+        ValueError: if the folder cannot be created or written to.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path) as probe:
+                probe.write(b"1")
+        except OSError as error:
+            raise ValueError(
+                f"The folder {self.path} cannot be written ({error.strerror}): choose another one."
+            ) from error
+
+    def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file and flush it to the disk.
+
+        Args:
+            name: file name in this folder.
+            write: function that writes the content to the open binary file that it is given.
+        """
+
+        def write_through(path: Path) -> None:
+            with path.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+
+        write_whole(self.path / name, write_through)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file in UTF-8."""
+        # File names that are not UTF-8 are kept byte by byte.
+        self.write(name, lambda file: file.write(text.encode(errors="surrogateescape")))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file."""
+        self.write_text(name, json.dumps(content, indent=2) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of this folder.
+
+        Raises:
+            ValueError: if the file is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ValueError(f"The folder {self.path} has no file {name}.") from error
+        except ValueError as error:
+            raise ValueError(f"{self.path / name} is not a JSON file: {error}") from error

@@ -1,5 +1,6 @@
 """Several devices and several processes compute what one device computes (JAX)."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -10,41 +11,60 @@ import keras
 import numpy as np
 import pytest
 
-from cspdarknet.train import distributed
-from photo_sets import QUICK, write_photos, write_preset
+from cspdarknet.train import Phase, distributed
+from photo_sets import write_photos
 
 needs_jax = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="Keras distributes on JAX only"
 )
 
-# Trains on what the arguments name, and writes the losses; the devices come from the environment.
+# Trains as the arguments say, and prints the number of devices and the losses.
 TRAIN = """
 import json, sys
 from pathlib import Path
-from cspdarknet.train import customize, distributed, load_recipe, train_classifier
-work, out, join = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+from cspdarknet.train import distributed, load_recipe, train_classifier
+data, preset, recipe, out, join = sys.argv[1:]
 if join:
     distributed.join_from_text(join)
 import jax
 from rich.console import Console
 history = train_classifier(
-    work / "photos", work / out, work / "preset", load_recipe(work / "recipe.json"),
-    console=Console(quiet=True), workers=1,
+    data, out, preset, load_recipe(recipe, "classification"), console=Console(quiet=True), workers=1
 )
-figures = [[row["loss"], row["accuracy"], row["val_loss"]] for row in history]
-print(json.dumps({"devices": jax.device_count(), "figures": figures}))
+losses = [[row["loss"], row["accuracy"], row["val_loss"]] for row in history]
+print(json.dumps({"devices": jax.device_count(), "losses": losses}))
 """
 
 
-def train(work, out, devices, join=""):
-    env = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
+@pytest.fixture(scope="module")
+def arguments(classification_run, tmp_path_factory):
+    """Dataset, preset and recipe; the batches of 8 images are those of any number of processes."""
+    folder = tmp_path_factory.mktemp("distributed")
+    # MixUp and CutMix draw the partners of a process, and dropout draws for each process.
+    recipe = dataclasses.replace(
+        classification_run.recipe, phases=(Phase(2, 32),), batch_size=8, dropout=0.0
+    )
+    (folder / "recipe.json").write_text(json.dumps(recipe.to_json()))
+    data = write_photos(folder / "images", 6)
+    return data, classification_run.preset, folder / "recipe.json"
+
+
+@pytest.fixture(scope="module")
+def expected(arguments, tmp_path_factory):
+    """The losses of a training on one device."""
+    result = result_of(start(arguments, tmp_path_factory.mktemp("one") / "run", 1))
+    assert result["devices"] == 1
+    return result["losses"]
+
+
+def start(arguments, out, devices, join=""):
     return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(work), out, join],
-        env=env,
+        [sys.executable, "-c", TRAIN, *map(str, arguments), str(out), join],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,64 +77,50 @@ def result_of(process):
     return json.loads(output.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """Photos, and a run on one device."""
-    folder = tmp_path_factory.mktemp("distributed")
-    write_photos(folder / "photos", 10)
-    write_preset(folder / "preset")
-    # Mixing pairs the photos of one process; what it pairs depends on how many there are.
-    # Dropout draws for each process, too.
-    recipe = {**QUICK.to_json(), "batch_size": 8, "dropout": 0.0}
-    (folder / "recipe.json").write_text(json.dumps(recipe))
-    one = result_of(train(folder, "one", 1))
-    assert one["devices"] == 1
-    (folder / "one.json").write_text(json.dumps(one["figures"]))
-    return folder
-
-
-def assert_same_curve(work, found):
-    expected = json.loads((work / "one.json").read_text())
-    # float32; sums in another order. The curve itself moves by 0.01 and more in an epoch.
-    np.testing.assert_allclose(found, expected, rtol=2e-4)
+def assert_same_losses(losses, expected):
+    # float32 sums in another order. An epoch changes the losses by 0.01 and more.
+    np.testing.assert_allclose(losses, expected, rtol=2e-4)
 
 
 @needs_jax
-def test_eight_devices_compute_what_one_computes(work):
-    result = result_of(train(work, "eight", 8))
+def test_eight_devices_compute_what_one_computes(arguments, expected, tmp_path):
+    result = result_of(start(arguments, tmp_path / "run", 8))
     assert result["devices"] == 8
-    assert_same_curve(work, result["figures"])
+    assert_same_losses(result["losses"], expected)
 
 
 @needs_jax
-def test_two_processes_compute_what_one_computes(work):
+def test_two_processes_compute_what_one_computes(arguments, expected, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    processes = [train(work, "two", 1, f"{address},2,{i}") for i in range(2)]
-    results = [result_of(process) for process in processes]
+    out = tmp_path / "run"
+    results = [
+        result_of(process)
+        for process in [start(arguments, out, 1, f"{address},2,{i}") for i in range(2)]
+    ]
     assert [result["devices"] for result in results] == [2, 2]
     for result in results:
-        assert_same_curve(work, result["figures"])
-    assert (work / "two/report.html").exists()
+        assert_same_losses(result["losses"], expected)
+    assert (out / "report.html").exists()
 
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize("text", ["", "here", "a:1,2", "a:1,two,0"])
-def test_how_to_join_must_be_said_in_full(text):
+def test_processes_to_join_that_are_not_complete(text):
     with pytest.raises(ValueError, match="host:port,processes,index"):
         distributed.join_from_text(text)
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="about the other backends")
-def test_other_backends_say_that_they_cannot():
+def test_other_backends_cannot_join():
     with pytest.raises(ValueError, match="KERAS_BACKEND=jax"):
         distributed.join_from_text("auto")
 
 
 @needs_jax
-def test_a_batch_that_cannot_be_shared_evenly(monkeypatch):
+def test_a_batch_that_cannot_be_divided_evenly(monkeypatch):
     monkeypatch.setattr(distributed, "_devices", lambda: [0, 1, 2, 3])
     distributed.check_batch_size(8)
-    with pytest.raises(ValueError, match="multiple of 4"):
+    with pytest.raises(ValueError, match="must be a multiple of 4"):
         distributed.check_batch_size(6)

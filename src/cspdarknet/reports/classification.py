@@ -1,71 +1,83 @@
-"""The report of a classifier's training or evaluation: figures, pictures, and a page of them."""
+"""The report of a classifier's evaluation or training."""
 
-from collections.abc import Sequence
-from typing import Any
+from PIL import Image, ImageOps
 
-from cspdarknet.data.classification.dataset import ClassificationSplits
-from cspdarknet.evaluate import ClassificationEvaluation, evaluate
-from cspdarknet.models import ImageClassifier
-from cspdarknet.reports import page
-from cspdarknet.reports.mistakes import draw_mistakes
-from cspdarknet.reports.page import CONFUSION, CURVES, FIGURES, MISTAKES
-from cspdarknet.reports.plots import draw_confusion, draw_curves
-from cspdarknet.train.run_folder import RunFolder
+from cspdarknet._files import OutputFolder
+from cspdarknet.evaluate import ClassificationEvaluation
+from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet, open_or_blank
+from cspdarknet.reports.page import (
+    TrainingRecord,
+    confusion_picture,
+    format_metric,
+    mistakes_pictures,
+    table,
+    write_report,
+)
+
+TILE_SIDE, COLUMNS, MAX_TILES = 170, 6, 24
 
 
-def write_run_report(
-    run: RunFolder,
-    best: ImageClassifier,
-    splits: ClassificationSplits,
-    history: Sequence[dict[str, Any]],
-    workers: int,
-) -> ClassificationEvaluation:
-    """Evaluate the best model of a run, and write figures, pictures and the page.
+def write_classification_report(
+    folder: OutputFolder,
+    evaluation: ClassificationEvaluation,
+    title: str,
+    training: TrainingRecord | None = None,
+) -> None:
+    """Write metrics, pictures and an HTML page about a classifier.
 
     Args:
-        run: the run folder.
-        best: its best model.
-        splits: the photos.
-        history: the figures of each epoch.
-        workers: number of threads that read photos.
+        folder: folder that the files are written to.
+        evaluation: the evaluation of the classifier.
+        title: title of the page.
+        training: the training that the classifier comes from, to be shown too.
+    """
+    sheet = draw_mistakes(evaluation)
+    pictures = [
+        confusion_picture(evaluation.confusion, evaluation.dataset.class_names),
+        *mistakes_pictures("Misclassified images, the highest confidence first", sheet),
+    ]
+    write_report(folder, title, evaluation, _summary(evaluation), pictures, training)
+
+
+def draw_mistakes(
+    evaluation: ClassificationEvaluation, max_tiles: int = MAX_TILES
+) -> Image.Image | None:
+    """Draw the misclassified images with the highest confidence, with both classes below.
+
+    Args:
+        evaluation: the evaluation of a classifier.
+        max_tiles: maximum number of images.
 
     Returns:
-        The evaluation on the validation photos.
+        A Pillow image, or `None` if every image is classified correctly.
     """
-    found = evaluate(best, splits.validation, workers=workers)
-    run.write(CURVES, lambda file: draw_curves(history, file))
-    page.write_run_page(run, _evaluation_sections(run, found))
-    return found
+    tiles = [_tile(evaluation, index) for index in evaluation.mistakes[:max_tiles]]
+    return draw_contact_sheet(tiles, TILE_SIDE, COLUMNS)
 
 
-def write_evaluation(run: RunFolder, found: ClassificationEvaluation, title: str) -> None:
-    """Write figures, pictures and a page about one evaluation."""
-    page.write_page(run, title, [_evaluation_sections(run, found)])
-
-
-def _evaluation_sections(run: RunFolder, found: ClassificationEvaluation) -> str:
-    run.write_json(FIGURES, found.to_json())
-    run.write(
-        CONFUSION, lambda file: draw_confusion(found.confusion, found.photos.class_names, file)
+def _tile(evaluation: ClassificationEvaluation, index: int) -> Tile:
+    dataset, square = evaluation.dataset, (TILE_SIDE, TILE_SIDE)
+    predicted = int(evaluation.predicted[index])
+    confidence = evaluation.probabilities[index, predicted]
+    image = ImageOps.pad(
+        open_or_blank(dataset.paths[index], 2 * TILE_SIDE, square), square, color="white"
     )
-    low, high = found.interval
-    text = (
-        f"<h2>Evaluation</h2><p>Accuracy <b>{found.accuracy:.2%}</b> of {len(found.photos)} photos "
-        f"(95 % interval {low:.2%} to {high:.2%}); the true class is among the five likeliest for "
-        f"{found.top(5):.2%}.</p>{_table_of_classes(found)}"
-        f"<img src={CONFUSION} alt='confusion matrix'>"
+    caption = (
+        (f"label: {dataset.class_names[dataset.labels[index]]}", "black"),
+        (f"{dataset.class_names[predicted]} {confidence:.0%}", "firebrick"),
     )
-    text += page.not_readable(found.errors.values())
-    sheet = draw_mistakes(found)
-    if sheet is not None:
-        run.write(MISTAKES, lambda file: sheet.save(file, format="PNG"))
-        text += f"<h2>The surest mistakes</h2><img src={MISTAKES} alt='photos taken for others'>"
-    return text
+    return Tile(image, caption)
 
 
-def _table_of_classes(found: ClassificationEvaluation) -> str:
+def _summary(evaluation: ClassificationEvaluation) -> str:
+    low, high = evaluation.interval
+    header = ("class", "images", "precision", "recall", "F1")
     rows = [
-        (c.name, c.photos, *(f"{value:.3f}" for value in (c.precision, c.recall, c.f1)))
-        for c in found.classes
+        (c.name, c.images, *map(format_metric, (c.precision, c.recall, c.f1)))
+        for c in evaluation.classes
     ]
-    return page.table(("class", "photos", "precision", "recall", "F1"), rows)
+    return (
+        f"<p>Accuracy <b>{evaluation.accuracy:.2%}</b> on {len(evaluation.dataset)} images "
+        f"(95 % confidence interval {low:.2%} to {high:.2%}); top-5 accuracy "
+        f"{evaluation.top(5):.2%}.</p>{table(header, rows)}"
+    )

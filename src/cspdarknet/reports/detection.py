@@ -1,186 +1,165 @@
-"""The report of a detector's training or evaluation: figures, pictures, and a page of them."""
+"""The report of a detector's evaluation or training."""
 
 import html
-from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
+from cspdarknet._files import OutputFolder
 from cspdarknet.evaluate.average_precision import IOU_50
 from cspdarknet.evaluate.detection import BACKGROUND, DetectionEvaluation
-from cspdarknet.images import ImageError, open_image
-from cspdarknet.reports import page
-from cspdarknet.reports.page import CONFUSION, CURVES, FIGURES, MISTAKES, figure
-from cspdarknet.reports.plots import draw_confusion, draw_curves, draw_precision_recall
-from cspdarknet.train.run_folder import RunFolder
-from cspdarknet.visualize import Color, class_color, fit_text, outline
+from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet, open_or_blank
+from cspdarknet.reports.page import (
+    Picture,
+    TrainingRecord,
+    confusion_picture,
+    format_metric,
+    mistakes_pictures,
+    table,
+    write_report,
+)
+from cspdarknet.reports.plots import draw_precision_recall
+from cspdarknet.visualize import Color, class_color, outline
 
 PRECISION_RECALL = "precision_recall.png"
-
-
-def write_detection_run_report(
-    run: RunFolder, found: DetectionEvaluation, history: Sequence[dict[str, Any]]
-) -> None:
-    """Write figures, pictures and the page about a training.
-
-    Args:
-        run: the run folder.
-        found: the evaluation of its best model.
-        history: the figures of each epoch.
-    """
-    run.write(CURVES, lambda file: draw_curves(history, file))
-    page.write_run_page(run, _sections(run, found))
-
-
-def write_detection_evaluation(run: RunFolder, found: DetectionEvaluation, title: str) -> None:
-    """Write figures, pictures and a page about one evaluation."""
-    page.write_page(run, title, [_sections(run, found)])
-
-
-def _sections(run: RunFolder, found: DetectionEvaluation) -> str:
-    run.write_json(FIGURES, found.to_json())
-    names = (*found.photos.class_names, BACKGROUND)
-    run.write(CONFUSION, lambda file: draw_confusion(found.confusion, names, file))
-    text = (
-        f"<h2>Evaluation</h2>{_summary(found)}{_table_of_classes(found)}{_curves(run, found)}"
-        f"<h2>What is taken for what</h2><img src={CONFUSION} alt='confusion matrix'>"
-    )
-    text += page.not_readable(found.errors.values())
-    sheet = draw_worst(found)
-    if sheet is not None:
-        run.write(MISTAKES, lambda file: sheet.save(file, format="PNG"))
-        text += (
-            "<h2>The photos with most mistakes</h2><p>Missed boxes are dashed, false ones have "
-            f"a solid line, both in the color of their class ({_colors(found)}); right ones are "
-            "pale and thin.</p>"
-            f"<img src={MISTAKES} alt='photos with missed and false boxes'>"
-        )
-    return text
-
-
-def _colors(found: DetectionEvaluation) -> str:
-    return ", ".join(
-        f"<span style='color: rgb{class_color(i)}'>&#9632;</span> {html.escape(name)}"
-        for i, name in enumerate(found.photos.class_names)
-    )
-
-
-def _summary(found: DetectionEvaluation) -> str:
-    figures = found.average_precision
-    photos, boxes = len(found.photos), int(found.photos.counts.sum())
-    if figures.map is None:
-        return f"<p>None of the {photos} photos has a box: there is nothing to measure.</p>"
-    areas = ", ".join(f"{figure(value)} of {name}" for name, value in figures.map_by_area.items())
-    return (
-        f"<p>mAP <b>{figure(figures.map)}</b> (mean over overlaps of 0.5 to 0.95), "
-        f"{figure(figures.map50)} at an overlap of 0.5, {figure(figures.map75)} at 0.75; {areas} "
-        f"boxes (up to 32² and 96² pixels, and above); {photos} photos with {boxes} boxes.</p>"
-        f"<p>The score threshold with the best mean F1 is <b>{found.score_threshold:.2f}</b>. "
-        "Precision, recall and F1 below are at this threshold.</p>"
-    )
-
-
-def _table_of_classes(found: DetectionEvaluation) -> str:
-    header = ("class", "boxes", "AP", "AP50", "found", "false", "precision", "recall", "F1")
-    rows = [
-        (
-            *(c.name, c.boxes, figure(c.ap), figure(c.ap50), c.found, c.false),
-            *map(figure, (c.precision, c.recall, c.f1)),
-        )
-        for c in found.classes
-    ]
-    return page.table(header, rows)
-
-
-def _curves(run: RunFolder, found: DetectionEvaluation) -> str:
-    if found.average_precision.map is None:
-        return ""
-    precision = found.average_precision.precision[IOU_50]
-    names = found.photos.class_names
-    run.write(PRECISION_RECALL, lambda file: draw_precision_recall(precision, names, file))
-    return (
-        "<h2>Precision over recall, at an overlap of 0.5</h2>"
-        f"<img src={PRECISION_RECALL} alt='precision over recall'>"
-    )
-
-
-TILE, COLUMNS, CAPTION, MARGIN = 400, 3, 42, 10
-
-
+TILE_SIDE, COLUMNS, MAX_TILES = 400, 3, 12
 PALE = (225, 225, 225)
+DASH = 7  # pixels
 
 
-def draw_worst(evaluation: DetectionEvaluation, limit: int = 12) -> Image.Image | None:
-    """Draw the photos with the most mistakes.
-
-    Missed boxes are dashed, false detections have a thick line; what is right is pale and thin.
+def write_detection_report(
+    folder: OutputFolder,
+    evaluation: DetectionEvaluation,
+    title: str,
+    training: TrainingRecord | None = None,
+) -> None:
+    """Write metrics, pictures and an HTML page about a detector.
 
     Args:
-        evaluation: detections beside the true boxes.
-        limit: how many photos to show.
+        folder: folder that the files are written to.
+        evaluation: the evaluation of the detector.
+        title: title of the page.
+        training: the training that the detector comes from, to be shown too.
+    """
+    class_names = evaluation.dataset.class_names
+    caption = (
+        "<p>Missed ground truth is dashed, false positives are solid, both in the color of their "
+        f"class ({_legend(class_names)}). True positives are pale.</p>"
+    )
+    pictures = [
+        *_precision_recall_pictures(evaluation),
+        confusion_picture(evaluation.confusion, (*class_names, BACKGROUND)),
+        *mistakes_pictures("Images with the most mistakes", draw_mistakes(evaluation), caption),
+    ]
+    write_report(folder, title, evaluation, _summary(evaluation), pictures, training)
+
+
+def _precision_recall_pictures(evaluation: DetectionEvaluation) -> list[Picture]:
+    """Return the picture of the precision-recall curves; none where no image has a box."""
+    metrics = evaluation.average_precision
+    if metrics.map is None:
+        return []
+    class_names = evaluation.dataset.class_names
+    draw = partial(draw_precision_recall, metrics.precision[IOU_50], class_names)
+    return [Picture(PRECISION_RECALL, "Precision over recall at IoU 0.5", draw)]
+
+
+def draw_mistakes(
+    evaluation: DetectionEvaluation, max_tiles: int = MAX_TILES
+) -> Image.Image | None:
+    """Draw the images with the most mistakes.
+
+    Missed ground-truth boxes are dashed, false positives are solid, true positives are pale.
+
+    Args:
+        evaluation: the evaluation of a detector.
+        max_tiles: maximum number of images.
 
     Returns:
         A Pillow image, or `None` if there is no mistake.
     """
     totals = np.array([missed + false for missed, false in evaluation.mistakes])
-    places = [int(i) for i in np.argsort(-totals, kind="stable")[:limit] if totals[i]]
-    if not places:
-        return None
-    tiles = [_tile(evaluation, place) for place in places]
-    rows = [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
-    heights = [max(tile.height for tile in row) + MARGIN for row in rows]
-    width = len(rows[0]) * (TILE + MARGIN) + MARGIN
-    sheet = Image.new("RGB", (width, sum(heights) + MARGIN), "white")
-    for i, row in enumerate(rows):
-        for j, tile in enumerate(row):
-            sheet.paste(tile, (MARGIN + j * (TILE + MARGIN), MARGIN + sum(heights[:i])))
-    return sheet
+    worst_first = np.argsort(-totals, kind="stable")[:max_tiles]
+    tiles = [_tile(evaluation, int(index)) for index in worst_first if totals[index]]
+    return draw_contact_sheet(tiles, TILE_SIDE, COLUMNS)
 
 
-def _tile(evaluation: DetectionEvaluation, place: int) -> Image.Image:
-    """Draw one photo with its mistakes, and say below how many there are."""
-    path = evaluation.photos.paths[place]
-    try:
-        photo = open_image(path, 2 * TILE)
-    except ImageError:  # it could be read before; the caption says enough
-        photo = Image.new("RGB", evaluation.detections[place].image_size[::-1], "white")
-    photo = ImageOps.contain(photo, (TILE, TILE), Image.Resampling.BICUBIC)
-    _draw_mistakes(ImageDraw.Draw(photo), photo.size, evaluation, place)
-    tile = Image.new("RGB", (TILE, photo.height + CAPTION), "white")
-    tile.paste(photo, ((TILE - photo.width) // 2, 0))
-    missed, false = evaluation.mistakes[place]
-    boxes = int((~evaluation.photos.ignored[place]).sum())
-    lines = ((path.name, "black"), (f"{missed} of {boxes} missed, {false} false", "firebrick"))
-    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(size=14)
-    for line, (text, color) in enumerate(lines):
-        position = (0, photo.height + 2 + 18 * line)
-        draw.text(position, fit_text(text, font, TILE), fill=color, font=font)
-    return tile
+def _tile(evaluation: DetectionEvaluation, index: int) -> Tile:
+    path, (height, width) = evaluation.dataset.paths[index], evaluation.kept[index].image_size
+    image = open_or_blank(path, 2 * TILE_SIDE, (width, height))
+    image = ImageOps.contain(image, (TILE_SIDE, TILE_SIDE), Image.Resampling.BICUBIC)
+    _draw_boxes(image, evaluation, index)
+    missed, false = evaluation.mistakes[index]
+    boxes = int((~evaluation.dataset.ignored[index]).sum())
+    caption = (
+        (path.name, "black"),
+        (f"{missed} of {boxes} boxes missed, {false} false positives", "firebrick"),
+    )
+    return Tile(image, caption)
 
 
-def _draw_mistakes(
-    draw: ImageDraw.ImageDraw, size: tuple[int, int], evaluation: DetectionEvaluation, place: int
-) -> None:
-    found, matched = evaluation.kept[place], evaluation.matches[place]
-    boxes, labels = evaluation.photos.boxes[place], evaluation.photos.labels[place]
-    scale = np.array(size * 2) / np.array(found.image_size[::-1] * 2)
-    for i in np.flatnonzero(matched.right):
-        outline(draw, found.boxes[i] * scale, PALE, 1)
-    for i in np.flatnonzero(matched.counted & ~matched.right):
-        outline(draw, found.boxes[i] * scale, class_color(int(found.classes[i])), 3)
-    missed = np.setdiff1d(np.flatnonzero(~evaluation.photos.ignored[place]), matched.truth)
-    for i in missed:
-        _dashed(draw, boxes[i] * scale, class_color(int(labels[i])), 3)
+def _draw_boxes(image: Image.Image, evaluation: DetectionEvaluation, index: int) -> None:
+    draw, dataset = ImageDraw.Draw(image), evaluation.dataset
+    detections, matches = evaluation.kept[index], evaluation.matches[index]
+    boxes, labels = dataset.boxes[index], dataset.labels[index]
+    scale = np.array(image.size * 2) / np.array(detections.image_size[::-1] * 2)
+    for i in np.flatnonzero(matches.is_true_positive):
+        outline(draw, detections.xyxy[i] * scale, PALE, 1)
+    for i in np.flatnonzero(matches.is_counted & ~matches.is_true_positive):
+        outline(draw, detections.xyxy[i] * scale, class_color(int(detections.class_id[i])), 3)
+    for i in np.setdiff1d(np.flatnonzero(~dataset.ignored[index]), matches.ground_truth):
+        _dashed_outline(draw, boxes[i] * scale, class_color(int(labels[i])), 3)
 
 
-def _dashed(
-    draw: ImageDraw.ImageDraw, box: np.ndarray, color: Color, width: int, dash: int = 7
-) -> None:
+def _dashed_outline(draw: ImageDraw.ImageDraw, box: np.ndarray, color: Color, width: int) -> None:
     x1, y1, x2, y2 = box.tolist()
-    for start in np.arange(x1, x2, 2 * dash):
+    for start in np.arange(x1, x2, 2 * DASH):
         for y in (y1, y2 - 1):
-            draw.line((start, y, min(start + dash, x2), y), fill=color, width=width)
-    for start in np.arange(y1, y2, 2 * dash):
+            draw.line((start, y, min(start + DASH, x2), y), fill=color, width=width)
+    for start in np.arange(y1, y2, 2 * DASH):
         for x in (x1, x2 - 1):
-            draw.line((x, start, x, min(start + dash, y2)), fill=color, width=width)
+            draw.line((x, start, x, min(start + DASH, y2)), fill=color, width=width)
+
+
+def _legend(class_names: tuple[str, ...]) -> str:
+    return ", ".join(
+        f"<span style='color: rgb{class_color(i)}'>&#9632;</span> {html.escape(name)}"
+        for i, name in enumerate(class_names)
+    )
+
+
+def _summary(evaluation: DetectionEvaluation) -> str:
+    metrics, dataset = evaluation.average_precision, evaluation.dataset
+    images, boxes = len(dataset), int(dataset.counts.sum())
+    if metrics.map is None:
+        text = f"None of the {images} images has a ground-truth box: mAP is undefined."
+        return f"<p>{text}</p>{_class_table(evaluation)}"
+    by_area = ", ".join(
+        f"{format_metric(value)} for {name}" for name, value in metrics.map_by_area.items()
+    )
+    return (
+        f"<p>mAP <b>{format_metric(metrics.map)}</b> (IoU 0.5 to 0.95), "
+        f"{format_metric(metrics.map50)} at IoU 0.5, {format_metric(metrics.map75)} at IoU 0.75; "
+        f"{by_area} boxes (areas up to 32², up to 96², and larger); {images} images with {boxes} "
+        "boxes.</p>"
+        f"<p>The score threshold with the best mean F1 is <b>{evaluation.score_threshold:.2f}</b>. "
+        "Precision, recall and F1 below are measured at this threshold.</p>"
+        f"{_class_table(evaluation)}"
+    )
+
+
+def _class_table(evaluation: DetectionEvaluation) -> str:
+    header = (
+        *("class", "boxes", "AP", "AP50", "true positives", "false positives"),
+        *("precision", "recall", "F1"),
+    )
+    rows = [
+        (
+            *(c.name, c.boxes, format_metric(c.ap), format_metric(c.ap50)),
+            *(c.true_positives, c.false_positives),
+            *map(format_metric, (c.precision, c.recall, c.f1)),
+        )
+        for c in evaluation.classes
+    ]
+    return table(header, rows)

@@ -1,26 +1,18 @@
-"""Training: recipes, the loop, and run folders that an interrupted training goes on from."""
+"""Training of classifiers and detectors: recipes, the training loop, and run folders."""
 
 from cspdarknet.train.classification import train_classifier
+from cspdarknet.train.customize import customize
 from cspdarknet.train.detection import train_detector
-from cspdarknet.train.recipe import (
-    CLASSIFICATION_RECIPES,
-    DETECTION_RECIPES,
-    ClassificationRecipe,
-    DetectionRecipe,
-    Phase,
-    customize,
-    load_detection_recipe,
-    load_recipe,
-)
+from cspdarknet.train.recipe import ClassificationRecipe, DetectionRecipe, Phase
+from cspdarknet.train.recipes import CLASSIFICATION_RECIPES, DETECTION_RECIPES, load_recipe
 
 __all__ = [
-    "DETECTION_RECIPES",
     "CLASSIFICATION_RECIPES",
-    "DetectionRecipe",
+    "DETECTION_RECIPES",
     "ClassificationRecipe",
+    "DetectionRecipe",
     "Phase",
     "customize",
-    "load_detection_recipe",
     "load_recipe",
     "train_classifier",
     "train_detector",

@@ -1,38 +1,19 @@
-"""Train an image classifier on a folder of photos, into a run folder."""
+"""Training of image classifiers."""
 
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
-from cspdarknet.data.classification.dataset import (
-    ClassificationDataset,
-    ClassificationSplits,
-    load_classification_dataset,
-)
-from cspdarknet.data.pipeline import ClassificationSource
-from cspdarknet.models import ImageClassifier
-from cspdarknet.reports.classification import write_run_report
-from cspdarknet.train import distributed
-from cspdarknet.train.display import Display
-from cspdarknet.train.loop import BEST, Training, check_trained_part
-from cspdarknet.train.recipe import ClassificationRecipe, load_recipe
-from cspdarknet.train.run_folder import RunFolder
-from cspdarknet.train.tasks import Classification, Row
-from cspdarknet.train.trainer import (
-    begin_random,
-    check_arguments,
-    claimed,
-    fit,
-    settings_of,
-    usable,
-)
+from cspdarknet.train.recipe import ClassificationRecipe
+from cspdarknet.train.recipes import load_recipe
+from cspdarknet.train.tasks import ClassificationTask, Row
+from cspdarknet.train.trainer import Trainer
 
 
 def train_classifier(
     data: str | Path,
     out: str | Path,
-    preset: str | Path = "csp_darknet_tiny",
+    preset: str | Path = "csp_darknet_tiny_clothing",
     recipe: ClassificationRecipe | str | Path = "finetune",
     *,
     load_weights: bool | None = None,
@@ -42,120 +23,56 @@ def train_classifier(
     tensorboard: bool = False,
     console: Console | None = None,
 ) -> list[Row]:
-    """Train a classifier; call it again with the same arguments to go on after an interruption.
+    """Train an image classifier.
+
+    An interrupted training continues after its last finished epoch when it is called again with
+    the same arguments, and ends with the same weights.
 
     Args:
-        data: photos by class: see `cspdarknet.data.load_classification_dataset`.
-        out: the run folder. It holds settings, metrics, the best and the last model as presets,
-            pictures, a report, and the state that an interrupted run goes on from.
-        preset: the backbone or classifier to start from.
-        recipe: a `ClassificationRecipe`, the name of one (`"finetune"`, `"scratch"`, `"imagenet"`), or a JSON
-            file.
-        load_weights: `False` starts from random weights although the preset has trained ones.
-        validation_split: share of each class to validate on, where the data have no such part.
-        check: decode every photo once before the training, and leave out those that are damaged.
-        workers: number of threads that read photos.
-        tensorboard: write the figures for TensorBoard too.
-        console: where progress is shown; `None` for the standard output.
+        data: folder or CSV file of images by class, as
+            `cspdarknet.data.load_classification_dataset` takes it.
+        out: the run folder. It gets settings, metrics, the best and the last model as presets,
+            pictures, a report, and the state that an interrupted training continues from.
+        preset: the classifier or backbone to start from: everything that
+            `ImageClassifier.from_preset` takes. The default is bundled with this package.
+        recipe: a `ClassificationRecipe`; or the name of one: `"finetune"`, `"scratch"` or
+            `"imagenet"`; or a JSON file.
+        load_weights: `False` starts from random weights, even if the preset has trained ones.
+        validation_split: fraction of each class to validate on, if the dataset has no validation
+            split.
+        check: whether each image is decoded once before the training, and damaged ones are skipped.
+        workers: number of threads that read and augment images.
+        tensorboard: whether logs for TensorBoard are written too.
+        console: the console that shows the progress; `None` for the standard output.
 
     Returns:
-        The figures of each epoch, as in `metrics.csv`.
+        The metrics of each epoch: the rows of `metrics.csv`.
 
     Raises:
-        ValueError: if the data, the recipe or the folder cannot be used.
-        ImportError: if a package for training is missing.
+        ValueError: if the dataset, the recipe or the run folder cannot be used.
+        ImportError: if a package that the training needs is not installed.
 
     Example:
-        >>> from cspdarknet.train import CLASSIFICATION_RECIPES, customize
+        >>> from cspdarknet.train import ClassificationRecipe, Phase
         >>> for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
         ...     path = Path(f"pets/{name}.png")
         ...     path.parent.mkdir(parents=True, exist_ok=True)
         ...     Image.new("RGB", (48, 48), "navy").save(path)
-        >>> recipe = customize(CLASSIFICATION_RECIPES["scratch"], epochs=3, image_size=32, batch_size=2)
-        >>> history = train_classifier("pets", "run", recipe=recipe, console=Console(quiet=True))
-        >>> len(history), ImageClassifier.from_preset("run/best").class_names
-        (3, ('cat', 'dog'))
-
-    References:
-        The recipes are described in `cspdarknet.train.recipe`.
+        >>> recipe = ClassificationRecipe((Phase(2, 32),), batch_size=2)
+        >>> quiet = Console(quiet=True)
+        >>> history = train_classifier("pets", "pets_run", recipe=recipe, console=quiet)
+        >>> len(history), ImageClassifier.from_preset("pets_run/best").class_names
+        (2, ('cat', 'dog'))
     """
-    console = console or Console()
-    recipe = recipe if isinstance(recipe, ClassificationRecipe) else load_recipe(recipe)
-    check_arguments(data, out, recipe, workers, tensorboard)
-    run = RunFolder(out)
-    with claimed(run):
-        splits = load_classification_dataset(data, validation_split, recipe.seed)
-        settings = settings_of("classify", data, preset, load_weights, recipe, splits)
-        if distributed.is_first_process():
-            run.begin(settings)
-        splits = usable(run, splits, check, workers, console)
-        _check_classes(splits.train)
-        training = _training(run, splits, preset, load_weights, recipe, workers, console)
-        history = fit(training, tensorboard)
-        if distributed.is_first_process():
-            _report(run, splits, training, console)
-    return history
-
-
-def _check_classes(photos: ClassificationDataset) -> None:
-    """Refuse classes of which no readable photo is left."""
-    if empty := [photos.class_names[i] for i in np.flatnonzero(photos.counts == 0)]:
-        raise ValueError(f"No readable photo is left of {', '.join(empty)}.")
-
-
-def _training(
-    run: RunFolder,
-    splits: ClassificationSplits,
-    preset: str | Path,
-    load_weights: bool | None,
-    recipe: ClassificationRecipe,
-    workers: int,
-    console: Console,
-) -> Training:
-    """Build the model and everything that the loop needs."""
-    distributed.prepare()
-    begin_random(recipe.seed)
-    model = ImageClassifier.from_preset(
+    return Trainer(
+        ClassificationTask(load_recipe(recipe, "classification")),
+        data,
+        out,
         preset,
         load_weights,
-        num_classes=len(splits.class_names),
-        class_names=splits.class_names,
-        activation=None,
-        dropout=recipe.dropout,
-        image_size=recipe.image_size,
-        batch_norm_momentum=recipe.batch_norm_momentum,
-        dtype=recipe.precision,
-    )
-    for stage in recipe.stages:
-        check_trained_part(model, stage.train)
-    run.check_space(4 * model.count_params())
-    model.backbone.freeze(None)
-    with distributed.on_one_device():
-        finished = ImageClassifier.from_config({**model.get_config(), "activation": "softmax"})
-    source = ClassificationSource(
-        splits.train,
-        recipe.augmentation,
-        recipe.batch_size,
-        recipe.seed,
-        class_weights(splits.train, recipe.class_weights),
+        validation_split,
+        check,
         workers,
-        distributed.process_share(),
-    )
-    task = Classification(splits.validation, recipe.label_smoothing)
-    display = Display(console, recipe.epochs, task.figures, task.validation_figures)
-    return Training(task, model, finished, source, recipe, run, display)
-
-
-def class_weights(photos: ClassificationDataset, kind: str) -> np.ndarray | None:
-    """Return the weight of each class in the loss; over all photos they average 1."""
-    if kind == "equal":
-        return None
-    return (len(photos) / (len(photos.class_names) * photos.counts)).astype("float32")
-
-
-def _report(
-    run: RunFolder, splits: ClassificationSplits, training: Training, console: Console
-) -> None:
-    with console.status("writing the report"), distributed.on_one_device():
-        best = ImageClassifier.from_preset(run.path / BEST)
-        write_run_report(run, best, splits, training.history, training.source.workers)
+        tensorboard,
+        console or Console(),
+    ).train()

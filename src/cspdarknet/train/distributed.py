@@ -1,8 +1,8 @@
-"""Several devices and several machines.
+"""Data-parallel training on several devices and several machines (JAX).
 
-On JAX the photos of each batch are shared among all devices, by `keras.distribution`; batch-norm
-statistics are those of the whole batch, so that N devices compute what one computes. Keras has no
-distribution on PyTorch; on TensorFlow, call `train_classifier` inside a strategy's scope.
+`keras.distribution` divides each batch among all devices. Batch-normalization statistics are those
+of the whole batch, so that N devices compute what one device computes. Keras has no distribution on
+PyTorch; on TensorFlow, call `train_classifier` inside the scope of a `tf.distribute` strategy.
 """
 
 import contextlib
@@ -13,15 +13,15 @@ import keras
 
 
 def join(address: str | None, processes: int | None, process: int | None) -> None:
-    """Join this process to the others of a training on several machines (JAX).
+    """Join this process to the other processes of a training on several machines (JAX).
 
-    Call it before anything runs on a device. On Slurm and on Kubernetes' indexed jobs, JAX finds
-    all three by itself.
+    Call it before anything runs on a device. JAX detects all three arguments itself on Slurm and in
+    the indexed jobs of Kubernetes: pass `None` there.
 
     Args:
         address: host and port of the first process, such as `"10.0.0.1:1234"`.
-        processes: how many there are.
-        process: index of this one.
+        processes: number of processes.
+        process: index of this process.
 
     Raises:
         ValueError: on another backend than JAX.
@@ -29,7 +29,7 @@ def join(address: str | None, processes: int | None, process: int | None) -> Non
     if keras.backend.backend() != "jax":
         raise ValueError(
             "Training on several machines needs the JAX backend: set KERAS_BACKEND=jax. "
-            f"The backend is {keras.backend.backend()}."
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
         )
     import jax
 
@@ -37,35 +37,37 @@ def join(address: str | None, processes: int | None, process: int | None) -> Non
 
 
 def join_from_text(text: str) -> None:
-    """Join as the command line says: `"auto"`, or `"host:port,processes,index"`.
+    """Join this process to the others, as `join`, with the arguments as one text.
+
+    Args:
+        text: `"auto"`, or `"host:port,processes,index"`.
 
     Raises:
-        ValueError: if the text is of another form.
+        ValueError: if the text has another form, or the backend is not JAX.
     """
     if text == "auto":
         join(None, None, None)
         return
     try:
         address, processes, process = text.split(",")
-        place = int(processes), int(process)
+        counts = int(processes), int(process)
     except ValueError as error:
         raise ValueError(
-            f"Expected 'auto' or 'host:port,processes,index', such as '10.0.0.1:1234,4,0'. "
-            f"Received: {text!r}"
+            "The processes to join must be 'auto' or 'host:port,processes,index', such as "
+            f"'10.0.0.1:1234,4,0'. Received: {text!r}"
         ) from error
-    join(address, *place)
+    join(address, *counts)
 
 
-def prepare() -> None:
-    """Share all later work among the devices, where there are several (JAX)."""
-    if keras.backend.backend() != "jax" or len(_devices()) < 2:
-        return
-    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
-    keras.distribution.set_distribution(distribution)
+def distribute() -> None:
+    """Divide all later computations among the devices, if there are several (JAX)."""
+    if keras.backend.backend() == "jax" and len(_devices()) > 1:
+        distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+        keras.distribution.set_distribution(distribution)
 
 
-def process_share() -> tuple[int, int]:
-    """Return the index of this process, and how many there are."""
+def process_index_and_count() -> tuple[int, int]:
+    """Return the index of this process, and the number of processes."""
     if keras.backend.backend() != "jax":
         return 0, 1
     import jax
@@ -74,27 +76,27 @@ def process_share() -> tuple[int, int]:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes the files."""
-    return process_share()[0] == 0
+    """Whether this process writes the files of the run."""
+    return process_index_and_count()[0] == 0
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Refuse a batch that the devices cannot share evenly.
+    """Check that a batch can be divided evenly among the devices.
 
     Raises:
-        ValueError: if it is no multiple of the number of devices.
+        ValueError: if its size is not a multiple of the number of devices.
     """
-    count = len(_devices()) if keras.backend.backend() == "jax" else 1
-    if batch_size % count:
+    devices = len(_devices()) if keras.backend.backend() == "jax" else 1
+    if batch_size % devices:
         raise ValueError(
-            f"The batch of {batch_size} photos cannot be shared evenly among {count} devices: "
-            f"choose a multiple of {count}."
+            f"`batch_size` must be a multiple of {devices}, the number of devices. "
+            f"Received: batch_size={batch_size}"
         )
 
 
 @contextlib.contextmanager
 def on_one_device() -> Iterator[None]:
-    """Compute without a distribution, for small work that every process does by itself."""
+    """Compute without distribution inside this context, as for evaluations and for saving."""
     if keras.backend.backend() != "jax" or keras.distribution.distribution() is None:
         yield
         return

@@ -1,28 +1,34 @@
-"""A moving average of all of a model's numbers, batch-norm statistics included."""
+"""The exponential moving average (EMA) of a model's weights."""
 
 import keras
 
 
 class ExponentialMovingAverage:
-    """Follows the weights of a model: EMA.
+    """The exponential moving average of all weights, batch-normalization statistics included.
 
-    In the first steps the average follows more closely, since it starts at the random weights.
-    Keras' own `use_ema` leaves out the batch-norm statistics, which then belong to other weights.
+    The decay starts lower and rises to its final value, since the average starts at the initial
+    weights: it is `min(decay, (1 + updates) / (10 + updates))`, as in TensorFlow's
+    `tf.train.ExponentialMovingAverage`. Keras' own `use_ema` leaves out the statistics of batch
+    normalization, which then belong to other weights.
 
     Args:
         model: the model.
-        decay: how much of the average is kept at each step.
+        decay: fraction of the average that is kept at each update, in 0..1.
+
+    Attributes:
+        updates: number of updates.
+        values: the averages, in the order of `model.weights`.
     """
 
     def __init__(self, model: keras.Model, decay: float) -> None:
         self.decay = decay
         self.updates = 0
         self._variables = model.weights
-        # Cut off the gradients, or PyTorch would remember every update.
+        # Without gradients, or PyTorch would keep the graph of every update.
         self.values = [keras.ops.stop_gradient(keras.ops.copy(v.value)) for v in self._variables]
 
     def update(self) -> None:
-        """Move the average towards the weights as they are now."""
+        """Move the average towards the current weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for i, variable in enumerate(self._variables):

@@ -1,4 +1,4 @@
-"""The optimizer of a recipe's stage: learning-rate curve, weight decay, rates by depth."""
+"""The optimizer of a phase: learning-rate schedule, weight decay, layer-wise learning rates."""
 
 import math
 from collections.abc import Sequence
@@ -11,86 +11,108 @@ from cspdarknet.train.recipe import BaseRecipe, Phase
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
 class WarmupHoldCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a line, stays, and falls as half a cosine.
+    """A learning-rate schedule of linear warmup, steps at the peak, and cosine decay.
 
     Args:
-        peak: the largest rate.
-        steps: number of steps in all.
-        warmup: steps of the rise.
-        hold: steps at the peak.
-        floor: the rate at the end, as a share of the peak.
+        peak: the highest learning rate.
+        steps: total number of steps.
+        warmup_steps: number of steps in which the learning rate rises linearly to the peak.
+        hold_steps: number of steps after the warmup at the peak.
+        final_ratio: learning rate at the end, as a fraction of the peak.
 
     Example:
-        >>> curve = WarmupHoldCosine(peak=1.0, steps=10, warmup=2, hold=0)
-        >>> [round(float(curve(step)), 2) for step in (0, 1, 2, 6, 9)]
+        >>> schedule = WarmupHoldCosine(peak=1.0, steps=10, warmup_steps=2)
+        >>> [round(float(schedule(step)), 2) for step in (0, 1, 2, 6, 9)]
         [0.5, 1.0, 1.0, 0.5, 0.04]
     """
 
-    def __init__(self, peak: float, steps: int, warmup: int, hold: int, floor: float = 0.0) -> None:
+    def __init__(
+        self,
+        peak: float,
+        steps: int,
+        warmup_steps: int = 0,
+        hold_steps: int = 0,
+        final_ratio: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.peak, self.steps, self.warmup, self.hold = peak, steps, warmup, hold
-        self.floor = floor
+        self.peak, self.steps = peak, steps
+        self.warmup_steps, self.hold_steps = warmup_steps, hold_steps
+        self.final_ratio = final_ratio
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate at a step, counted from 0."""
+        """Return the learning rate at a step, counted from 0."""
         step = keras.ops.cast(step, "float32")
-        rise = (step + 1) / max(1, self.warmup)
-        start = self.warmup + self.hold
-        share = keras.ops.clip((step - start) / max(1, self.steps - start), 0, 1)
-        fall = 0.5 * (1 + keras.ops.cos(math.pi * share))
-        fall = self.floor + (1 - self.floor) * fall
-        return self.peak * keras.ops.minimum(rise, fall)
+        rise = (step + 1) / max(1, self.warmup_steps)
+        start = self.warmup_steps + self.hold_steps
+        progress = keras.ops.clip((step - start) / max(1, self.steps - start), 0, 1)
+        decay = 0.5 * (1 + keras.ops.cos(math.pi * progress))
+        decay = self.final_ratio + (1 - self.final_ratio) * decay
+        return self.peak * keras.ops.minimum(rise, decay)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        names = ("peak", "steps", "warmup", "hold", "floor")
+        """Return the constructor arguments."""
+        names = ("peak", "steps", "warmup_steps", "hold_steps", "final_ratio")
         return {name: getattr(self, name) for name in names}
 
 
-class _RatesByPart:
-    """Mixed into an optimizer: each variable's learning rate has a factor of its own."""
+class _LayerwiseLearningRates:
+    """Mixin of an optimizer that multiplies the learning rate of each variable by a factor.
+
+    Attributes:
+        factors: the factors, in the order of the model's trainable variables.
+    """
 
     factors: Sequence[float]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update a variable at its own rate."""
-        # By place, as Keras' optimizers find their moments: TensorFlow hands over raw variables.
+        """Update a variable at its own learning rate."""
+        # By index, as Keras' optimizers find their moments: TensorFlow passes its own variables.
         factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * factor)  # type: ignore[misc]
 
 
-class LayerwiseAdamW(_RatesByPart, keras.optimizers.AdamW):
-    """AdamW with a learning rate for each part of the network."""
+class LayerwiseAdamW(_LayerwiseLearningRates, keras.optimizers.AdamW):
+    """AdamW with layer-wise learning rates."""
 
 
-class LayerwiseSGD(_RatesByPart, keras.optimizers.SGD):
-    """SGD with a learning rate for each part of the network."""
+class LayerwiseSGD(_LayerwiseLearningRates, keras.optimizers.SGD):
+    """SGD with layer-wise learning rates."""
 
 
-def build_optimizer(recipe: BaseRecipe, stage: Phase, steps: int, model: keras.Model) -> Any:
-    """Return the optimizer for a stage of `steps` batches."""
-    curve = WarmupHoldCosine(
-        recipe.learning_rate * stage.learning_rate,
+def build_optimizer(recipe: BaseRecipe, phase: Phase, steps: int, model: keras.Model) -> Any:
+    """Return the optimizer of a recipe for one or more phases that share it.
+
+    Args:
+        recipe: the recipe.
+        phase: the first of the phases.
+        steps: total number of batches in them.
+        model: the model, with the layers frozen that the phases do not train.
+
+    Returns:
+        A Keras optimizer.
+    """
+    schedule = WarmupHoldCosine(
+        recipe.learning_rate * phase.learning_rate,
         steps,
-        round(steps * recipe.warmup),
-        round(steps * recipe.hold),
-        recipe.floor,
+        round(steps * recipe.warmup_fraction),
+        round(steps * recipe.hold_fraction),
+        recipe.final_learning_rate_ratio,
     )
     layerwise = recipe.layer_decay < 1
     arguments: dict[str, Any] = {
-        "learning_rate": curve,
+        "learning_rate": schedule,
         "weight_decay": recipe.weight_decay,
         "global_clipnorm": recipe.clip_norm or None,
         "gradient_accumulation_steps": recipe.accumulate if recipe.accumulate > 1 else None,
     }
     if recipe.optimizer == "sgd":
-        cls = LayerwiseSGD if layerwise else keras.optimizers.SGD
+        optimizer_class = LayerwiseSGD if layerwise else keras.optimizers.SGD
         arguments |= {"momentum": 0.9, "nesterov": True}
     else:
-        cls = LayerwiseAdamW if layerwise else keras.optimizers.AdamW
-    optimizer = cls(**arguments)
+        optimizer_class = LayerwiseAdamW if layerwise else keras.optimizers.AdamW
+    optimizer = optimizer_class(**arguments)
     if layerwise:
-        optimizer.factors = list(rate_factors(model, recipe.layer_decay).values())
+        optimizer.factors = list(learning_rate_factors(model, recipe.layer_decay).values())
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(
             [v for v in model.trainable_variables if len(v.shape) < 2]
@@ -98,16 +120,25 @@ def build_optimizer(recipe: BaseRecipe, stage: Phase, steps: int, model: keras.M
     return optimizer
 
 
-def rate_factors(model: keras.Model, decay: float) -> dict[str, float]:
-    """Return each trainable variable's factor of the learning rate: 1 for the head, less below."""
+def learning_rate_factors(model: keras.Model, decay: float) -> dict[str, float]:
+    """Return the factor of the learning rate of each trainable variable.
+
+    Args:
+        model: a classifier or detector with a CSPDarkNet backbone.
+        decay: factor from each part to the one before it. The factor of the head (and of a
+            detector's neck) is 1, that of the last stage `decay`, and so on down to the stem.
+
+    Returns:
+        The factors by the path of the variable, in the order of the trainable variables.
+    """
     backbone = model.backbone
-    levels = len(backbone.stackwise_channels)
+    stages = len(backbone.stackwise_channels)
     factors = {}
     for variable in model.trainable_variables:
         depth = 0
         if (layer := variable.path.split("/")[-2]).startswith("dark"):
-            depth = levels + 2 - int(layer.removeprefix("dark").split("_")[0])
+            depth = stages + 2 - int(layer.removeprefix("dark").split("_")[0])
         elif layer.startswith("stem"):
-            depth = levels + 1
+            depth = stages + 1
         factors[variable.path] = decay**depth
     return factors

@@ -1,13 +1,19 @@
-"""How a model is trained, as data: every choice in one place, saved with each run."""
+"""Training recipes: frozen dataclasses of every choice that a training makes."""
 
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
+from cspdarknet._arguments import (
+    check_bool,
+    check_choice,
+    check_count,
+    check_fraction,
+    is_number,
+)
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.detection.augment import DetectionAugmentation
 
@@ -15,22 +21,24 @@ OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CLASS_WEIGHTS = ("equal", "balanced")
 
+Built = TypeVar("Built")
+
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training.
+    """A phase of a training: some epochs of one image size that train the same layers.
 
-    Stages that follow each other with the same `train` and `learning_rate` share one optimizer and
-    one learning-rate curve; otherwise a stage begins with new ones.
+    Successive phases with the same `train` and `learning_rate` share one optimizer and one
+    learning-rate curve. Otherwise a phase starts with new ones.
 
     Attributes:
-        epochs: passes over the photos.
-        image_size: side of the training images, in pixels.
-        train: what is trained: `"all"`, `"head"`, or the head and the backbone from a level on,
-            such as `"P4"`.
-        learning_rate: peak, as a factor of the recipe's.
-        no_mixing: no photos are mixed with others: no mosaic, MixUp or CutMix. A detector is then
-            trained with the L1 loss too.
+        epochs: number of passes over the training images.
+        image_size: side of the square training images, in pixels.
+        train: the layers that are trained: `"all"`, `"head"`, or the name of a pyramid level, such
+            as `"P4"`, for the head and the backbone from this level on.
+        learning_rate: peak learning rate, as a factor of the recipe's.
+        no_mixing: whether mosaic, MixUp and CutMix are off. A detector is then trained with the
+            L1 loss too.
     """
 
     epochs: int
@@ -40,49 +48,53 @@ class Phase:
     no_mixing: bool = False
 
     def __post_init__(self) -> None:
-        _whole(self, "epochs", "image_size")
-        _positive(self, "epochs", "image_size", "learning_rate")
+        _check(self, check_count, "epochs", "image_size")
+        _check(self, _check_positive, "learning_rate")
+        _check(self, check_bool, "no_mixing")
 
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """What the trainings of all models have in common.
+    """What the recipes of all tasks have in common.
 
     Attributes:
-        stages: what is trained, in turn.
-        evaluation_scale: side of the images that are evaluated, as a factor of the training
-            images'. Random crops show things enlarged, so that more than 1 can be better
-            (https://arxiv.org/abs/1906.06423); in this project's own trainings it was worse.
-        batch_size: photos in a batch, of all devices together.
+        phases: phases of the training, in order.
+        evaluation_scale: side of the validation images, as a factor of the training images'. Random
+            crops show objects enlarged, so that more than 1 can be better
+            (https://arxiv.org/abs/1906.06423). It was worse in this project's own trainings.
+        batch_size: number of images in a batch, over all devices.
         optimizer: `"adamw"`, or `"sgd"` with Nesterov momentum 0.9.
-        learning_rate: peak of the curve.
-        weight_decay: decoupled; batch-norms and biases are left out.
-        warmup: share of a stage's steps in which the rate rises from 0.
-        hold: share of a stage's steps after that, at the peak; then it falls as a cosine.
-        floor: what it falls to, as a share of the peak.
-        layer_decay: factor of the learning rate from each part to the one before it (head, last
-            stage, ..., stem); 1 is the same rate everywhere.
-        clip_norm: largest norm of the gradient of all weights together; 0 is no limit.
-        accumulate: batches whose gradients are averaged for one step.
-        batch_norm_momentum: of the moving averages; a short training wants less than 0.99.
-        ema_decay: the weights that are kept are a moving average with this factor at each step;
-            0 keeps the last ones.
-        precision: dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
-        patience: epochs of the last optimizer and image size without a better validation
-            accuracy (mAP of a detector), after which training stops; 0 never stops early.
-        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
-        seed: of weights, order and augmentation.
+        learning_rate: peak learning rate.
+        weight_decay: decoupled weight decay. Batch normalization and biases are excluded.
+        warmup_fraction: fraction of the steps in which the learning rate rises linearly from 0.
+        hold_fraction: fraction of the steps after the warmup at the peak learning rate. A cosine
+            decay takes the rest of them.
+        final_learning_rate_ratio: learning rate at the end, as a fraction of the peak.
+        layer_decay: factor of the learning rate from each part of the network to the one before it
+            (head, last stage, ..., stem); 1 is the same rate everywhere.
+        clip_norm: maximum global norm of the gradients; 0 disables clipping.
+        accumulate: number of batches whose gradients are averaged for one optimizer step.
+        batch_norm_momentum: momentum of the batch-normalization statistics. A short training needs
+            less than 0.99.
+        ema_decay: decay of the exponential moving average (EMA) of the weights; 0 disables it.
+        precision: Keras dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        patience: number of epochs without a better validation accuracy (mAP of a detector) after
+            which the training stops; 0 disables early stopping. Only epochs of the last optimizer
+            and of the last image size count.
+        evaluate_every: number of epochs from one evaluation to the next. The last epoch is always
+            evaluated.
+        seed: random seed of weights, data order and augmentation.
     """
 
-    stages: tuple[Phase, ...]
+    phases: tuple[Phase, ...]
     evaluation_scale: float = 1.0
     batch_size: int = 32
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    warmup: float = 0.05
-    hold: float = 0.0
-    floor: float = 0.0
+    warmup_fraction: float = 0.05
+    hold_fraction: float = 0.0
+    final_learning_rate_ratio: float = 0.0
     layer_decay: float = 1.0
     clip_norm: float = 0.0
     accumulate: int = 1
@@ -93,69 +105,96 @@ class BaseRecipe:
     evaluate_every: int = 1
     seed: int = 0
 
+    image_size_multiple: ClassVar[int]
+    augmentation_class: ClassVar[type[Any]]
+
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise ValueError("A recipe needs at least one stage.")
-        _whole(self, "batch_size", "accumulate", "patience", "evaluate_every", "seed")
-        _positive(
+        if not self.phases:
+            raise ValueError("`phases` must hold at least one phase. Received: phases=()")
+        _check(self, check_count, "batch_size", "accumulate", "evaluate_every")
+        _check(self, check_count, "patience", "seed", least=0)
+        _check(self, check_choice, "optimizer", choices=OPTIMIZERS)
+        _check(self, check_choice, "precision", choices=PRECISIONS)
+        _check(self, check_fraction, "warmup_fraction", "hold_fraction", "layer_decay")
+        _check(
             self,
-            "evaluation_scale",
-            "batch_size",
-            "learning_rate",
-            "accumulate",
-            "layer_decay",
-            "evaluate_every",
+            check_fraction,
+            *("batch_norm_momentum", "ema_decay", "final_learning_rate_ratio"),
+            below_one=True,
         )
-        _among("optimizer", self.optimizer, OPTIMIZERS)
-        _among("precision", self.precision, PRECISIONS)
-        _shares(self, "batch_norm_momentum", "ema_decay", "floor")
-        for name in ("weight_decay", "clip_norm", "patience", "warmup", "hold", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` must be 0 or more. Received: {getattr(self, name)}")
-        if self.warmup + self.hold > 1:
-            raise ValueError("`warmup` and `hold` together are more than all steps.")
-        if self.layer_decay > 1:
-            raise ValueError(f"`layer_decay` is at most 1. Received: {self.layer_decay}")
+        _check(self, _check_positive, "evaluation_scale", "learning_rate", "layer_decay")
+        _check(self, _check_positive, "weight_decay", "clip_norm", or_zero=True)
+        if self.warmup_fraction + self.hold_fraction > 1:
+            raise ValueError(
+                "`warmup_fraction` and `hold_fraction` must sum to at most 1. Received: "
+                f"warmup_fraction={self.warmup_fraction}, hold_fraction={self.hold_fraction}"
+            )
 
     @property
     def epochs(self) -> int:
-        """Passes over the photos, of all stages together."""
-        return sum(stage.epochs for stage in self.stages)
+        """Number of epochs of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
 
     @property
-    def phases(self) -> list[list[Phase]]:
-        """For each optimizer, the stage of each of its epochs."""
-        groups = itertools.groupby(self.stages, lambda stage: (stage.train, stage.learning_rate))
-        return [[stage for stage in group for _ in range(stage.epochs)] for _, group in groups]
+    def epochs_by_optimizer(self) -> list[list[Phase]]:
+        """For each optimizer, the phase of each of its epochs."""
+        groups = itertools.groupby(self.phases, lambda phase: (phase.train, phase.learning_rate))
+        return [[phase for phase in group for _ in range(phase.epochs)] for _, group in groups]
 
-    def stage_number(self, epoch: int) -> int:
-        """Number of the stage, from 1, that an epoch, from 0, belongs to."""
-        ends = itertools.accumulate(stage.epochs for stage in self.stages)
+    def phase_number(self, epoch: int) -> int:
+        """Return the number, from 1, of the phase of an epoch, from 0."""
+        ends = itertools.accumulate(phase.epochs for phase in self.phases)
         return 1 + sum(epoch >= end for end in ends)
 
     @property
     def image_size(self) -> int:
-        """Side of the images that the finished model is for."""
-        return self.evaluation_size(self.stages[-1])
+        """Side of the images that the trained model takes, in pixels."""
+        return self.evaluation_size(self.phases[-1])
 
-    def evaluation_size(self, stage: Phase) -> int:
-        """Side of the images that the model is evaluated on in a stage: a multiple of 8."""
-        return max(8, round(stage.image_size * self.evaluation_scale / 8) * 8)
+    def evaluation_size(self, phase: Phase) -> int:
+        """Return the side of the validation images in a phase, in pixels."""
+        multiple = self.image_size_multiple
+        size = round(phase.image_size * self.evaluation_scale / multiple) * multiple
+        return max(multiple, size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types."""
         return dict(json.loads(json.dumps(dataclasses.asdict(self))))
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the recipe that `to_json` returned as plain JSON types.
+
+        Raises:
+            ValueError: if a key is unknown or missing, or a value is out of range.
+        """
+        values = dict(content)
+        if "phases" in values:
+            values["phases"] = [
+                _from_json(Phase, phase, f"phases[{i}]") for i, phase in enumerate(values["phases"])
+            ]
+        values["augmentation"] = _from_json(
+            cls.augmentation_class, values.get("augmentation", {}), "augmentation"
+        )
+        return _from_json(cls, values, "the recipe")
+
 
 @dataclass(frozen=True)
 class ClassificationRecipe(BaseRecipe):
-    """How to train a classifier.
+    """A training recipe of a classifier.
+
+    The attributes of `BaseRecipe`, and these:
 
     Attributes:
-        label_smoothing: share of the label that is spread over all classes.
-        class_weights: `"equal"`, or `"balanced"`: in proportion to 1 / photos of the class.
-        dropout: in front of the head.
-        augmentation: how photos are changed.
+        label_smoothing: fraction of the label that is spread over all classes.
+        class_weights: weight of each class in the loss: `"equal"`, or `"balanced"` for weights
+            inversely proportional to the number of images of the class.
+        dropout: dropout rate in front of the head.
+        augmentation: random changes of the training images.
+
+    Example:
+        >>> ClassificationRecipe((Phase(2, 160, "head"), Phase(8, 160)), batch_size=64).epochs
+        10
     """
 
     label_smoothing: float = 0.1
@@ -163,268 +202,77 @@ class ClassificationRecipe(BaseRecipe):
     dropout: float = 0.0
     augmentation: ClassificationAugmentation = field(default_factory=ClassificationAugmentation)
 
+    image_size_multiple = 8
+    augmentation_class = ClassificationAugmentation
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        _among("class_weights", self.class_weights, CLASS_WEIGHTS)
-        _shares(self, "label_smoothing", "dropout")
+        _check(self, check_choice, "class_weights", choices=CLASS_WEIGHTS)
+        _check(self, check_fraction, "label_smoothing", "dropout", below_one=True)
 
 
 @dataclass(frozen=True)
 class DetectionRecipe(BaseRecipe):
-    """How to train a detector.
+    """A training recipe of a detector.
+
+    The attributes of `BaseRecipe`, and these:
 
     Attributes:
-        max_boxes: boxes of an image that are trained on, at most; the largest are kept.
-        augmentation: how photos are changed.
+        max_boxes: maximum number of ground-truth boxes per image; the largest ones are kept.
+        augmentation: random changes of the training images.
+
+    Example:
+        >>> DetectionRecipe((Phase(280, 640), Phase(20, 640, no_mixing=True))).image_size
+        640
     """
 
     max_boxes: int = 120
     augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
 
+    image_size_multiple = 32
+    augmentation_class = DetectionAugmentation
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        _whole(self, "max_boxes")
-        _positive(self, "max_boxes")
-        if odd := [stage.image_size for stage in self.stages if stage.image_size % 32]:
+        _check(self, check_count, "max_boxes")
+        for phase in self.phases:
+            if phase.image_size % self.image_size_multiple:
+                raise ValueError(
+                    "The `image_size` of a detector's phases must be a multiple of "
+                    f"{self.image_size_multiple}. Received: image_size={phase.image_size}"
+                )
+
+
+def _check(owner: Any, check: Callable[..., Any], *names: str, **limits: Any) -> None:
+    """Check attributes of a frozen dataclass, and store them in Python's own types."""
+    for name in names:
+        object.__setattr__(owner, name, check(name, getattr(owner, name), **limits))
+
+
+def _check_positive(name: str, value: Any, *, or_zero: bool = False) -> float:
+    if not is_number(value) or value < 0 or (value == 0 and not or_zero):
+        limit = "at least" if or_zero else "greater than"
+        raise ValueError(f"`{name}` must be a number {limit} 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def _from_json(cls: type[Built], content: Any, name: str) -> Built:
+    """Build a dataclass from a JSON object whose keys are its fields."""
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{name} must be a JSON object. Received: {content!r}")
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    accepted = [field.name for field in fields]
+    required = [
+        field.name
+        for field in fields
+        if field.default is field.default_factory is dataclasses.MISSING
+    ]
+    for key in content:
+        if key not in accepted:
             raise ValueError(
-                f"The image sizes of a detector must be multiples of 32. Received: {odd[0]}"
+                f"{name} has the unknown key {key!r}: the accepted keys are {', '.join(accepted)}."
             )
-
-    def evaluation_size(self, stage: Phase) -> int:
-        """Side of the images that the model is evaluated on in a stage: a multiple of 32."""
-        return max(32, round(stage.image_size * self.evaluation_scale / 32) * 32)
-
-
-AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
-
-
-def _shares(owner: Any, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(owner, name) < 1:
-            raise ValueError(f"`{name}` must be in 0..1. Received: {getattr(owner, name)}")
-
-
-def _whole(owner: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(owner, name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"`{name}` must be a whole number. Received: {value!r}")
-
-
-def _positive(owner: Any, *names: str) -> None:
-    for name in names:
-        if not getattr(owner, name) > 0:
-            raise ValueError(f"`{name}` must be more than 0. Received: {getattr(owner, name)}")
-
-
-def _among(name: str, value: str, accepted: tuple[str, ...]) -> None:
-    if value not in accepted:
-        raise ValueError(f"`{name}` must be one of {', '.join(accepted)}. Received: {value!r}")
-
-
-CLASSIFICATION_RECIPES: Mapping[str, ClassificationRecipe] = {
-    # From trained weights: the head alone, then the deep stages, then everything, gently.
-    "finetune": ClassificationRecipe(
-        stages=(
-            Phase(2, 160, "head"),
-            Phase(4, 160, "P4", 0.5),
-            Phase(6, 160, "all", 0.5),
-        ),
-        layer_decay=0.75,
-        dropout=0.1,
-        ema_decay=0.98,
-        augmentation=ClassificationAugmentation(magnitude=0.3, erase=0.1),
-    ),
-    # From random weights, on some thousand photos: small images first, where epochs are cheap.
-    "scratch": ClassificationRecipe(
-        stages=(Phase(60, 64), Phase(36, 96), Phase(6, 128)),
-        batch_size=64,
-        learning_rate=2e-3,
-        clip_norm=5.0,
-        dropout=0.1,
-        ema_decay=0.998,
-        augmentation=ClassificationAugmentation(magnitude=0.3, mix=0.3),
-    ),
-    # As KerasCV trained its weights of size L: 224 x 224, crops of 80 to 100 % of the area,
-    # RandAugment 0.3, CutMix or MixUp on each batch, SGD, warm-up 1 %, hold 45 %, cosine.
-    "imagenet": ClassificationRecipe(
-        stages=(Phase(300, 224),),
-        batch_size=512,
-        optimizer="sgd",
-        learning_rate=0.1,
-        weight_decay=5e-4,
-        warmup=0.01,
-        hold=0.45,
-        ema_decay=0.9999,
-        batch_norm_momentum=0.99,
-        augmentation=ClassificationAugmentation(
-            crop_area=(0.8, 1.0), magnitude=0.3, erase=0.0, mix=1.0, mixup_alpha=0.2
-        ),
-    ),
-}
-
-
-DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
-    # From weights trained to detect: new predictions first, then everything, gently. Few photos
-    # give few steps, so that batches are small, and the average follows closely.
-    "finetune": DetectionRecipe(
-        stages=(
-            Phase(5, 416, "head"),
-            Phase(35, 416, "all", 0.5),
-            Phase(10, 416, "all", 0.5, True),
-        ),
-        batch_size=8,
-        learning_rate=1e-3,
-        weight_decay=0.05,
-        warmup=0.1,
-        floor=0.05,
-        layer_decay=0.75,
-        clip_norm=10.0,
-        ema_decay=0.98,
-        augmentation=DetectionAugmentation(mosaic=0.5, mosaic_scale=(0.5, 1.5), degrees=5.0),
-    ),
-    # From random weights, on some hundred photos: small images first, where epochs are cheap.
-    "scratch": DetectionRecipe(
-        stages=(Phase(90, 224), Phase(50, 320), Phase(20, 416), Phase(15, 416, no_mixing=True)),
-        batch_size=16,
-        learning_rate=2e-3,
-        weight_decay=0.05,
-        warmup=0.03,
-        floor=0.02,
-        clip_norm=10.0,
-        ema_decay=0.995,
-        evaluate_every=5,
-        augmentation=DetectionAugmentation(mosaic=0.75, mosaic_scale=(0.5, 1.8)),
-    ),
-    # As YOLOX was trained on COCO. Keras' weight decay works on the step, PyTorch's on the gradient
-    # that the momentum then adds up ten times: 5e-4 there is 5e-3 here.
-    "coco": DetectionRecipe(
-        stages=(Phase(285, 640), Phase(15, 640, no_mixing=True)),
-        batch_size=64,
-        optimizer="sgd",
-        learning_rate=0.01,
-        weight_decay=5e-3,
-        warmup=5 / 300,
-        floor=0.05,
-        ema_decay=0.9998,
-        evaluate_every=10,
-        augmentation=DetectionAugmentation(
-            mosaic=1.0, mosaic_scale=(0.1, 2.0), mixup=1.0, multi_scale=(0.75, 1.25)
-        ),
-    ),
-}
-
-
-def load_recipe(name: str | Path) -> ClassificationRecipe:
-    """Return a recipe by its name, or read one from a JSON file (a run's `run.json`, too).
-
-    Raises:
-        ValueError: if there is no such recipe, or the file is malformed.
-
-    Example:
-        >>> load_recipe("finetune").epochs
-        12
-    """
-    return _load(name, CLASSIFICATION_RECIPES, ClassificationRecipe, ClassificationAugmentation)
-
-
-def load_detection_recipe(name: str | Path) -> DetectionRecipe:
-    """Return a detector's recipe by its name, or read one from a JSON file, as `load_recipe` does.
-
-    Example:
-        >>> load_detection_recipe("coco").epochs
-        300
-    """
-    return _load(name, DETECTION_RECIPES, DetectionRecipe, DetectionAugmentation)
-
-
-def _load(
-    name: str | Path,
-    recipes: Mapping[str, AnyRecipe],
-    cls: type[AnyRecipe],
-    augmentation: type[Any],
-) -> AnyRecipe:
-    if str(name) in recipes:
-        return recipes[str(name)]
-    path = Path(name)
-    if not path.is_file():
-        raise ValueError(
-            f"Unknown recipe {str(name)!r}: choose {', '.join(recipes)}, or a JSON file."
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return recipe_from_json(content.get("recipe", content), cls, augmentation)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a recipe: {error}") from error
-
-
-def recipe_from_json(
-    content: Mapping[str, Any], cls: type[AnyRecipe], augmentation: type[Any]
-) -> AnyRecipe:
-    """Build a recipe of a class from what its `to_json` returned."""
-    stages = tuple(Phase(**stage) for stage in content["stages"])
-    changes: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in content.get("augmentation", {}).items()
-    }
-    return cls(**{**content, "stages": stages, "augmentation": augmentation(**changes)})
-
-
-def customize(
-    recipe: AnyRecipe, epochs: int | None = None, image_size: int | None = None, **changes: Any
-) -> AnyRecipe:
-    """Return a recipe with other values; those that are `None` stay as they are.
-
-    Args:
-        recipe: the recipe to start from.
-        epochs: of all stages together, which keep their shares.
-        image_size: of the last stage; the others keep their ratio to it.
-        **changes: attributes of the recipe, or of its augmentation.
-
-    Raises:
-        ValueError: if a value is out of range, or the epochs are too few for the stages.
-
-    Example:
-        >>> customize(CLASSIFICATION_RECIPES["scratch"], epochs=35, seed=1).epochs
-        35
-    """
-    stages = recipe.stages
-    if epochs is not None:
-        stages = _with_epochs(stages, epochs)
-    if image_size is not None:
-        stages = _with_image_size(stages, image_size)
-    given = {name: value for name, value in changes.items() if value is not None}
-    augmentation: Any = recipe.augmentation  # type: ignore[attr-defined]
-    own = {field.name for field in dataclasses.fields(augmentation)}
-    given["augmentation"] = dataclasses.replace(
-        augmentation, **{name: given.pop(name) for name in own & given.keys()}
-    )
-    return dataclasses.replace(recipe, stages=stages, **given)
-
-
-def _with_image_size(stages: tuple[Phase, ...], size: int) -> tuple[Phase, ...]:
-    """Scale the images of all stages, those before the last to a multiple of 32 pixels."""
-    ratio = size / stages[-1].image_size
-    rounded = [max(32, round(stage.image_size * ratio / 32) * 32) for stage in stages[:-1]]
-    sizes = [min(size, side) for side in rounded]
-    return tuple(
-        dataclasses.replace(stage, image_size=side)
-        for stage, side in zip(stages, [*sizes, size], strict=True)
-    )
-
-
-def _with_epochs(stages: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
-    """Share out epochs as the stages do; each boundary is rounded, so that the sum is right."""
-    if epochs < len(stages):
-        raise ValueError(
-            f"The recipe has {len(stages)} stages of at least one epoch. Received: epochs={epochs}"
-        )
-    total = sum(stage.epochs for stage in stages)
-    shared, before, used = [], 0, 0
-    for i, stage in enumerate(stages):
-        before += stage.epochs
-        left = len(stages) - i - 1
-        end = min(max(round(before * epochs / total), used + 1), epochs - left)
-        shared.append(dataclasses.replace(stage, epochs=end - used))
-        used = end
-    return tuple(shared)
+    for key in required:
+        if key not in content:
+            raise ValueError(f"{name} needs the key {key!r}.")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})

@@ -1,121 +1,92 @@
-"""The folder of a run: what was asked for, how it went, and where to go on."""
+"""The run folder of a training: its settings, metrics, skipped files and state."""
 
 import contextlib
 import csv
 import io
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._files import write_whole
-from cspdarknet.data.check import Skipped
+from cspdarknet._files import OutputFolder
+from cspdarknet.data.annotations import Problem
+from cspdarknet.presets.config import RUN_SETTINGS
 
-SETTINGS, SKIPPED, STATE, LOCK = "run.json", "skipped.csv", "state.npz", ".lock"
+SKIPPED, LOCK = "skipped.csv", ".lock"
 PICTURES_BYTES = 20_000_000
-# Settings that may change when a run goes on, since they don't change its result.
+# The state holds weights, EMA and two moments; the best and the last model come on top, and each
+# file is written beside the one that it replaces.
+WEIGHTS_COPIES = 10
+# Settings that may change when a run is continued, since they do not change its result.
 FREE_SETTINGS = ("data", "versions")
+SHOWN_DIFFERENCES = 5
 
 
-class RunFolder:
-    """Files of one training; each of them appears whole or not at all.
-
-    Args:
-        path: the folder; it is made if it is missing.
-
-    Raises:
-        ValueError: if the folder cannot be written, or holds something other than a run.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path) as probe:
-                probe.write(b"1")
-        except OSError as error:
-            raise ValueError(
-                f"{self.path} cannot be written ({error.strerror}): choose another folder."
-            ) from error
+class RunFolder(OutputFolder):
+    """The folder of one training. Each file in it appears whole or not at all."""
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keep other processes out of the folder; the claim ends with this process."""
+        """Keep other processes out of the folder inside this context.
+
+        The claim ends with the process, also when it is killed.
+
+        Raises:
+            ValueError: if another process has claimed the folder.
+        """
         with (self.path / LOCK).open("w") as lock:
-            if not _locked(lock):
-                raise ValueError(f"Another process is training in {self.path}.")
+            if not _lock(lock):
+                raise ValueError(
+                    f"Another process is training in {self.path}: wait for it, or choose another "
+                    "folder."
+                )
             yield
 
     def begin(self, settings: dict[str, Any]) -> None:
-        """Write the settings of a new run, or check that a begun one had the same.
+        """Write the settings of a new run, or compare them with those of the run to continue.
+
+        Args:
+            settings: settings of the run, as JSON types.
 
         Raises:
-            ValueError: if they differ, or the folder holds other files.
+            ValueError: if the settings differ, or the folder holds other files.
         """
-        wanted = json.loads(json.dumps(settings))
-        file = self.path / SETTINGS
-        if not file.exists():
+        settings = json.loads(json.dumps(settings))
+        if not (self.path / RUN_SETTINGS).exists():
             if others := [p.name for p in self.path.iterdir() if not p.name.startswith(".")]:
                 raise ValueError(
                     f"{self.path} holds other files (such as {others[0]}): choose a new folder."
                 )
-            self.write_json(SETTINGS, wanted)
-            return
-        found = self.read_json(SETTINGS)
-        if different := _differences(found, wanted):
+            self.write_json(RUN_SETTINGS, settings)
+        elif different := _differences(self.read_json(RUN_SETTINGS), settings):
+            shown = "; ".join(different[:SHOWN_DIFFERENCES])
+            rest = len(different) - SHOWN_DIFFERENCES
             raise ValueError(
-                f"{self.path} holds a run with other settings ({'; '.join(different)}): use the "
-                "same command to go on with it, or another folder for a new run."
+                f"{self.path} holds a run with other settings ({shown}"
+                f"{f'; and {rest} more' if rest > 0 else ''}): use the same settings to continue "
+                "it, or another folder for a new run."
             )
 
     def check_space(self, weights_bytes: int) -> None:
-        """Refuse to begin what the disk has no room for.
+        """Check that the disk has room for a run.
+
+        Args:
+            weights_bytes: size of the model's weights.
 
         Raises:
             ValueError: if there is too little space.
         """
-        # The state holds weights, averages and two moments; best and last models come to it, and
-        # each file is written beside the one it replaces.
-        needed = 10 * weights_bytes + PICTURES_BYTES
+        needed = WEIGHTS_COPIES * weights_bytes + PICTURES_BYTES
         free = shutil.disk_usage(self.path).free
         if free < needed:
             raise ValueError(
-                f"{self.path} needs {needed / 1e6:.0f} MB, and its disk has {free / 1e6:.0f} MB."
+                f"A run in {self.path} needs {needed / 1e6:.0f} MB of disk space, and "
+                f"{free / 1e6:.0f} MB are free: choose a folder on another disk."
             )
 
-    def write(self, name: str, write: Callable[[Any], Any]) -> None:
-        """Write a file through a function that is given a binary file."""
-
-        def write_through(part: Path) -> None:
-            with part.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-
-        write_whole(self.path / name, write_through)
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write a text file."""
-        self.write(name, lambda file: file.write(text.encode(errors="surrogateescape")))
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file."""
-        self.write_text(name, json.dumps(content, indent=2) + "\n")
-
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of this folder."""
-        try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ValueError(f"{self.path} is not the folder of a run: no {name}.") from error
-        except ValueError as error:
-            raise ValueError(f"{self.path / name} is damaged: {error}") from error
-
     def write_history(self, history: Sequence[dict[str, Any]]) -> None:
-        """Write the figures of all epochs, as CSV and as JSON lines."""
+        """Write the metrics of all epochs, as CSV and as JSON lines."""
         table = io.StringIO()
         writer = csv.DictWriter(table, list(history[0]), lineterminator="\n")
         writer.writeheader()
@@ -123,38 +94,29 @@ class RunFolder:
         self.write_text("metrics.csv", table.getvalue())
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
-    def write_skipped(self, skipped: Sequence[Skipped], name: str = SKIPPED) -> None:
-        """Write a list of files and what is wrong with them: those that are left out."""
+    def write_problems(self, problems: Sequence[Problem], name: str = SKIPPED) -> None:
+        """Write a CSV file of files of the dataset and what is wrong with them.
+
+        Args:
+            problems: the files. By default they are those that the training skips.
+            name: name of the CSV file.
+        """
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["path", "reason"])
-        writer.writerows([item.path.absolute(), item.reason] for item in skipped)
+        writer.writerows([problem.path.absolute(), problem.what] for problem in problems)
         self.write_text(name, table.getvalue())
 
-    def read_skipped(self) -> list[Skipped] | None:
-        """Return the files that were left out; `None` if the photos were not checked yet."""
+    def read_skipped(self) -> list[Problem] | None:
+        """Return the files that the training skips; `None` if they were not checked yet."""
         file = self.path / SKIPPED
         if not file.exists():
             return None
-        with file.open(newline="", encoding="utf-8") as lines:
-            return [Skipped(Path(row["path"]), row["reason"]) for row in csv.DictReader(lines)]
+        with file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
+            return [Problem(Path(row["path"]), row["reason"]) for row in csv.DictReader(lines)]
 
 
-def model_folder(source: str | Path, which: str = "best") -> str | Path:
-    """Return the preset that a run folder holds; any other source is the name of a preset itself.
-
-    Raises:
-        ValueError: if the run has no model yet.
-    """
-    if not (Path(source) / SETTINGS).is_file():
-        return source
-    model = Path(source) / which
-    if not model.is_dir():
-        raise ValueError(f"The run {source} has no finished epoch yet: there is no {model}.")
-    return model
-
-
-def _locked(file: Any) -> bool:
+def _lock(file: Any) -> bool:
     try:
         import fcntl
     except ImportError:  # Windows
@@ -166,15 +128,15 @@ def _locked(file: Any) -> bool:
     return True
 
 
-def _differences(found: Any, wanted: Any, name: str = "") -> list[str]:
-    """Name what differs between two JSON values, down to the entry."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        keys = [key for key in {**found, **wanted} if key not in FREE_SETTINGS]
+def _differences(stored: Any, given: Any, name: str = "") -> list[str]:
+    """Describe the entries in which two JSON values differ."""
+    if isinstance(stored, dict) and isinstance(given, dict):
+        keys = [key for key in {**stored, **given} if key not in FREE_SETTINGS]
         return [
             text
             for key in keys
             for text in _differences(
-                found.get(key), wanted.get(key), f"{name}.{key}" if name else key
+                stored.get(key), given.get(key), f"{name}.{key}" if name else key
             )
         ]
-    return [] if found == wanted else [f"{name}: {found!r}, now {wanted!r}"]
+    return [] if stored == given else [f"{name}: {stored!r}, now {given!r}"]

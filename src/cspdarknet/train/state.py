@@ -1,4 +1,4 @@
-"""Everything that a training needs to go on where it stopped."""
+"""The state of an interrupted training: weights, optimizer, EMA, random states and history."""
 
 import json
 import zipfile
@@ -8,33 +8,44 @@ from typing import Any
 import keras
 import numpy as np
 
+from cspdarknet._files import OutputFolder
 from cspdarknet.train.ema import ExponentialMovingAverage
-from cspdarknet.train.run_folder import STATE, RunFolder
 
+STATE = "state.npz"
 HISTORY = "history"
 
 
 def save_state(
-    run: RunFolder,
+    run: OutputFolder,
     model: keras.Model,
-    average: ExponentialMovingAverage | None,
+    ema: ExponentialMovingAverage | None,
     history: list[dict[str, Any]],
 ) -> None:
-    """Write weights, random states, optimizer, average and history, as one file."""
-    arrays = {f"model/{i}": _numpy(v) for i, v in enumerate(_variables(model))}
-    arrays |= {f"optimizer/{i}": _numpy(v) for i, v in enumerate(model.optimizer.variables)}
-    if average is not None:
-        arrays |= {f"average/{i}": _numpy(v) for i, v in enumerate(average.values)}
-        arrays["average/updates"] = np.array(average.updates)
+    """Write the state of a training into its run folder, as one file.
+
+    Args:
+        run: the run folder.
+        model: the compiled model that is trained.
+        ema: the average of its weights, if the recipe has one.
+        history: metrics of all epochs so far.
+    """
+    arrays = {f"model/{i}": _to_numpy(v) for i, v in enumerate(_variables(model))}
+    arrays |= {f"optimizer/{i}": _to_numpy(v) for i, v in enumerate(model.optimizer.variables)}
+    if ema is not None:
+        arrays |= {f"ema/{i}": _to_numpy(v) for i, v in enumerate(ema.values)}
+        arrays["ema/updates"] = np.array(ema.updates)
     arrays[HISTORY] = np.frombuffer(json.dumps(history).encode(), "uint8")
     run.write(STATE, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 class State:
-    """A state that was saved: `history`, and what `restore` gives back.
+    """A state that `save_state` wrote.
 
     Args:
         path: the file.
+
+    Attributes:
+        history: metrics of the finished epochs.
 
     Raises:
         ValueError: if the file is damaged.
@@ -48,31 +59,31 @@ class State:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is damaged ({error}): train into a new folder.") from error
 
-    def restore_model(self, model: keras.Model, average: ExponentialMovingAverage | None) -> None:
-        """Give the model and the average their numbers back."""
-        self._fill("model", _variables(model))
-        if average is not None:
-            average.values = [
-                keras.ops.convert_to_tensor(self._arrays[f"average/{i}"], value.dtype)
-                for i, value in enumerate(average.values)
+    def restore_model(self, model: keras.Model, ema: ExponentialMovingAverage | None) -> None:
+        """Restore weights and random states of the model, and the average of its weights."""
+        self._assign("model", _variables(model))
+        if ema is not None:
+            ema.values = [
+                keras.ops.convert_to_tensor(self._arrays[f"ema/{i}"], value.dtype)
+                for i, value in enumerate(ema.values)
             ]
-            average.updates = int(self._arrays["average/updates"])
+            ema.updates = int(self._arrays["ema/updates"])
 
     def restore_optimizer(self, model: keras.Model) -> None:
-        """Give the optimizer of a stage that had begun its numbers back."""
+        """Restore the optimizer of a compiled model, for phases that had begun."""
         model.optimizer.build(model.trainable_variables)
-        self._fill("optimizer", model.optimizer.variables)
+        self._assign("optimizer", model.optimizer.variables)
 
-    def _fill(self, group: str, variables: list[Any]) -> None:
+    def _assign(self, group: str, variables: list[Any]) -> None:
         for i, variable in enumerate(variables):
             variable.assign(self._arrays[f"{group}/{i}"])
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    """Weights and the states of random layers, without the metrics'."""
+    """Return the weights and the states of random layers, without the variables of metrics."""
     metrics = {id(v) for metric in model.metrics for v in metric.variables}
     return [v for v in model.variables if id(v) not in metrics]
 
 
-def _numpy(value: Any) -> np.ndarray:
+def _to_numpy(value: Any) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(value))

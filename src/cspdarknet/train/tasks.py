@@ -1,110 +1,286 @@
-"""What a training is for: its loss, the figures that are shown, and the score that counts."""
+"""The training tasks: data, model, loss, metrics and report of classification and detection."""
 
+import abc
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
-from cspdarknet.data.classification.dataset import ClassificationDataset
-from cspdarknet.data.detection.dataset import DetectionDataset
-from cspdarknet.evaluate import evaluate
-from cspdarknet.evaluate.detection import evaluate_detector
-from cspdarknet.train.recipe import Phase
+from cspdarknet._files import OutputFolder
+from cspdarknet.data import (
+    ClassificationDataset,
+    ClassificationSource,
+    DetectionDataset,
+    DetectionSource,
+    load_classification_dataset,
+    load_detection_dataset,
+)
+from cspdarknet.detections import DetectionOptions
+from cspdarknet.evaluate import (
+    EVALUATION_OPTIONS,
+    ClassificationEvaluation,
+    DetectionEvaluation,
+    evaluate_classifier,
+    evaluate_detector,
+)
+from cspdarknet.inference import Predictor
+from cspdarknet.models import ImageClassifier, YOLOXDetector
+from cspdarknet.reports import (
+    TrainingRecord,
+    write_classification_report,
+    write_detection_report,
+)
+from cspdarknet.train.recipe import BaseRecipe, ClassificationRecipe, DetectionRecipe, Phase
 
 Row = dict[str, Any]
-EVALUATION_BATCH = 32
 
 
-class Task(Protocol):
-    """What the loop needs to know of a task.
-
-    Attributes:
-        figures: what a training step tells, of which an epoch shows the means; the loss first.
-        validation_figures: what `evaluate` returns.
-        score: the one of them that decides which epoch is the best.
-    """
-
-    figures: tuple[str, ...]
-    validation_figures: tuple[str, ...]
-    score: str
-
-    def compile(self, model: keras.Model, optimizer: Any) -> None:
-        """Prepare the model for training."""
-
-    def begin(self, model: keras.Model, stage: Phase) -> None:
-        """Set what a stage changes in the loss."""
-
-    def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
-        """Return the validation figures of a finished model."""
-
-    def tie_break(self, row: Row) -> tuple[float, ...]:
-        """Order epochs of the same score."""
-
-
-@dataclass
-class Classification:
-    """Telling the class of a photo.
+@dataclass(frozen=True)
+class Task(abc.ABC):
+    """All that a training needs to know of its task.
 
     Attributes:
-        validation: the photos to evaluate on.
-        label_smoothing: share of the label that is spread over all classes.
+        recipe: the recipe of the training.
+        name: name of the task, as in `run.json`.
+        metrics: metrics of a training step, the loss first. An epoch has their means.
+        validation_metrics: metrics of an evaluation.
+        score: the validation metric that the best epoch is chosen by; higher is better.
+        model_class: class of the model.
+        source_class: class of the source of the training batches.
+        requirements: modules that the training needs, and the extra that installs each.
+        evaluation_batch_size: number of images in a batch of an evaluation.
+        evaluation_options: detection options of an evaluation.
     """
 
-    validation: ClassificationDataset
-    label_smoothing: float
-    figures: tuple[str, ...] = ("loss", "accuracy")
-    validation_figures: tuple[str, ...] = ("val_loss", "val_accuracy")
-    score: str = "val_accuracy"
+    recipe: BaseRecipe
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+    validation_metrics: ClassVar[tuple[str, ...]]
+    score: ClassVar[str]
+    model_class: ClassVar[type[Any]]
+    source_class: ClassVar[type[Any]]
+    requirements: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("grain", "train"),
+        ("matplotlib", "train"),
+    )
+    evaluation_batch_size: ClassVar[int]
+    evaluation_options: ClassVar[DetectionOptions | None] = None
+
+    @abc.abstractmethod
+    def load_data(self, data: str | Path, validation_split: float) -> Any:
+        """Return the splits of a dataset."""
+
+    @abc.abstractmethod
+    def check_data(self, dataset: Any) -> None:
+        """Check that a dataset can be trained on.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+
+    def build_model(
+        self, preset: str | Path, load_weights: bool | None, class_names: tuple[str, ...]
+    ) -> keras.Model:
+        """Return the model to train, with the weights of a preset."""
+        return self.model_class.from_preset(
+            preset,
+            load_weights,
+            num_classes=len(class_names),
+            class_names=class_names,
+            image_size=self.recipe.image_size,
+            batch_norm_momentum=self.recipe.batch_norm_momentum,
+            dtype=self.recipe.precision,
+            **self._model_arguments(),
+        )
+
+    def build_saved_model(self, model: keras.Model) -> keras.Model:
+        """Return a model of the same layers for the weights that are evaluated and saved."""
+        return self.model_class.from_config(model.get_config())
+
+    def build_source(self, dataset: Any, workers: int, process: tuple[int, int]) -> Any:
+        """Return the source of the training batches."""
+        return self.source_class(
+            dataset=dataset,
+            augmentation=self.recipe.augmentation,  # type: ignore[attr-defined]
+            batch_size=self.recipe.batch_size,
+            seed=self.recipe.seed,
+            workers=workers,
+            process=process,
+            **self._source_arguments(dataset),
+        )
+
+    def build_predictor(self, model: keras.Model, image_size: int, workers: int) -> Predictor:
+        """Return a `Predictor` of a saved model, for evaluations at an image size."""
+        return Predictor(
+            model,
+            runtime="keras",
+            image_size=image_size,
+            batch_size=self.evaluation_batch_size,
+            workers=workers,
+            options=self.evaluation_options,
+        )
+
+    @abc.abstractmethod
+    def _model_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the model that only this task has."""
+
+    @abc.abstractmethod
+    def _source_arguments(self, dataset: Any) -> dict[str, Any]:
+        """Return the arguments of the source that only this task has."""
+
+    @abc.abstractmethod
+    def compile(self, model: keras.Model, optimizer: Any) -> None:
+        """Compile the model for training."""
+
+    @abc.abstractmethod
+    def begin_phase(self, model: keras.Model, phase: Phase) -> None:
+        """Set what a phase changes in the loss of a compiled model."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def evaluate(model: Any, dataset: Any) -> Any:
+        """Return the evaluation of a `Predictor` on a dataset."""
+
+    @abc.abstractmethod
+    def validation_row(self, evaluation: Any) -> Row:
+        """Return the validation metrics of an evaluation."""
+
+    @abc.abstractmethod
+    def tie_break(self, row: Row) -> float:
+        """Return what decides between evaluated epochs of the same score; higher is better."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def write_report(
+        folder: OutputFolder, evaluation: Any, title: str, training: TrainingRecord
+    ) -> None:
+        """Write the report of a training, given the evaluation of its best model."""
+
+
+@dataclass(frozen=True)
+class ClassificationTask(Task):
+    """Image classification."""
+
+    recipe: ClassificationRecipe
+
+    name = "classification"
+    metrics = ("loss", "accuracy")
+    validation_metrics = ("val_loss", "val_accuracy")
+    score = "val_accuracy"
+    model_class = ImageClassifier
+    source_class = ClassificationSource
+    evaluate = staticmethod(evaluate_classifier)
+    evaluation_batch_size = 32
+    write_report = staticmethod(write_classification_report)
+
+    def load_data(self, data: str | Path, validation_split: float) -> Any:
+        """Return the splits of a dataset."""
+        return load_classification_dataset(data, validation_split, self.recipe.seed)
+
+    def check_data(self, dataset: ClassificationDataset) -> None:
+        """Check that each class has an image."""
+        if empty := [dataset.class_names[i] for i in np.flatnonzero(dataset.counts == 0)]:
+            raise ValueError(
+                f"Each class needs a readable training image. Without one: {', '.join(empty)}"
+            )
+
+    def build_saved_model(self, model: keras.Model) -> keras.Model:
+        """Return a model of the same layers that outputs probabilities in place of logits."""
+        return self.model_class.from_config({**model.get_config(), "activation": "softmax"})
+
+    def _model_arguments(self) -> dict[str, Any]:
+        return {"activation": None, "dropout": self.recipe.dropout}
+
+    def _source_arguments(self, dataset: ClassificationDataset) -> dict[str, Any]:
+        return {"class_weights": class_weights(dataset, self.recipe.class_weights)}
 
     def compile(self, model: keras.Model, optimizer: Any) -> None:
-        """Prepare the model, whose outputs are logits."""
+        """Compile the model with the cross-entropy loss."""
         loss = keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=self.label_smoothing
+            from_logits=True, label_smoothing=self.recipe.label_smoothing
         )
         model.compile(optimizer, loss, metrics=["accuracy"])
 
-    def begin(self, model: keras.Model, stage: Phase) -> None:
-        """The loss is the same in all stages."""
+    def begin_phase(self, model: keras.Model, phase: Phase) -> None:
+        """Do nothing: the loss is the same in all phases."""
 
-    def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
-        """Return loss and accuracy on the validation photos."""
-        found = evaluate(
-            model, self.validation, size=size, batch_size=EVALUATION_BATCH, workers=workers
-        )
-        return {"val_loss": found.loss, "val_accuracy": found.accuracy}
+    def validation_row(self, evaluation: ClassificationEvaluation) -> Row:
+        """Return loss and accuracy."""
+        return {"val_loss": evaluation.loss, "val_accuracy": evaluation.accuracy}
 
-    def tie_break(self, row: Row) -> tuple[float, ...]:
-        """The lower loss is the better one."""
-        return (-row["val_loss"],) if row["val_loss"] is not None else ()
+    def tie_break(self, row: Row) -> float:
+        """Return the negative loss."""
+        return -float(row["val_loss"])
 
 
-@dataclass
-class Detection:
-    """Finding objects.
+@dataclass(frozen=True)
+class DetectionTask(Task):
+    """Object detection.
 
     Attributes:
-        validation: the photos to evaluate on.
+        on_problem: what is done about invalid annotations: `"raise"` or `"fix"`.
     """
 
-    validation: DetectionDataset
-    figures: tuple[str, ...] = ("loss", "box_loss", "objectness_loss", "class_loss", "l1_loss")
-    validation_figures: tuple[str, ...] = ("val_map", "val_map50")
-    score: str = "val_map"
+    recipe: DetectionRecipe
+    on_problem: str = "raise"
+
+    name = "detection"
+    metrics = ("loss", "box_loss", "objectness_loss", "class_loss", "l1_loss")
+    validation_metrics = ("val_map", "val_map50")
+    score = "val_map"
+    model_class = YOLOXDetector
+    source_class = DetectionSource
+    requirements = (*Task.requirements, ("pycocotools", "detect"))
+    evaluate = staticmethod(evaluate_detector)
+    evaluation_batch_size = 8
+    evaluation_options = EVALUATION_OPTIONS
+    write_report = staticmethod(write_detection_report)
+
+    def load_data(self, data: str | Path, validation_split: float) -> Any:
+        """Return the splits of a dataset."""
+        return load_detection_dataset(data, validation_split, self.recipe.seed, self.on_problem)
+
+    def check_data(self, dataset: DetectionDataset) -> None:
+        """Do nothing: images without boxes can be trained on."""
+
+    def _model_arguments(self) -> dict[str, Any]:
+        return {"bounding_box_format": "xyxy"}
+
+    def _source_arguments(self, _: DetectionDataset) -> dict[str, Any]:
+        return {"max_boxes": self.recipe.max_boxes}
 
     def compile(self, model: keras.Model, optimizer: Any) -> None:
-        """Prepare the detector, which has a loss of its own."""
+        """Compile the detector, which has a loss of its own."""
         model.compile(optimizer)
 
-    def begin(self, model: keras.Model, stage: Phase) -> None:
-        """Switch the L1 loss on for photos as they are."""
-        model.l1_loss = stage.no_mixing
+    def begin_phase(self, model: keras.Model, phase: Phase) -> None:
+        """Switch the L1 loss on in phases without mosaic and MixUp, as YOLOX does."""
+        model.l1_loss = phase.no_mixing
 
-    def evaluate(self, model: keras.Model, size: int, workers: int) -> Row:
-        """Return COCO's mAP on the validation photos."""
-        found = evaluate_detector(model, self.validation, image_size=size, workers=workers)
-        figures = found.average_precision
-        return {"val_map": figures.map or 0.0, "val_map50": figures.map50 or 0.0}
+    def validation_row(self, evaluation: DetectionEvaluation) -> Row:
+        """Return mAP over IoU 0.5 to 0.95, and at IoU 0.5."""
+        metrics = evaluation.average_precision
+        return {"val_map": metrics.map or 0.0, "val_map50": metrics.map50 or 0.0}
 
-    def tie_break(self, row: Row) -> tuple[float, ...]:
-        """By mAP at the lower overlap."""
-        return (row["val_map50"],) if row["val_map50"] is not None else ()
+    def tie_break(self, row: Row) -> float:
+        """Return mAP at IoU 0.5."""
+        return float(row["val_map50"])
+
+
+def class_weights(dataset: ClassificationDataset, kind: str) -> np.ndarray | None:
+    """Return the weight of each class in the loss.
+
+    Args:
+        dataset: the training images.
+        kind: `"equal"`, or `"balanced"` for weights inversely proportional to the number of images
+            of the class.
+
+    Returns:
+        Float32 array `(classes,)` with a mean of 1 over the images; `None` for equal weights.
+    """
+    if kind == "equal":
+        return None
+    return (len(dataset) / (len(dataset.class_names) * dataset.counts)).astype("float32")

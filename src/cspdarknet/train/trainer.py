@@ -1,162 +1,219 @@
-"""What every training begins with: checked arguments and photos, and somebody to tell about it."""
+"""The trainer: all steps of a training, from the arguments to the report, for every task."""
 
 import contextlib
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cspdarknet._arguments import check_count
 from cspdarknet._extras import require
-from cspdarknet.data.check import Photos, Skipped, check_images
+from cspdarknet.data import Problem, check_images
+from cspdarknet.presets.config import RUN_SETTINGS
+from cspdarknet.reports import TrainingRecord
 from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
-from cspdarknet.train.loop import Training
-from cspdarknet.train.recipe import BaseRecipe
+from cspdarknet.train.loop import Training, check_trained_layers
 from cspdarknet.train.run_folder import SKIPPED, RunFolder
-from cspdarknet.train.tasks import Row
+from cspdarknet.train.tasks import Row, Task
 
-AnySplits = TypeVar("AnySplits")
-AnyPhotos = TypeVar("AnyPhotos", bound=Photos)
+PROBLEMS = "problems.csv"
 PACKAGES = ("cspdarknet", "keras", "numpy", "pillow", "grain")
 
 
-def check_arguments(
-    data: str | Path, out: str | Path, recipe: BaseRecipe, workers: int, tensorboard: bool
-) -> None:
-    """Refuse what cannot work before anything is begun."""
-    for module in ("grain", "matplotlib"):
-        require(module, "train", "Training")
-    if tensorboard:
-        require("tensorboardX", "tensorboard", "Writing for TensorBoard")
-    if workers < 1:
-        raise ValueError(f"`workers` must be 1 or more. Received: {workers}")
-    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
-        raise ValueError(f"The run folder {out} is inside the data {data}: choose another place.")
-    distributed.check_batch_size(recipe.batch_size)
+@dataclass(frozen=True)
+class Trainer:
+    """Trains a model in a run folder; `train` is all of it.
+
+    Attributes:
+        task: the task, with its recipe.
+        data: the dataset.
+        out: the run folder.
+        preset: the model to start from.
+        load_weights: whether its trained weights are loaded; `None` for those that it has.
+        validation_split: fraction of the images to validate on, if the dataset has no such split.
+        check: whether each image is decoded once before the training.
+        workers: number of threads that read images.
+        tensorboard: whether logs for TensorBoard are written.
+        console: the console that shows the progress.
+    """
+
+    task: Task
+    data: str | Path
+    out: str | Path
+    preset: str | Path
+    load_weights: bool | None = None
+    validation_split: float = 0.15
+    check: bool = True
+    workers: int = 2
+    tensorboard: bool = False
+    console: Console = field(default_factory=Console)
+
+    def train(self) -> list[Row]:
+        """Train, or continue an interrupted training, and return the metrics of each epoch."""
+        self._check_arguments()
+        run, writes = RunFolder(self.out), distributed.is_first_process()
+        with run.claimed() if writes else contextlib.nullcontext():
+            splits = self.task.load_data(self.data, self.validation_split)
+            settings = self._settings(splits)
+            if writes:
+                run.begin(settings)
+                self._report_problems(run, splits.problems)
+            skipped = self._skipped(run, splits)
+            training = self._build(run, _without(splits, run, skipped))
+            with training.display, self._loggers(run) as loggers:
+                training.on_epoch = loggers
+                history = training.fit()
+            for reason in training.source.failures.values():
+                self._print(f"Skipped while training: {reason}")
+            if writes:
+                record = TrainingRecord(history, run.read_json(RUN_SETTINGS), skipped)
+                self._write_report(run, training, record)
+        return history
+
+    def _check_arguments(self) -> None:
+        for module, extra in self.task.requirements:
+            require(module, extra, f"Training for {self.task.name}")
+        if self.tensorboard:
+            require("tensorboardX", "tensorboard", "Writing logs for TensorBoard")
+        check_count("workers", self.workers)
+        data, out = Path(self.data), Path(self.out)
+        if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
+            raise ValueError(
+                f"The run folder {out} is inside the dataset {data}: choose another folder."
+            )
+        distributed.check_batch_size(self.task.recipe.batch_size)
+
+    def _settings(self, splits: Any) -> dict[str, Any]:
+        """Return the settings that decide the result of the run, as JSON types."""
+        return {
+            "task": self.task.name,
+            "data": str(self.data),
+            "preset": str(self.preset),
+            "load_weights": self.load_weights,
+            "backend": keras.backend.backend(),
+            "class_names": list(splits.class_names),
+            "splits": {
+                name: {"images": len(dataset), "sha256": dataset.fingerprint}
+                for name, dataset in (("train", splits.train), ("validation", splits.validation))
+            },
+            "recipe": self.task.recipe.to_json(),
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        }
+
+    def _report_problems(self, run: RunFolder, problems: tuple[Problem, ...]) -> None:
+        """List the invalid annotations that were fixed."""
+        if problems:
+            run.write_problems(problems, PROBLEMS)
+            self._print(
+                f"{len(problems)} problems of the annotations were fixed: see {run.path / PROBLEMS}"
+            )
+
+    def _skipped(self, run: RunFolder, splits: Any) -> list[Problem]:
+        """Return the unreadable images; a run that is continued skips the same ones."""
+        skipped = run.read_skipped()
+        if skipped is None:
+            skipped = self._check_images(splits) if self.check else []
+            if distributed.is_first_process():
+                run.write_problems(skipped)
+        if skipped:
+            self._print(f"{len(skipped)} files cannot be read as images and are skipped:")
+        for problem in skipped:
+            self._print(f"  {problem}")
+        return skipped
+
+    def _check_images(self, splits: Any) -> list[Problem]:
+        columns = (TextColumn("checking the images"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=self.console) as progress:
+            bar = progress.add_task("", total=len(splits.train) + len(splits.validation))
+            return [
+                problem
+                for dataset in (splits.train, splits.validation)
+                for problem in check_images(dataset, self.workers, lambda: progress.advance(bar))[1]
+            ]
+
+    def _build(self, run: RunFolder, splits: Any) -> Training:
+        """Build the model and all else that the loop needs."""
+        task, recipe = self.task, self.task.recipe
+        task.check_data(splits.train)
+        distributed.distribute()
+        _set_seed(recipe.seed)
+        model = task.build_model(self.preset, self.load_weights, splits.class_names)
+        for phase in recipe.phases:
+            check_trained_layers(model, phase.train)
+        run.check_space(4 * model.count_params())
+        model.backbone.freeze(None)
+        with distributed.on_one_device():
+            saved_model = task.build_saved_model(model)
+        process = distributed.process_index_and_count()
+        return Training(
+            task,
+            model,
+            saved_model,
+            task.build_source(splits.train, self.workers, process),
+            splits.validation,
+            run,
+            Display(self.console, recipe.epochs, task.metrics, task.validation_metrics),
+        )
+
+    @contextlib.contextmanager
+    def _loggers(self, run: RunFolder) -> Iterator[list[Callable[[Row], None]]]:
+        """Yield the functions that log the metrics of each epoch: for TensorBoard, or none."""
+        if not self.tensorboard or not distributed.is_first_process():
+            yield []
+            return
+        package: Any = require("tensorboardX", "tensorboard", "Writing logs for TensorBoard")
+        names = (*self.task.metrics, *self.task.validation_metrics, "learning_rate")
+
+        def log(row: Row) -> None:
+            for name in names:
+                if row[name] is not None:
+                    writer.add_scalar(name, row[name], row["epoch"])
+            writer.flush()
+
+        with package.SummaryWriter(str(run.path / "tensorboard")) as writer:
+            yield [log]
+
+    def _write_report(self, run: RunFolder, training: Training, record: TrainingRecord) -> None:
+        with self.console.status("writing the report"), distributed.on_one_device():
+            title = f"Training in {run.path.name}"
+            self.task.write_report(run, training.evaluate_best(), title, record)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def settings_of(
-    task: str,
-    data: str | Path,
-    preset: str | Path,
-    load_weights: bool | None,
-    recipe: BaseRecipe,
-    splits: Any,
-) -> dict[str, Any]:
-    """Return what makes a run what it is, as JSON."""
-    return {
-        "task": task,
-        "data": str(data),
-        "preset": str(preset),
-        "load_weights": load_weights,
-        "backend": keras.backend.backend(),
-        "class_names": list(splits.class_names),
-        "photos": {
-            part: {"count": len(photos), "sha256": photos.fingerprint}
-            for part, photos in (("train", splits.train), ("validation", splits.validation))
-        },
-        "recipe": recipe.to_json(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+def _without(splits: Any, run: RunFolder, skipped: list[Problem]) -> Any:
+    """Return the splits without the images that are skipped."""
+    if not skipped:
+        return splits
+    bad = {problem.path.absolute() for problem in skipped}
+    present = {path.absolute() for path in splits.train.paths + splits.validation.paths}
+    if not bad <= present:
+        raise ValueError(
+            f"{run.path / SKIPPED} names files that are not in the dataset, such as "
+            f"{min(bad - present)}: train into a new folder if they were moved."
+        )
+    remaining = {}
+    for name in ("train", "validation"):
+        dataset = getattr(splits, name)
+        kept = [i for i, path in enumerate(dataset.paths) if path.absolute() not in bad]
+        if not kept:
+            raise ValueError(f"The {name} split needs a readable image: all of them are damaged.")
+        remaining[name] = dataset.take(kept)
+    return dataclasses.replace(splits, **remaining)
 
 
-def begin_random(seed: int) -> None:
-    """Make everything random follow the seed."""
+def _set_seed(seed: int) -> None:
+    """Make the training deterministic."""
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-
-
-def usable(
-    run: RunFolder, splits: AnySplits, check: bool, workers: int, console: Console
-) -> AnySplits:
-    """Leave out the photos that cannot be read; a run that goes on leaves out the same."""
-    parts: Any = splits
-    skipped = run.read_skipped()
-    if skipped is None:
-        skipped = _check(parts, workers, console) if check else []
-        if distributed.is_first_process():
-            run.write_skipped(skipped)
-    if not skipped:
-        return splits
-    console.print(f"[yellow]{len(skipped)} files cannot be used as photos:[/]")
-    for item in skipped:
-        console.print(f"  {item.path}: {item.reason}", soft_wrap=True, markup=False)
-    bad = {item.path.absolute() for item in skipped}
-    present = {path.absolute() for path in parts.train.paths + parts.validation.paths}
-    if not bad <= present:
-        raise ValueError(
-            f"{run.path / SKIPPED} names files that are not among the photos, such as "
-            f"{min(bad - present)}: were they moved? Train into a new folder."
-        )
-    return dataclasses.replace(
-        parts,
-        train=_without(parts.train, bad, "training"),
-        validation=_without(parts.validation, bad, "validation"),
-    )
-
-
-def _check(splits: Any, workers: int, console: Console) -> list[Skipped]:
-    with Progress(
-        TextColumn("checking the photos"), BarColumn(), MofNCompleteColumn(), console=console
-    ) as progress:
-        task = progress.add_task("", total=len(splits.train) + len(splits.validation))
-        return [
-            item
-            for photos in (splits.train, splits.validation)
-            for item in check_images(photos, workers, lambda: progress.advance(task))[1]
-        ]
-
-
-def _without(photos: AnyPhotos, bad: set[Path], part: str) -> AnyPhotos:
-    good = photos.take([i for i, path in enumerate(photos.paths) if path.absolute() not in bad])
-    if not len(good):
-        raise ValueError(f"No readable photo is left for {part}.")
-    return good
-
-
-@contextlib.contextmanager
-def claimed(run: RunFolder) -> Iterator[None]:
-    """Keep others out of the run folder; of several processes the first one does."""
-    with run.claimed() if distributed.is_first_process() else contextlib.nullcontext():
-        yield
-
-
-def fit(training: Training, tensorboard: bool) -> list[Row]:
-    """Train, show it, and name the files that were lost on the way."""
-    names = training.task.figures + training.task.validation_figures
-    board = training.run if tensorboard else None
-    training.on_epoch = _reporter(training.display, board, names)
-    with training.display:
-        history = training.fit()
-    for reason in training.source.failures.values():
-        line = f"Left out while training: {reason}"
-        training.display.console.print(line, soft_wrap=True, markup=False)
-    return history
-
-
-def _reporter(
-    display: Display, board: RunFolder | None, names: tuple[str, ...]
-) -> Callable[[Row], None]:
-    """Return what shows an epoch: on the console, and in TensorBoard's folder of a run."""
-    writer: Any = None
-    if board is not None:
-        package = require("tensorboardX", "tensorboard", "Writing for TensorBoard")
-        writer = package.SummaryWriter(str(board.path / "tensorboard"))
-
-    def report(row: Row) -> None:
-        display.epoch(row)
-        if writer is not None:
-            for name in (*names, "learning_rate"):
-                if row[name] is not None:
-                    writer.add_scalar(name, row[name], row["epoch"])
-            writer.flush()
-
-    return report

@@ -1,0 +1,84 @@
+"""Recipes with some values replaced."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+from cspdarknet.train.recipe import BaseRecipe, Phase
+
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
+
+
+def customize(
+    recipe: AnyRecipe, epochs: int | None = None, image_size: int | None = None, **changes: Any
+) -> AnyRecipe:
+    """Return a recipe with some values replaced; those that are `None` stay as they are.
+
+    Args:
+        recipe: the recipe to start from.
+        epochs: number of epochs of all phases together. They are divided in the ratio of the
+            recipe's phases.
+        image_size: image size of the last phase, in pixels. Those of the other phases keep their
+            ratio to it.
+        **changes: attributes of the recipe, or of its augmentation.
+
+    Returns:
+        A new recipe of the same class.
+
+    Raises:
+        ValueError: if an attribute does not exist or is out of range, or there are fewer epochs
+            than phases.
+
+    Example:
+        >>> from cspdarknet.train import CLASSIFICATION_RECIPES
+        >>> customize(CLASSIFICATION_RECIPES["scratch"], epochs=35, seed=1).epochs
+        35
+    """
+    phases = recipe.phases
+    if epochs is not None:
+        phases = _with_epochs(phases, epochs)
+    if image_size is not None:
+        phases = _with_image_size(phases, image_size)
+    given = {name: value for name, value in changes.items() if value is not None}
+    augmentation: Any = recipe.augmentation  # type: ignore[attr-defined]
+    own, of_augmentation = (
+        [field.name for field in dataclasses.fields(owner)] for owner in (recipe, augmentation)
+    )
+    if unknown := [name for name in given if name not in own + of_augmentation]:
+        raise ValueError(
+            f"A {type(recipe).__name__} has no attribute {unknown[0]!r}: it has {', '.join(own)}; "
+            f"and its augmentation has {', '.join(of_augmentation)}."
+        )
+    changed = {name: given.pop(name) for name in of_augmentation if name in given}
+    if changed:
+        base = given.get("augmentation", augmentation)
+        given["augmentation"] = dataclasses.replace(base, **changed)
+    return dataclasses.replace(recipe, **{"phases": phases, **given})
+
+
+def _with_image_size(phases: tuple[Phase, ...], size: int) -> tuple[Phase, ...]:
+    """Scale the image sizes of all phases, those before the last to multiples of 32 pixels."""
+    ratio = size / phases[-1].image_size
+    rounded = [max(32, round(phase.image_size * ratio / 32) * 32) for phase in phases[:-1]]
+    sizes = [min(size, side) for side in rounded]
+    return tuple(
+        dataclasses.replace(phase, image_size=side)
+        for phase, side in zip(phases, [*sizes, size], strict=True)
+    )
+
+
+def _with_epochs(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
+    """Divide epochs in the ratio of the phases; boundaries are rounded, which keeps the sum."""
+    if epochs < len(phases):
+        raise ValueError(
+            f"`epochs` must be at least {len(phases)}, one for each phase of the recipe. "
+            f"Received: epochs={epochs}"
+        )
+    total = sum(phase.epochs for phase in phases)
+    result, before, used = [], 0, 0
+    for i, phase in enumerate(phases):
+        before += phase.epochs
+        later = len(phases) - i - 1
+        end = min(max(round(before * epochs / total), used + 1), epochs - later)
+        result.append(dataclasses.replace(phase, epochs=end - used))
+        used = end
+    return tuple(result)
