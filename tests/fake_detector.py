@@ -1,76 +1,60 @@
-"""A stand-in for a detector, which finds red and blue rectangles in photos, and the photos."""
+"""A stand-in for the `Predictor` of a detector of red and blue rectangles, and images of these."""
 
 import numpy as np
 from PIL import Image
 
+from cspdarknet.detections import DetectionOptions, Detections
 from cspdarknet.images import ImageError, read_image
-from cspdarknet.inference.photos import detect_in_arrays
+from cspdarknet.model_info import ModelInfo
 
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
-SCORES = (0.9, 0.6)
-
-
-class FakeDetector:
-    """Finds at most one rectangle of each color, the red one more surely."""
-
-    num_classes, class_names = 2, tuple(COLORS)
-    score_threshold, iou_threshold, max_detections, image_size = 0.3, 0.65, 5, 64
-    bounding_box_format = "xyxy"
-
-    def __init__(self):
-        self.calls = []
-
-    def predict(self, images, batch_size=8, verbose=0, **settings):
-        self.calls.append((len(images), batch_size, settings))
-        wanted = {name: value for name, value in settings.items() if value is not None}
-        most = wanted.get("max_detections", self.max_detections)
-        n = len(images)
-        found = {
-            "boxes": np.full((n, most, 4), -1, "float32"),
-            "confidence": np.full((n, most), -1, "float32"),
-            "classes": np.full((n, most), -1, "int32"),
-            "num_detections": np.zeros(n, "int32"),
-        }
-        least = wanted.get("score_threshold", self.score_threshold)
-        for i, image in enumerate(images):
-            rows = [(s, c, box_of(image, c)) for c, s in enumerate(SCORES) if s >= least]
-            for j, (score, label, box) in enumerate([r for r in rows if r[2]][:most]):
-                found["boxes"][i, j] = box
-                found["confidence"][i, j] = score
-                found["classes"][i, j] = label
-                found["num_detections"][i] = j + 1
-        return found
+CONFIDENCES = (0.9, 0.6)
 
 
 class FakePredictor:
-    """Finds the rectangles in whatever a `Predictor` takes."""
+    """Detects at most one rectangle of each color, the red one with the higher confidence."""
 
-    def __init__(self, **settings):
-        self.settings = settings
+    class_names = tuple(COLORS)
+    info = ModelInfo("detection", class_names=class_names, image_size=64)
 
-    def stream(self, photos):
-        for item in photos:
+    def __init__(self, options=None):
+        self.options = (options or DetectionOptions()).filled(0.3, 0.65, 5, 64)
+
+    def stream(self, images, with_pixels=False):
+        for item in images:
             try:
-                photo = item if isinstance(item, np.ndarray) else read_image(item)
-                yield item, detect_in_arrays(FakeDetector(), [photo], **self.settings)[0]
+                image = item if isinstance(item, np.ndarray) else read_image(item)
+                result = item, self.detect(image), image
             except ImageError as error:
-                yield item, error
+                result = item, error, None
+            yield result if with_pixels else result[:2]
+
+    def detect(self, image):
+        boxes = ((box_of(image, class_id), class_id) for class_id in range(2))
+        rows = [
+            (*box, CONFIDENCES[class_id], class_id)
+            for box, class_id in boxes
+            if box and CONFIDENCES[class_id] >= self.options.score_threshold
+        ]
+        table = np.array(rows[: self.options.max_detections]).reshape(-1, 6)
+        columns = table[:, :4], table[:, 4], table[:, 5]
+        return Detections(*columns, image.shape[:2], self.class_names)
 
 
-def load_fake_predictor(source, task, runtime, precision, mode, **settings):
+def load_fake_predictor(model, task, options=None, **settings):
     """Stand in for `cspdarknet.cli.options.load_predictor`."""
-    return FakePredictor(**settings), tuple(COLORS)
+    return FakePredictor(options)
 
 
-def box_of(image, label):
-    channel, other = (0, 2) if label == 0 else (2, 0)
+def box_of(image, class_id):
+    channel, other = (0, 2) if class_id == 0 else (2, 0)
     mask = (image[..., channel] > 150) & (image[..., other] < 100)
     y, x = np.nonzero(mask)
     return (x.min(), y.min(), x.max() + 1, y.max() + 1) if len(x) else None
 
 
 def paint(size, rectangles):
-    """A gray photo, `(height, width)`, with rectangles `(color, x1, y1, x2, y2)`."""
+    """A gray image, `(height, width)`, with rectangles `(color, x1, y1, x2, y2)`."""
     pixels = np.full((*size, 3), 128, "uint8")
     for color, x1, y1, x2, y2 in rectangles:
         pixels[y1:y2, x1:x2] = COLORS[color]

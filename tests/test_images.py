@@ -1,10 +1,17 @@
-"""Reading photos: every kind of file that people have, and files that are none."""
+"""Reading of image files of every kind, and listing of them."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cspdarknet.images import ImageError, read_image
+from cspdarknet.images import (
+    ImageError,
+    as_image_array,
+    center_crop,
+    find_images,
+    open_image,
+    read_image,
+)
 
 pytestmark = pytest.mark.one_backend
 
@@ -18,9 +25,9 @@ def saved(tmp_path, image, name, **options):
 
 def test_plain(tmp_path):
     path = saved(tmp_path, Image.fromarray(RED), "a.png")
-    photo = read_image(path)
-    assert photo.dtype == np.uint8
-    np.testing.assert_array_equal(photo, RED)
+    image = read_image(path)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, RED)
 
 
 def test_shrinks_but_never_enlarges(tmp_path):
@@ -37,10 +44,10 @@ def test_exif_orientation(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees to view
     path = saved(tmp_path, Image.fromarray(left_red), "a.png", exif=exif)
-    photo = read_image(path)
-    assert photo.shape == (40, 10, 3)
-    assert photo[:20, :, 0].min() == 255
-    assert photo[20:].max() == 0
+    image = read_image(path)
+    assert image.shape == (40, 10, 3)
+    assert image[:20, :, 0].min() == 255
+    assert image[20:].max() == 0
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "LA", "RGBA", "PA"])
@@ -49,15 +56,15 @@ def test_modes(tmp_path, mode):
     suffix = "tif" if mode in ("CMYK", "YCbCr", "PA") else "png"
     if mode == "PA":
         image = image.convert("RGBA")
-    photo = read_image(saved(tmp_path, image, f"a.{suffix}"))
-    assert photo.shape == (8, 8, 3)
-    assert photo.min() >= 250
+    image = read_image(saved(tmp_path, image, f"a.{suffix}"))
+    assert image.shape == (8, 8, 3)
+    assert image.min() >= 250
 
 
 def test_16_bits(tmp_path):
     values = np.linspace(0, 65535, 256).astype("uint16").reshape(16, 16)
-    photo = read_image(saved(tmp_path, Image.fromarray(values), "a.png"))
-    np.testing.assert_array_equal(photo[..., 0].ravel(), np.arange(256))
+    image = read_image(saved(tmp_path, Image.fromarray(values), "a.png"))
+    np.testing.assert_array_equal(image[..., 0].ravel(), np.arange(256))
 
 
 def test_16_bits_are_16_bits_however_dark(tmp_path):
@@ -68,8 +75,8 @@ def test_16_bits_are_16_bits_however_dark(tmp_path):
 @pytest.mark.parametrize(("largest", "factor"), [(1.0, 255), (200.0, 1), (65535.0, 1 / 257)])
 def test_floats(tmp_path, largest, factor):
     values = np.linspace(0, largest, 64, dtype="float32").reshape(8, 8)
-    photo = read_image(saved(tmp_path, Image.fromarray(values), "a.tif"))
-    np.testing.assert_allclose(photo[..., 0], values * factor, atol=0.51)
+    image = read_image(saved(tmp_path, Image.fromarray(values), "a.tif"))
+    np.testing.assert_allclose(image[..., 0], values * factor, atol=0.51)
 
 
 def test_nan_pixels(tmp_path):
@@ -87,9 +94,9 @@ def test_bad_longer_side(tmp_path):
 def test_transparent_pixels_become_white(tmp_path):
     pixels = np.zeros((4, 4, 4), "uint8")
     pixels[:2] = (255, 0, 0, 255)
-    photo = read_image(saved(tmp_path, Image.fromarray(pixels), "a.png"))
-    assert tuple(photo[0, 0]) == (255, 0, 0)
-    assert tuple(photo[3, 3]) == (255, 255, 255)
+    image = read_image(saved(tmp_path, Image.fromarray(pixels), "a.png"))
+    assert tuple(image[0, 0]) == (255, 0, 0)
+    assert tuple(image[3, 3]) == (255, 255, 255)
 
 
 def test_the_content_counts_not_the_suffix(tmp_path):
@@ -104,9 +111,9 @@ def test_first_frame_of_an_animation(tmp_path):
     assert tuple(read_image(path)[0, 0]) == (255, 0, 0)
 
 
-def test_no_photo(tmp_path):
+def test_files_that_are_not_images(tmp_path):
     (tmp_path / "empty.jpg").touch()
-    (tmp_path / "text.jpg").write_text("not a photo")
+    (tmp_path / "text.jpg").write_text("not an image")
     data = saved(tmp_path, Image.fromarray(RED).resize((300, 200)), "a.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
     for name, message in [
@@ -125,3 +132,98 @@ def test_decompression_bomb(tmp_path):
     assert path.stat().st_size < 200_000
     with pytest.raises(ImageError, match="pixels"):
         read_image(path)
+
+
+# Other steps.
+
+
+def test_a_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path):
+    path = saved(tmp_path, Image.new("RGB", (800, 400)), "a.jpg")
+    assert open_image(path).size == (800, 400)
+    assert open_image(path, longer_side=150).size == (200, 100)
+    assert open_image(path, shorter_side=150).size == (400, 200)
+
+
+def test_the_center_crop_is_the_middle_square(tmp_path):
+    stripes = np.zeros((20, 60, 3), "uint8")
+    stripes[:, 20:40] = RED[0, 0]
+    crop = center_crop(Image.fromarray(stripes), 10)
+    assert crop.shape == (10, 10, 3)
+    np.testing.assert_array_equal(crop[:, 2:-2], RED[:10, :6])  # the border is interpolated
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (None, "Received: None"),
+        ([[1, 2], [1]], "Received: not an array"),
+        (np.zeros((8, 8)), r"Received: the shape \(8, 8\)"),
+        (np.zeros((0, 8, 3)), r"Received: the shape \(0, 8, 3\)"),
+        (np.full((2, 2, 3), "x"), "Received: <U1"),
+        (np.full((2, 2, 3), np.nan), "Received: NaN or infinite values in float64"),
+        (np.full((2, 2, 3), 300), "Received: 300 to 300"),
+    ],
+)
+def test_objects_that_are_not_images(item, message):
+    with pytest.raises(ImageError, match=message):
+        as_image_array(item)
+
+
+def test_arrays_of_any_dtype():
+    np.testing.assert_array_equal(as_image_array(RED.astype("float32") + 0.2), RED)
+    assert as_image_array(RED) is RED
+    with pytest.warns(UserWarning, match="no value above 1"):
+        as_image_array(RED / 255)
+
+
+# Listing.
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images/more").mkdir(parents=True)
+    for name in ("b.png", "a.JPG", "more/a.JPG", "notes.txt"):
+        (tmp_path / "images" / name).touch()
+    return tmp_path / "images"
+
+
+def keys(files):
+    return [str(file.key) for file in files]
+
+
+def test_folders_are_searched_in_order(folder):
+    for source in (folder, str(folder), [folder]):
+        assert keys(find_images(source)) == ["a.JPG", "b.png", "more/a.JPG"]
+    assert keys(find_images([folder / "b.png", folder / "more"])) == ["b.png", "a.JPG"]
+
+
+def test_the_same_file_twice_is_listed_once(folder):
+    assert len(find_images([folder / "a.JPG", folder / "a.JPG"])) == 1
+
+
+def test_results_of_an_earlier_run_are_left_out(folder):
+    out = folder / "results"
+    out.mkdir()
+    (out / "a.JPG.png").touch()
+    for marker in (None, "features.json"):
+        with pytest.raises(ValueError, match="holds images: choose another folder"):
+            find_images(folder, out, marker)
+    (out / "features.json").touch()
+    assert keys(find_images(folder, out, "features.json")) == ["a.JPG", "b.png", "more/a.JPG"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "out", "message"),
+    [
+        (["none"], None, "There is no file or folder none"),
+        (["{}/empty"], None, "must hold files of .jpg.*Received: .*empty, which holds no image"),
+        (["{}/a.JPG", "{}/more"], None, "would write the same result a.JPG"),
+        (["{}"], "{}", "holds images: choose another folder"),
+        (["{}/more"], "{}/more", "holds images: choose another folder"),
+    ],
+)
+def test_sources_that_cannot_be_used(folder, sources, out, message):
+    (folder / "empty").mkdir()
+    sources, out = [s.format(folder) for s in sources], out and out.format(folder)
+    with pytest.raises(ValueError, match=message):
+        find_images(sources, out)

@@ -1,26 +1,37 @@
-"""What an import costs and chooses, in fresh processes."""
+"""Import of the package: what it loads, which backend it chooses, which classes Keras knows."""
+
+import os
+import sys
+from importlib import import_module
+from types import SimpleNamespace
 
 import keras
 import pytest
 
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+import cspdarknet
+from cspdarknet import _keras
+from cspdarknet.models import CSPDarkNetBackbone
 from support import run_python
 
 BACKENDS = {"jax", "torch", "tensorflow"}
 
 
+# What is loaded, in fresh processes.
+
+
 def test_import_loads_nothing_that_is_not_needed():
-    """Keras itself, its backend and h5py aside; what Keras imports anyway does not count."""
+    """Beside what Keras itself and its backend load."""
     code = """
 import sys, keras
 before = set(sys.modules)
-import cspdarknet
-print(" ".join(sorted({name.split(".")[0] for name in set(sys.modules) - before})))
+import cspdarknet.models
+print(*{name.split(".")[0] for name in set(sys.modules) - before})
 """
     added = set(run_python(code).stdout.split())
     assert "cspdarknet" in added
-    slow = {"PIL", "kagglehub", "huggingface_hub", "rich", "typer", "sklearn", "safetensors"}
-    assert not added & (slow | BACKENDS)
+    assert not added & {"kagglehub", "huggingface_hub", "rich", "typer", "sklearn", "safetensors"}
+    # With JAX no other backend; the others use JAX's or TensorFlow's tree utilities.
+    assert not added & BACKENDS
 
 
 @pytest.mark.one_backend
@@ -28,56 +39,28 @@ def test_import_loads_neither_keras_nor_a_backend():
     code = """
 import sys
 import cspdarknet
-from cspdarknet.export import Predictor
+from cspdarknet.inference import Predictor
 print(*sys.modules)
 """
-    assert not set(run_python(code).stdout.split()) & {*BACKENDS, "keras", "h5py", "onnx"}
+    loaded = set(run_python(code).stdout.split())
+    assert "cspdarknet.inference.predictor" in loaded
+    assert not loaded & {*BACKENDS, "keras", "h5py", "onnx"}
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("first", ["import cspdarknet, keras", "import keras, cspdarknet"])
-def test_saved_models_are_read_after_the_import_alone(first, tmp_path):
-    """Keras must know the classes, though nothing has used them yet."""
-    backbone = CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], include_rescaling=True)
-    detector = YOLOXDetector(backbone, 2, image_size=64)
-    models = (backbone, ImageClassifier(backbone, 3), detector, detector.inference_model())
-    for i, model in enumerate(models):
-        model.save(tmp_path / f"{i}.keras")
-    code = f"""
-import sys
-{first}
-assert "cspdarknet.models" not in sys.modules
-for i in range(4):
-    print(type(keras.saving.load_model(sys.argv[1] + f"/{{i}}.keras")).__name__)
-"""
-    done = run_python(code, tmp_path)
-    assert done.stdout.split() == [
-        *("CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector", "Functional")
-    ]
-
-
-@pytest.mark.one_backend
-def test_another_thread_may_be_importing_keras():
+def test_every_module_may_be_imported_first():
+    """There are no import circles; Keras and its backend are loaded once."""
     code = """
-import sys, threading, time
-thread = threading.Thread(target=lambda: __import__("keras"))
-thread.start()
-while "keras" not in sys.modules:
-    time.sleep(0.001)
-assert thread.is_alive()
+import importlib, pkgutil, sys
 import cspdarknet
-cspdarknet.models.CSPDarkNetBackbone
-thread.join()
+names = [m.name for m in pkgutil.iter_modules(cspdarknet.__path__) if m.name != "__main__"]
+for name in names:
+    for loaded in [m for m in sys.modules if m.split(".")[0] == "cspdarknet"]:
+        del sys.modules[loaded]
+    importlib.import_module(f"cspdarknet.{name}")
+print(*names)
 """
-    run_python(code)
-
-
-@pytest.mark.one_backend
-@pytest.mark.parametrize(
-    "name", ["checkpoints", "layers", "models", "deploy", "features", "detect"]
-)
-def test_any_part_may_be_imported_first(name):
-    run_python(f"import cspdarknet.{name}")
+    assert {"models", "layers", "inference", "export"} <= set(run_python(code).stdout.split())
 
 
 @pytest.mark.one_backend
@@ -93,58 +76,156 @@ print(model.predict(np.ones((1, 32, 48, 3)), verbose=0).shape)
     assert done.stdout.strip() == "(1, 4, 6, 6)"
 
 
-def test_import_loads_one_backend():
-    code = "import sys, cspdarknet.models; print(*sys.modules)"
-    loaded = set(run_python(code).stdout.split()) & BACKENDS
-    assert keras.backend.backend() in loaded
-    if keras.backend.backend() == "jax":  # the others use JAX's or TensorFlow's tree utilities
-        assert loaded == {"jax"}
+# Which backend is chosen.
 
 
-HIDE = """
-import importlib.util, os, sys
-hidden = {hidden!r}
+def test_an_installed_backend_is_chosen_when_keras_is_imported(tmp_path):
+    """In a fresh process, where the other backends are hidden."""
+    present = keras.backend.backend()
+    code = f"""
+import importlib.util, os
 find = importlib.util.find_spec
+hidden = {BACKENDS - {present}}
 importlib.util.find_spec = lambda name, *rest: None if name in hidden else find(name, *rest)
-{setup}
+os.environ["KERAS_HOME"] = {str(tmp_path)!r}
+del os.environ["KERAS_BACKEND"]
 import cspdarknet, keras
 print(keras.backend.backend())
 """
+    assert run_python(code).stdout.split()[-1] == present
 
 
-def backend_of(hidden, setup, tmp_path):
-    code = HIDE.format(
-        hidden=hidden, setup=f"os.environ['KERAS_HOME'] = {str(tmp_path)!r}\n{setup}"
-    )
-    return run_python(code, check=False)
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """A set of backends that count as installed, without configuration of Keras."""
+    backends = set()
+    monkeypatch.setattr(_keras, "_installed", lambda name: name in backends)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    return backends
 
 
-def test_an_installed_backend_is_chosen(tmp_path):
-    present = keras.backend.backend()
-    done = backend_of(BACKENDS - {present}, "os.environ.pop('KERAS_BACKEND')", tmp_path)
-    assert done.stdout.split()[-1] == present, done.stderr
-
-
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
-    ("setup", "message"),
+    ("present", "chosen"),
     [
-        ("os.environ.pop('KERAS_BACKEND')", "pip install 'cspdarknet[jax]'"),
-        ("os.environ['KERAS_BACKEND'] = 'torch'", "pip install 'cspdarknet[torch]'"),
+        ({"jax", "torch"}, "jax"),
+        ({"torch"}, "torch"),
+        ({"jax", "torch", "tensorflow"}, None),  # Keras' own default is kept
     ],
 )
-def test_a_missing_backend_is_one_sentence(setup, message, tmp_path):
-    done = backend_of(BACKENDS, setup, tmp_path)
-    assert done.returncode != 0
-    assert message in done.stderr.splitlines()[-1]
+def test_preference(installed, present, chosen):
+    installed |= present
+    _keras.ensure_backend()
+    assert os.environ.get("KERAS_BACKEND") == chosen
 
 
-def test_keras_json_is_respected(tmp_path):
-    present = keras.backend.backend()
-    (tmp_path / "keras.json").write_text(f'{{"backend": "{present}"}}')
-    done = backend_of(set(), "os.environ.pop('KERAS_BACKEND')", tmp_path)
-    assert done.stdout.split()[-1] == present
+@pytest.mark.one_backend
+def test_keras_json_is_respected_if_its_backend_is_installed(installed, tmp_path):
+    installed |= {"jax", "torch"}
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    _keras.ensure_backend()
+    assert "KERAS_BACKEND" not in os.environ
+    for broken in ('{"backend": "tensorflow"}', "{", "[]"):
+        os.environ.pop("KERAS_BACKEND", None)
+        (tmp_path / "keras.json").write_text(broken)
+        _keras.ensure_backend()
+        assert os.environ["KERAS_BACKEND"] == "jax"
 
 
-def test_a_backend_that_is_already_running_is_kept():
-    code = "import keras, cspdarknet; print(keras.backend.backend())"
-    assert run_python(code).stdout.split()[-1] == keras.backend.backend()
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (None, r"none is installed: run `pip install 'cspdarknet\[jax\]'`"),
+        ("torch", r"KERAS_BACKEND=torch, but torch is not installed.*'cspdarknet\[torch\]'"),
+        ("openvino", "run `pip install openvino`"),
+        ("theano", "must be one of jax, torch, .*Received: KERAS_BACKEND=theano"),
+    ],
+)
+def test_a_missing_backend(installed, chosen, message, monkeypatch):
+    if chosen:
+        monkeypatch.setenv("KERAS_BACKEND", chosen)
+    with pytest.raises(ImportError, match=message):
+        _keras.ensure_backend()
+    installed |= {"torch"}
+    if chosen == "torch":
+        _keras.ensure_backend()
+
+
+# Which classes Keras knows.
+
+
+@pytest.mark.one_backend
+def test_all_serializable_classes_are_listed():
+    for name, module in _keras.CLASSES.items():
+        cls = getattr(import_module(module), name)
+        assert cls.__module__ == module
+        assert keras.saving.get_registered_name(cls) == f"cspdarknet>{name}"
+    registered = keras.saving.get_custom_objects()
+    own = {name.split(">")[1] for name in registered if name.startswith("cspdarknet>")}
+    assert own == set(_keras.CLASSES)
+
+
+@pytest.mark.one_backend
+def test_classes_are_registered_if_keras_was_imported_before(monkeypatch):
+    registry = {}
+    fake = SimpleNamespace(saving=SimpleNamespace(get_custom_objects=lambda: registry))
+    monkeypatch.setitem(sys.modules, "keras", fake)
+    finders = list(sys.meta_path)
+    _keras.prepare_keras()
+    assert sys.meta_path == finders
+    assert set(registry) == {f"cspdarknet>{name}" for name in _keras.CLASSES}
+    config = CSPDarkNetBackbone([4], [0], True).get_config()
+    again = registry["cspdarknet>CSPDarkNetBackbone"].from_config(config, custom_objects=None)
+    assert type(again) is CSPDarkNetBackbone
+
+
+@pytest.mark.one_backend
+def test_one_finder_however_often_the_package_is_imported(monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    before = len(sys.meta_path)
+    _keras.prepare_keras()
+    _keras.prepare_keras()
+    assert len(sys.meta_path) == before + 1
+    assert sys.meta_path[0].find_spec("keras", None).name == "keras"
+    assert sys.meta_path[0].find_spec("numpy", None) is None
+
+
+@pytest.mark.one_backend
+def test_a_class_replaces_its_placeholder():
+    registry = keras.saving.get_custom_objects()
+    assert registry["cspdarknet>CSPDarkNetBackbone"] is cspdarknet.CSPDarkNetBackbone
+
+
+@pytest.mark.one_backend
+def test_another_thread_may_be_importing_keras(tmp_path):
+    """The package waits until Keras is complete."""
+    (tmp_path / "keras.py").write_text(
+        """
+import threading
+threading.halfway.set()
+threading.proceed.wait()
+class saving:
+    registry = {}
+    def get_custom_objects():
+        return saving.registry
+"""
+    )
+    code = """
+import importlib, sys, threading
+threading.halfway, threading.proceed = threading.Event(), threading.Event()
+sys.path.insert(0, sys.argv[1])
+threading.Thread(target=lambda: importlib.__import__("keras"), daemon=True).start()
+threading.halfway.wait()
+import_module = importlib.import_module
+def proceed(name):
+    threading.proceed.set()
+    return import_module(name)
+importlib.import_module = proceed
+import cspdarknet
+print(*sys.modules["keras"].saving.registry)
+"""
+    registered = run_python(code, tmp_path).stdout.split()
+    assert set(registered) == {f"cspdarknet>{name}" for name in _keras.CLASSES}

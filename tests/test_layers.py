@@ -1,4 +1,4 @@
-"""The public blocks, against plain NumPy statements of what they compute."""
+"""The building blocks, compared with NumPy implementations."""
 
 import keras
 import numpy as np
@@ -61,13 +61,6 @@ def test_focus_stem_takes_odd_sizes_as_if_zeros_followed(size):
     model = randomize(keras.Model(block, layers.focus_stem(block, 8)))
     padded = np.pad(x, ((0, 0), (0, size[0] % 2), (0, size[1] % 2), (0, 0)))
     assert relative_error(model(x), to_numpy(model(padded))) <= 1e-5
-
-
-def test_stem_kernels_convert_both_ways():
-    kernel = RNG.normal(size=(3, 3, 12, 8)).astype("float32")
-    assert stem.unfold(kernel).shape == (6, 6, 3, 8)
-    assert stem.folded_shape((6, 6, 3, 8)) == (3, 3, 12, 8)
-    np.testing.assert_array_equal(stem.fold(stem.unfold(kernel)), kernel)
 
 
 @pytest.mark.parametrize("size", [(20, 17), (3, 2)])
@@ -145,3 +138,22 @@ class TestInitialValues:
         assert config["depthwise_initializer"]["class_name"] == "GlorotUniform"
         config = model.get_layer("b_pointwise_conv").get_config()
         assert config["kernel_initializer"]["class_name"] == "GlorotUniform"
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (None, "float32"),
+        ("mixed_float16", "float32"),
+        ("bfloat16", "float32"),
+        ("float64", "float64"),
+        (keras.dtype_policies.DTypePolicy("float64"), "float64"),
+    ],
+)
+def test_outputs_are_never_in_half_precision(dtype, expected):
+    assert layers.float32_or_wider(dtype) == expected
+    y = layers.prediction_conv(
+        keras.Input((4, 4, 3)), 2, settings=layers.BlockSettings(dtype=dtype)
+    )
+    assert y.dtype == expected

@@ -1,14 +1,19 @@
-"""Import an optional dependency, or say in one sentence how to install it."""
+"""Import of optional dependencies."""
 
 import importlib
 from types import ModuleType
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import ``module``, which the extra ``extra`` of this package installs.
+    """Import a module that an extra of this package installs.
+
+    Args:
+        module: name of the module.
+        extra: name of the extra.
+        purpose: what needs the module, as the subject of the message.
 
     Raises:
-        ImportError: if the module is missing; the message holds the pip command.
+        ImportError: if the module is missing; the message contains the pip command.
     """
     try:
         return importlib.import_module(module)

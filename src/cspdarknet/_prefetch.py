@@ -1,4 +1,4 @@
-"""Work ahead of whoever wants the results, in order and within bounds."""
+"""Ordered, bounded prefetching with a thread pool."""
 
 import sys
 from collections import deque
@@ -12,15 +12,20 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def threads(
+def thread_pool(
     count: int, is_exiting: Callable[[], bool] = sys.is_finalizing
 ) -> Iterator[ThreadPoolExecutor]:
-    """Give threads; what waits for one when the block is left is dropped.
+    """Open a pool of threads; calls that have not started when it is closed are dropped.
 
     Args:
-        count: how many.
-        is_exiting: whether Python has ended them itself, and has begun to empty its modules, this
-            one too: that is why it comes as an argument.
+        count: number of threads.
+        is_exiting: whether the interpreter is shutting down. By then it has joined the threads and
+            may have cleared this module, so that the function is looked up in advance.
+
+    Example:
+        >>> with thread_pool(2) as pool:
+        ...     list(prefetch_map(abs, [-1, -2, 3], pool, depth=2))
+        [1, 2, 3]
     """
     pool = ThreadPoolExecutor(count)
     try:
@@ -39,11 +44,14 @@ def prefetch_map(
     """Apply a function to items in threads, and yield the results in order.
 
     Args:
-        function: what is applied.
-        items: taken one at a time, in the thread of the consumer.
+        function: the function.
+        items: its arguments. They are taken one at a time, in the thread of the consumer.
         pool: the threads.
-        depth: how many results may wait for the consumer, or be under way. One that is ready is
-            given when the next item has come, whether or not others are under way.
+        depth: maximum number of results that are computed before the consumer asks for them. A
+            finished result is yielded as soon as the next item is taken.
+
+    Raises:
+        Exception: what the function raises, in place of its result.
     """
     waiting: deque[Future[Result]] = deque()
     for item in items:

@@ -1,109 +1,261 @@
-"""What a detector says of one photo."""
+"""Detections: the detected objects of one image, and the options of a detector."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+
+from cspdarknet._arguments import MAX_IMAGE_SIZE, check_count, check_fraction
+from cspdarknet._extras import require
+
+MAX_DETECTIONS = 100_000
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """Options of a detector's post-processing; `None` means the model's own value.
+
+    Args:
+        score_threshold: float in 0..1. Detections of a lower confidence are dropped.
+        iou_threshold: float in 0..1. NMS drops a box whose IoU with a higher-scoring box of the
+            same class is above it.
+        max_detections: maximum number of detections per image.
+        image_size: side in pixels of the square that images are letterboxed to.
+
+    Raises:
+        ValueError: if a value is out of range.
+
+    Example:
+        >>> options = DetectionOptions(score_threshold=0.5)
+        >>> options.filled(0.25, 0.65, 100, 416).max_detections
+        100
+    """
+
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+    max_detections: int | None = None
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "iou_threshold"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, check_fraction(name, getattr(self, name)))
+        for name, maximum in (("max_detections", MAX_DETECTIONS), ("image_size", MAX_IMAGE_SIZE)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, check_count(name, getattr(self, name), most=maximum))
+
+    def filled(
+        self, score_threshold: float, iou_threshold: float, max_detections: int, image_size: int
+    ) -> Self:
+        """Return the options with the given defaults in place of `None`."""
+        defaults: dict[str, Any] = {
+            "score_threshold": score_threshold,
+            "iou_threshold": iou_threshold,
+            "max_detections": max_detections,
+            "image_size": image_size,
+        }
+        missing = [name for name in defaults if getattr(self, name) is None]
+        return replace(self, **{name: defaults[name] for name in missing})
+
+
+class Detection(NamedTuple):
+    """One detected object.
+
+    Attributes:
+        xyxy: left, top, right and bottom, in pixels of the image.
+        confidence: confidence in 0..1.
+        class_id: index of the class, from 0.
+        class_name: name of the class, or `None` where the names are unknown.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    confidence: float
+    class_id: int
+    class_name: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The objects that a detector finds in one photo.
+    """The detected objects of one image.
 
-    Attributes:
-        boxes: float32 array `(n, 4)`: left, top, right and bottom, in pixels of the photo.
-        scores: float32 array `(n,)`: how sure the detector is of each, in 0..1.
-        classes: int64 array `(n,)`: the index of each object's class.
-        image_size: height and width of the photo, in pixels.
+    Args:
+        xyxy: float array `(n, 4)`: left, top, right and bottom, in pixels of the image.
+        confidence: float array `(n,)`: the confidence of each object, in 0..1.
+        class_id: integer array `(n,)`: the class of each object, from 0.
+        image_size: height and width of the image, in pixels.
+        class_names: names of the classes, or `None`.
 
     Raises:
         ValueError: if the arrays are not of this form, or do not fit each other.
 
     Example:
-        >>> found = Detections([[10, 20, 50, 40]], [0.9], [1], image_size=(100, 200))
-        >>> found.to_json(["red cell", "white cell"])
-        [{'class': 'white cell', 'score': 0.9, 'box': [10.0, 20.0, 50.0, 40.0]}]
-        >>> found.to_coco(image_id=7)[0]["bbox"]
+        >>> detections = Detections(
+        ...     [[10, 20, 50, 40], [0, 0, 5, 5]], [0.9, 0.3], [1, 0], (100, 200), ("red", "white")
+        ... )
+        >>> for detection in detections[detections.confidence > 0.5]:
+        ...     print(detection.class_name, detection.xyxy)
+        white (10.0, 20.0, 50.0, 40.0)
+        >>> detections.to_coco(image_id=7)[0]["bbox"]
         [10.0, 20.0, 40.0, 20.0]
     """
 
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
+    xyxy: np.ndarray
+    confidence: np.ndarray
+    class_id: np.ndarray
     image_size: tuple[int, int]
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Turn the arrays into their own kinds, and check them."""
-        boxes = np.asarray(self.boxes, "float32")
-        scores, classes = np.asarray(self.scores, "float32"), np.asarray(self.classes)
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"`boxes` must be an array (n, 4). Received the shape {boxes.shape}")
-        for name, array in (("scores", scores), ("classes", classes)):
-            if array.shape != (len(boxes),):
+        """Convert the arrays to float32 and int64, and check them."""
+        xyxy = np.asarray(self.xyxy, "float32")
+        confidence, class_id = np.asarray(self.confidence, "float32"), np.asarray(self.class_id)
+        if xyxy.ndim != 2 or xyxy.shape[1] != 4:
+            raise ValueError(
+                f"`xyxy` must be an array (n, 4). Received: an array of shape {xyxy.shape}"
+            )
+        for name, array in (("confidence", confidence), ("class_id", class_id)):
+            if array.shape != (len(xyxy),):
                 raise ValueError(
-                    f"`{name}` must be an array (n,), as many as boxes. Received the shape "
-                    f"{array.shape} beside {len(boxes)} boxes"
+                    f"`{name}` must be an array (n,) with one value for each of the {len(xyxy)} "
+                    f"boxes. Received: an array of shape {array.shape}"
                 )
-        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
-            raise ValueError("`boxes` must be finite: left, top, right (>= left), bottom (>= top).")
-        if not ((scores >= 0) & (scores <= 1)).all():
-            raise ValueError(f"`scores` must be in 0..1. Received: {scores}")
-        if (classes != classes.astype("int64")).any() or (classes < 0).any():
-            raise ValueError(f"`classes` must be whole numbers from 0. Received: {classes}")
+        if not np.isfinite(xyxy).all() or (xyxy[:, 2:] < xyxy[:, :2]).any():
+            raise ValueError(
+                "`xyxy` must be finite: left, top, right (>= left), bottom (>= top). "
+                f"Received: xyxy={xyxy}"
+            )
+        if not ((confidence >= 0) & (confidence <= 1)).all():
+            raise ValueError(f"`confidence` must be in 0..1. Received: confidence={confidence}")
+        if (class_id != class_id.astype("int64")).any() or (class_id < 0).any():
+            raise ValueError(f"`class_id` must be integers from 0. Received: class_id={class_id}")
+        names = None if self.class_names is None else tuple(self.class_names)
+        if names is not None and class_id.max(initial=-1) >= len(names):
+            raise ValueError(
+                f"`class_id` must be less than the number of `class_names`, {len(names)}. "
+                f"Received: class_id={class_id}"
+            )
         height, width = self.image_size
         if height < 1 or width < 1:
-            raise ValueError(f"`image_size` is (height, width). Received: {self.image_size}")
-        object.__setattr__(self, "boxes", boxes)
-        object.__setattr__(self, "scores", scores)
-        object.__setattr__(self, "classes", classes.astype("int64"))
+            raise ValueError(
+                "`image_size` must be (height, width), both at least 1. "
+                f"Received: image_size={self.image_size}"
+            )
+        object.__setattr__(self, "xyxy", xyxy)
+        object.__setattr__(self, "confidence", confidence)
+        object.__setattr__(self, "class_id", class_id.astype("int64"))
         object.__setattr__(self, "image_size", (int(height), int(width)))
+        object.__setattr__(self, "class_names", names)
+
+    @classmethod
+    def from_outputs(
+        cls,
+        outputs: Mapping[str, np.ndarray],
+        image_size: tuple[int, int],
+        class_names: Sequence[str] | None = None,
+    ) -> Self:
+        """Return the detections of one image from the outputs of a detector, without the padding.
+
+        Args:
+            outputs: one image's `"boxes"` `(n, 4)`, as corners in pixels of the image,
+                `"confidence"` and `"classes"` `(n,)`, and `"num_detections"`.
+            image_size: height and width of the image, in pixels.
+            class_names: names of the classes, or `None`.
+        """
+        count = int(outputs["num_detections"])
+        xyxy, confidence, class_id = (
+            outputs[name][:count] for name in ("boxes", "confidence", "classes")
+        )
+        # Width and height are exponentials, which may overflow in an untrained network.
+        finite = np.isfinite(xyxy).all(axis=1)
+        names = None if class_names is None else tuple(class_names)
+        return cls(xyxy[finite], confidence[finite].clip(0, 1), class_id[finite], image_size, names)
 
     def __len__(self) -> int:
-        return len(self.boxes)
+        return len(self.xyxy)
 
-    def take(self, indices: Sequence[int] | np.ndarray) -> "Detections":
-        """Return those at these places; a boolean array picks, too."""
-        picked = np.asarray(indices)
-        picked = picked if picked.dtype == bool else picked.astype("int64")
-        return Detections(
-            self.boxes[picked], self.scores[picked], self.classes[picked], self.image_size
+    def __iter__(self) -> Iterator[Detection]:
+        arrays = (self.xyxy, self.confidence, self.class_id)
+        for xyxy, confidence, class_id in zip(*(a.tolist() for a in arrays), strict=True):
+            yield Detection(tuple(xyxy), confidence, class_id, self._name(class_id))
+
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> Self:
+        """Return the selected detections.
+
+        Args:
+            index: an integer, a slice, a boolean array `(n,)`, or an array of integers.
+        """
+        if isinstance(index, slice):
+            rows = np.arange(len(self))[index]
+        else:
+            rows = np.atleast_1d(np.asarray(index))
+            rows = rows if rows.dtype == bool or rows.size else rows.astype("int64")
+        return replace(
+            self,
+            xyxy=self.xyxy[rows],
+            confidence=self.confidence[rows],
+            class_id=self.class_id[rows],
         )
 
     def counts(self, num_classes: int) -> np.ndarray:
-        """Return the number of objects of each class."""
-        return np.bincount(self.classes, minlength=num_classes)
+        """Return the number of detections of each class, an integer array `(num_classes,)`."""
+        return np.bincount(self.class_id, minlength=num_classes)
 
-    def to_json(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """Return one entry for each object: its class, score and box, as plain JSON types."""
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return one entry for each detection, as plain JSON types.
+
+        Returns:
+            A list of dicts of `"class_id"`, `"class_name"`, `"confidence"` and `"xyxy"`.
+        """
         return [
-            {"class": class_names[label], "score": score, "box": box}
-            for box, score, label in self._plain()
+            {
+                "class_id": class_id,
+                "class_name": self._name(class_id),
+                "confidence": confidence,
+                "xyxy": xyxy,
+            }
+            for xyxy, confidence, class_id in self._rounded()
         ]
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """Return COCO's entry for each object; COCO counts categories from 1."""
+        """Return the entries of COCO's results format; categories are counted from 1.
+
+        Args:
+            image_id: id of the image.
+        """
         return [
             {
                 "image_id": image_id,
-                "category_id": label + 1,
+                "category_id": class_id + 1,
                 "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
-                "score": score,
+                "score": confidence,
             }
-            for (x1, y1, x2, y2), score, label in self._plain()
+            for (x1, y1, x2, y2), confidence, class_id in self._rounded()
         ]
 
-    def _plain(self) -> Iterator[tuple[list[float], float, int]]:
-        """Give box, score and class of each as Python's numbers, of as many digits as matter."""
-        boxes = self.boxes.astype("float64").round(2).tolist()
-        scores = self.scores.astype("float64").round(6).tolist()
-        return zip(boxes, scores, self.classes.tolist(), strict=True)
+    def to_supervision(self) -> Any:
+        """Return the detections as `supervision.Detections`, with `class_name` in its `data`.
 
+        Raises:
+            ImportError: if supervision is missing.
+        """
+        supervision: Any = require("supervision", "supervision", "`Detections.to_supervision`")
+        data = {}
+        if self.class_names is not None:
+            names = [self.class_names[i] for i in self.class_id]
+            data = {"class_name": np.array(names, dtype=str)}
+        return supervision.Detections(
+            xyxy=self.xyxy.copy(),
+            confidence=self.confidence.copy(),
+            class_id=self.class_id.copy(),
+            data=data,
+        )
 
-def as_detections(found: Mapping[str, np.ndarray], image_size: tuple[int, int]) -> Detections:
-    """Return what `YOLOXDetector.predict` gives of one photo, without what is padding."""
-    count = int(found["num_detections"])
-    boxes, scores, classes = (found[name][:count] for name in ("boxes", "confidence", "classes"))
-    # The sides come out of an exponential, which overflows in a network that has learnt nothing.
-    good = np.isfinite(boxes).all(axis=1)
-    return Detections(boxes[good], scores[good].clip(0, 1), classes[good], image_size)
+    def _name(self, class_id: int) -> str | None:
+        return None if self.class_names is None else self.class_names[class_id]
+
+    def _rounded(self) -> Iterator[tuple[list[float], float, int]]:
+        """Yield box, confidence and class of each detection, in as many digits as matter."""
+        xyxy = self.xyxy.astype("float64").round(2).tolist()
+        confidence = self.confidence.astype("float64").round(6).tolist()
+        return zip(xyxy, confidence, self.class_id.tolist(), strict=True)

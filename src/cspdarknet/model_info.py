@@ -1,4 +1,4 @@
-"""What an exported file says of itself."""
+"""`ModelInfo`: what a model takes and returns, also as the metadata of an exported file."""
 
 import html
 import json
@@ -6,25 +6,42 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-KEY = "cspdarknet"
-TASKS = ("features", "classes", "boxes", "raw")
+TASKS = ("features", "classification", "detection")
+KEY = "cspdarknet"  # of the metadata in an exported file
+EXPORTED_SUFFIXES = (".onnx", ".xml")
+PRODUCER_BYTES = 32  # at the start of an ONNX file, where the name of its writer is
+METADATA_BYTES = 2**20  # at the end of a file
+# What precedes the JSON in the metadata.
+PREFIXES = {".onnx": KEY + "\x12", ".xml": f"<{KEY} value="}
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a file says of itself, as JSON in its metadata.
+    """What a model takes and returns; an exported file holds it as JSON in its metadata.
 
     Attributes:
-        task: `"features"`, `"classes"`, `"boxes"`, or `"raw"` for a detector without decoding.
-        class_names: of a classifier or detector.
-        image_size: side of the square that photos are prepared to, if the model has one.
-        inputs: dtype of the images.
-        letterbox: whether the graph letterboxes photos itself.
-        data_format: of the images.
-        precision: of the weights.
+        task: `"features"`, `"classification"` or `"detection"`.
+        raw_outputs: detectors: whether the outputs are those of the head, without box decoding
+            and NMS.
+        class_names: names of the classes of a classifier or detector, or `None`.
+        image_size: side in pixels of the square images that the model takes, or `None` if it takes
+            images of any size.
+        inputs: dtype of the images, `"float32"` or `"uint8"`.
+        letterbox: detectors: whether the graph letterboxes images of any size itself.
+        data_format: `"channels_last"` or `"channels_first"`, of the images.
+        precision: `"float32"`, `"float16"` or `"int8"`, of the weights.
+
+    Raises:
+        ValueError: if the task is unknown.
+
+    Example:
+        >>> info = ModelInfo("classification", class_names=("cat", "dog"), image_size=224)
+        >>> ModelInfo.from_json(info.to_json(), "a file") == info
+        True
     """
 
     task: str
+    raw_outputs: bool = False
     class_names: tuple[str, ...] | None = None
     image_size: int | None = None
     inputs: str = "float32"
@@ -32,78 +49,91 @@ class ModelInfo:
     data_format: str = "channels_last"
     precision: str = "float32"
 
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ValueError(f"`task` must be one of {TASKS}. Received: task={self.task!r}")
+
     def to_json(self) -> str:
-        """Return it as text."""
+        """Return the attributes as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | None, origin: str) -> Self:
-        """Read it again.
+        """Build a `ModelInfo` from what `to_json` returned.
+
+        Args:
+            text: the JSON; `None` where a file has none.
+            origin: name of the file, for the message.
 
         Raises:
-            ValueError: if it is missing, or of another form: then the file is of another origin.
+            ValueError: if the text is missing or of another form: the file is not one that
+                cspdarknet exported.
         """
         try:
-            found = json.loads(text or "")
-            given = {field.name: found[field.name] for field in fields(cls)}
+            stored = json.loads(text or "")
+            values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"A model file must be one that cspdarknet exported, which describes itself. "
-                f"Received: {origin}. Export the model with `cspdarknet export`."
+                "An exported model must have the metadata that cspdarknet writes. "
+                f"Received: {origin}, without it. Export the model with `cspdarknet export`."
             ) from error
-        if given["task"] not in TASKS:
-            raise ValueError(
-                f"The task of a model must be one of {TASKS}. Received: {given['task']!r} from "
-                f"{origin}, perhaps a file of a newer version."
-            )
-        names = given["class_names"]
-        return cls(**{**given, "class_names": None if names is None else tuple(names)})
+        names = values["class_names"]
+        try:
+            return cls(**{**values, "class_names": None if names is None else tuple(names)})
+        except ValueError as error:
+            raise ValueError(f"{error} from {origin}, perhaps of a newer version.") from error
 
 
-PRODUCER_BYTES = 32  # of an ONNX file, the name of its writer among them
+def numbered_names(count: int) -> tuple[str, ...]:
+    """Return the class names of a model that has none: `"class 0"`, `"class 1"` and so on."""
+    return tuple(f"class {i}" for i in range(count))
 
 
-METADATA_BYTES = 2**20  # at the end of a file
+def is_exported_file(path: Any) -> bool:
+    """Whether a path names a file that `export` wrote and a runtime of `Predictor` reads.
 
-
-# What stands before the description in the metadata.
-MARKS = {".onnx": KEY + "\x12", ".xml": f"<{KEY} value="}
-
-
-def is_exported_file(model: Any) -> bool:
-    """Whether this names a file that `export` writes and a runtime reads."""
-    if not isinstance(model, (str, Path)) or Path(model).suffix not in (".onnx", ".xml"):
+    Args:
+        path: anything; only a string or a `Path` can name such a file. An `.onnx` file of another
+            origin, such as a checkpoint of YOLOX, is not one.
+    """
+    if not isinstance(path, (str, Path)) or Path(path).suffix not in EXPORTED_SUFFIXES:
         return False
-    return Path(model).suffix == ".xml" or not _is_checkpoint(Path(model))
+    return Path(path).suffix == ".xml" or not _is_checkpoint(Path(path))
 
 
 def read_model_info(path: str | Path) -> ModelInfo | None:
-    """Read what an exported file says of itself, and no more of it; `None` if that is not found."""
+    """Return the `ModelInfo` of an exported file, without reading the weights.
+
+    Args:
+        path: the `.onnx` or `.xml` file.
+
+    Returns:
+        A `ModelInfo`, or `None` if there is no such file or it has no such metadata.
+    """
     path = Path(path)
     if not path.is_file():
         return None
-    text = _bytes_of(path, METADATA_BYTES).decode("utf-8", "replace")
-    start = text.rfind(MARKS[path.suffix])
+    text = _last_bytes(path, METADATA_BYTES).decode("utf-8", "replace")
+    start = text.rfind(PREFIXES[path.suffix])
     text = html.unescape(text[start:]) if path.suffix == ".xml" else text[start:]
     try:
-        found, _ = json.JSONDecoder().raw_decode(text, text.index('{"'))
-        return ModelInfo.from_json(json.dumps(found), str(path))
+        stored, _ = json.JSONDecoder().raw_decode(text, text.index('{"'))
+        return ModelInfo.from_json(json.dumps(stored), str(path))
     except ValueError:
         return None
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Whether an ONNX file is of another origin, such as weights that `from_preset` reads."""
+    """Whether an ONNX file is of another origin, such as weights that `load_model` reads."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:
-        # Either will do: the former of a file that was cut short, the latter of one in int8.
-        ours = KEY.encode() in file.read(PRODUCER_BYTES)
-    return not ours and KEY.encode() not in _bytes_of(path, METADATA_BYTES)
+        # The start is all that is left of a truncated file; an int8 file has another producer.
+        is_ours = KEY.encode() in file.read(PRODUCER_BYTES)
+    return not is_ours and KEY.encode() not in _last_bytes(path, METADATA_BYTES)
 
 
-def _bytes_of(path: Path, count: int) -> bytes:
-    """Return the last bytes of a file."""
+def _last_bytes(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - count))
         return file.read()

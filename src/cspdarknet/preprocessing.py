@@ -1,9 +1,8 @@
-"""From a photo, as a file or an array, to the pixels that a model takes."""
+"""Preprocessing: from an image file or array to the pixels that a model takes."""
 
-import operator
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -12,78 +11,94 @@ from cspdarknet.images import as_image_array, center_crop, open_image, read_imag
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.yolox.letterbox import letterbox
 
-DEFAULT_SIZE = 224
-Preparation = Callable[[Any], tuple[np.ndarray, tuple[int, int]]]
+DEFAULT_IMAGE_SIZE = 224  # of classifiers without an `image_size`
 
 
-def preparation(
-    description: ModelInfo, image_size: int | None = None, longer_side: int | None = None
-) -> Preparation:
-    """Return what prepares a photo for a model: a function to its pixels and the photo's size.
+class Preprocessed(NamedTuple):
+    """The input of a model, and the image that it shows.
+
+    Attributes:
+        inputs: uint8 array `(height, width, 3)`: what the model takes.
+        image: uint8 array `(height, width, 3)`: the whole image if the model takes it letterboxed,
+            else `inputs`.
+    """
+
+    inputs: np.ndarray
+    image: np.ndarray
+
+
+Preprocessor = Callable[[Any], Preprocessed]
+
+
+def preprocessor(
+    info: ModelInfo, image_size: int | None = None, longer_side: int | None = None
+) -> Preprocessor:
+    """Return the preprocessing function of a model.
+
+    It takes a path, a Pillow image, or an array `(height, width, 3)` in 0..255. Detectors get the
+    whole image, letterboxed; classifiers its center crop; backbones the image as it is, or its
+    center crop if there is an `image_size`.
 
     Args:
-        description: of the model.
-        image_size: side of the square that a model sees of a photo, in place of its own.
-        longer_side: of a backbone: photos larger than this are shrunk to it, and stay whole.
+        info: the `ModelInfo` of the model.
+        image_size: side in pixels of the square that the model takes, in place of its own.
+        longer_side: backbones: maximum length of an image's longer side; larger ones are shrunk.
 
     Raises:
-        ValueError: if these do not fit the model.
+        ValueError: if the sizes do not fit the model.
+
+    Example:
+        >>> preprocess = preprocessor(ModelInfo("classification"), image_size=64)
+        >>> preprocess(np.zeros((48, 90, 3), "uint8")).inputs.shape
+        (64, 64, 3)
     """
-    if longer_side is not None and (description.task != "features" or image_size is not None):
-        raise ValueError("`longer_side` is for a backbone, and without `image_size`.")
-    own = description.image_size
-    settled = own is not None and description.task in ("boxes", "features")
-    if settled and (longer_side is not None or image_size not in (None, own)):
-        given = f"{image_size=}" if longer_side is None else f"{longer_side=}"
+    if longer_side is not None and (info.task != "features" or image_size is not None):
         raise ValueError(
-            f"The model looks at squares of `image_size` {own}. Received: {given}: leave it out, "
+            "`longer_side` is for backbones, without `image_size`. Received: "
+            f"{longer_side=}, {image_size=}, and a model for {info.task}."
+        )
+    own = info.image_size
+    is_fixed = own is not None and info.task in ("detection", "features")
+    if is_fixed and (longer_side is not None or image_size not in (None, own)):
+        received = f"{image_size=}" if longer_side is None else f"{longer_side=}"
+        raise ValueError(
+            f"The model takes squares of `image_size` {own}. Received: {received}: leave it out, "
             "or start from a model of that size."
         )
-    side = image_size or own
-    if description.letterbox:
-        return lambda photo: _whole(photo, None)
-    if description.task in ("boxes", "raw"):
-        if side is None:
-            raise ValueError("The model has no `image_size` of its own. Received: image_size=None")
-        return lambda photo: _letterboxed(photo, side)
-    if description.task == "classes" or side is not None:
-        return lambda photo: _centre(photo, side or DEFAULT_SIZE)
-    return lambda photo: _whole(photo, longer_side)
+    size = image_size or own
+    if info.letterbox:
+        return lambda item: _whole(item, None)
+    if info.task == "detection":
+        if size is None:
+            raise ValueError(
+                "`image_size` must be given: the model has none of its own. "
+                "Received: image_size=None."
+            )
+        return lambda item: _letterboxed(item, size)
+    if info.task == "classification" or size is not None:
+        return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE)
+    return lambda item: _whole(item, longer_side)
 
 
-def check_count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number of Python or NumPy as an `int`.
-
-    Raises:
-        ValueError: if it is none, or less than `least`.
-    """
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise ValueError(f"`{name}` must be a whole number. Received: {name}={value!r}") from None
-    if count < least:
-        raise ValueError(f"`{name}` must be {least} or more. Received: {name}={value}")
-    return count
-
-
-def _whole(photo: Any, longer_side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
-    if isinstance(photo, (str, Path)):
-        pixels = read_image(photo, longer_side)
+def _whole(item: Any, longer_side: int | None) -> Preprocessed:
+    if isinstance(item, (str, Path)):
+        image = read_image(item, longer_side)
     else:
-        pixels = as_image_array(photo)
-        if longer_side and max(pixels.shape[:2]) > longer_side:
-            pixels = np.asarray(shrink(Image.fromarray(pixels), longer_side))
-    return pixels, (pixels.shape[0], pixels.shape[1])
+        image = as_image_array(item)
+        if longer_side and max(image.shape[:2]) > longer_side:
+            image = np.asarray(shrink(Image.fromarray(image), longer_side))
+    return Preprocessed(image, image)
 
 
-def _centre(photo: Any, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    if isinstance(photo, (str, Path)):
-        image = open_image(photo, shorter_side=2 * size)
+def _cropped(item: Any, size: int) -> Preprocessed:
+    if isinstance(item, (str, Path)):
+        image = open_image(item, shorter_side=2 * size)
     else:
-        image = Image.fromarray(as_image_array(photo))
-    return center_crop(image, size), (image.height, image.width)
+        image = Image.fromarray(as_image_array(item))
+    inputs = center_crop(image, size)
+    return Preprocessed(inputs, inputs)
 
 
-def _letterboxed(photo: Any, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    pixels, photo_size = _whole(photo, None)
-    return letterbox(pixels, size)[0], photo_size
+def _letterboxed(item: Any, size: int) -> Preprocessed:
+    image = _whole(item, None).image
+    return Preprocessed(letterbox(image, size)[0], image)

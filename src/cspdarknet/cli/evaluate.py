@@ -154,8 +154,8 @@ def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:
         trained_on = json.loads(settings.read_text(encoding="utf-8")).get("data", "")
         if Path(trained_on).resolve() == data.resolve():
             notes.append(
-                f"Warning: {model} was trained on some of these images, so the metrics are too high. "
-                "Evaluate it on images that it has not been trained on."
+                f"Warning: {model} was trained on some of these images, so the metrics are too "
+                "high. Evaluate it on images that it has not been trained on."
             )
     return notes
 

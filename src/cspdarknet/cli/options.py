@@ -89,16 +89,22 @@ def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
 
     source: Any = model
     if not is_exported_file(model):
+        from cspdarknet.checkpoints.architecture import task_of
         from cspdarknet.models import load_model
 
-        source = load_model(model, task)
+        source = load_model(model)
+        _check_task(model, task_of(source), task)
     predictor = Predictor(source, **settings)
-    if predictor.info.task != task:
-        raise ValueError(
-            f"{model} is a model for {predictor.info.task}, not for {task}: `cspdarknet predict` "
-            "runs classifiers, `detect` runs detectors, and `features` runs backbones."
-        )
+    _check_task(model, predictor.info.task, task)
     return predictor
+
+
+def _check_task(model: str, task: str, expected: str) -> None:
+    if task != expected:
+        raise ValueError(
+            f"{model} is a model for {task}, not for {expected}: `cspdarknet predict` runs "
+            "classifiers, `detect` runs detectors, and `features` runs backbones."
+        )
 
 
 def check_results_file(path: Path | None, *suffixes: str) -> None:

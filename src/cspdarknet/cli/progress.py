@@ -25,7 +25,11 @@ def progress_bar(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(escape(label), total=total)
-        yield lambda count=1: progress.advance(task, count)
+
+        def advance(count: int) -> None:
+            progress.advance(task, count)
+
+        yield advance
 
 
 @contextmanager

@@ -123,7 +123,8 @@ def train(
         **_for_task(task, "detection", flip_vertical=flip_vertical),
     }
     console = Console()
-    start, own = training.train_classifier, {}
+    start: Any = training.train_classifier
+    own: dict[str, Any] = {}
     if task == "detection":
         start, own = training.train_detector, {"on_problem": on_problem}
     with interruptible(console, "Run the same command again to continue."):

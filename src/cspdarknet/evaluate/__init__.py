@@ -1,22 +1,23 @@
-"""How good a model is: a classifier on photos by class, a detector on photos with boxes."""
+"""Evaluation of classifiers and detectors on datasets with annotations."""
 
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
 from cspdarknet.evaluate.classification import (
     ClassificationEvaluation,
-    Predictions,
-    classify,
-    evaluate,
+    evaluate_classifier,
     wilson_interval,
 )
-from cspdarknet.evaluate.detection import DetectionEvaluation, evaluate_detector
+from cspdarknet.evaluate.detection import (
+    EVALUATION_OPTIONS,
+    DetectionEvaluation,
+    evaluate_detector,
+)
 
 __all__ = [
+    "EVALUATION_OPTIONS",
     "AveragePrecision",
-    "DetectionEvaluation",
     "ClassificationEvaluation",
-    "Predictions",
-    "classify",
-    "evaluate",
+    "DetectionEvaluation",
+    "evaluate_classifier",
     "evaluate_detector",
     "mean_average_precision",
     "wilson_interval",

@@ -1,241 +1,221 @@
-"""How good a detector is: COCO's figures, and what it does at the threshold that suits it best."""
+"""Evaluation of detectors: COCO's mAP, confusion matrix and metrics per class."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet.data.detection.dataset import DetectionDataset
-from cspdarknet.detections import Detections
+from cspdarknet.detections import DetectionOptions, Detections
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
 from cspdarknet.evaluate.matching import Matches, best_threshold, confusion, match
-from cspdarknet.images import ImageError
-from cspdarknet.inference.photos import detect
-
-if TYPE_CHECKING:
-    import keras
+from cspdarknet.evaluate.predictions import predict_dataset
 
 BACKGROUND = "background"
-# As YOLOX is evaluated: nearly all boxes, since precision is measured at every score.
-LOWEST_SCORE, MAX_DETECTIONS = 0.001, 300
+# Like YOLOX's evaluation: nearly all detections, since mAP measures precision at every score.
+EVALUATION_OPTIONS = DetectionOptions(score_threshold=0.001, max_detections=300)
 THRESHOLD_WITHOUT_BOXES = 0.5
 
 
 @dataclass(frozen=True)
 class DetectionClassMetrics:
-    """How well one class is found: shares in 0..1, `None` where there is nothing to count.
+    """Metrics of one class, in 0..1; `None` where there is nothing to count.
 
     Attributes:
-        name: of the class.
-        boxes: true boxes, without the ignored ones.
-        found: how many of them are found at the threshold.
-        false: detections at the threshold that are not right.
-        ap: average precision over the overlaps 0.5 to 0.95.
-        ap50: average precision at the overlap 0.5.
+        name: name of the class.
+        boxes: number of ground-truth boxes, without the ignored ones.
+        true_positives: number of them that are detected at the score threshold.
+        false_positives: number of detections at the threshold without a ground-truth box.
+        ap: average precision, the mean over IoU 0.5 to 0.95.
+        ap50: average precision at IoU 0.5.
     """
 
     name: str
     boxes: int
-    found: int
-    false: int
+    true_positives: int
+    false_positives: int
     ap: float | None
     ap50: float | None
 
     @property
     def precision(self) -> float | None:
-        """Share of the detections that are right."""
-        return _share(self.found, self.found + self.false)
+        """Fraction of the detections that are true positives."""
+        return _ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float | None:
-        """Share of the boxes that are found."""
-        return _share(self.found, self.boxes)
+        """Fraction of the ground-truth boxes that are detected."""
+        return _ratio(self.true_positives, self.boxes)
 
     @property
     def f1(self) -> float | None:
         """Harmonic mean of precision and recall."""
-        return _share(2 * self.found, self.boxes + self.found + self.false)
+        return _ratio(
+            2 * self.true_positives, self.boxes + self.true_positives + self.false_positives
+        )
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _ratio(numerator: int, denominator: int) -> float | None:
+    return numerator / denominator if denominator else None
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionEvaluation:
-    """A detector's boxes beside the true ones.
+    """The detections of a detector compared with the ground truth of a dataset.
 
     Attributes:
-        photos: the photos that could be read, with their true boxes.
-        detections: what was found in each, down to very low scores.
-        errors: why photos could not be read, by path.
+        dataset: the images that could be read, with their ground-truth boxes.
+        detections: the detections in each of them, down to very low scores.
+        errors: why the other images could not be read, by path.
     """
 
-    photos: DetectionDataset
+    dataset: DetectionDataset
     detections: tuple[Detections, ...]
     errors: dict[Path, str]
 
     @cached_property
     def average_precision(self) -> AveragePrecision:
-        """COCO's figures; those of data without a box are `None`."""
-        return mean_average_precision(self.photos, self.detections)
+        """COCO's metrics; `None` where the dataset has no boxes."""
+        return mean_average_precision(self.dataset, self.detections)
 
     @cached_property
     def score_threshold(self) -> float:
-        """The threshold of the best mean F1, for use; 0.5 where no photo has a box."""
+        """The score threshold with the best mean F1; 0.5 for a dataset without boxes."""
         matches = self._match(self.detections)
-        return best_threshold(self.photos, self.detections, matches) or THRESHOLD_WITHOUT_BOXES
+        return best_threshold(self.dataset, self.detections, matches) or THRESHOLD_WITHOUT_BOXES
 
     @cached_property
     def kept(self) -> tuple[Detections, ...]:
-        """What is found in each photo at the threshold."""
+        """The detections in each image at the score threshold."""
         limit = self.score_threshold
         return tuple(
-            found.take(found.scores.astype("float64") >= limit) for found in self.detections
+            detections[detections.confidence.astype("float64") >= limit]
+            for detections in self.detections
         )
 
     @cached_property
     def matches(self) -> tuple[Matches, ...]:
-        """Which of the kept detections are right."""
+        """The matches of the kept detections with the ground truth."""
         return self._match(self.kept)
 
     def _match(self, detections: tuple[Detections, ...]) -> tuple[Matches, ...]:
-        photos = self.photos
-        rows = zip(photos.boxes, photos.labels, photos.ignored, detections, strict=True)
+        truth = self.dataset
+        rows = zip(truth.boxes, truth.labels, truth.ignored, detections, strict=True)
         return tuple(match(*row) for row in rows)
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """Counts at the threshold, true classes in rows, found ones in columns, background last."""
-        return confusion(self.photos, self.kept, self.matches)
+        """Confusion matrix at the score threshold: ground truth in rows, background last."""
+        return confusion(self.dataset, self.kept, self.matches)
 
     @cached_property
     def classes(self) -> list[DetectionClassMetrics]:
-        """Figures of each class."""
+        """Metrics of each class."""
         counts, precision = self.confusion, self.average_precision
-        right, detected = np.diag(counts), counts.sum(axis=0)
+        correct, detected = np.diag(counts), counts.sum(axis=0)
         return [
             DetectionClassMetrics(
                 name,
                 boxes=int(boxes),
-                found=int(right[i]),
-                false=int(detected[i] - right[i]),
+                true_positives=int(correct[i]),
+                false_positives=int(detected[i] - correct[i]),
                 ap=precision.of_class(i),
                 ap50=precision.of_class_at_50(i),
             )
             for i, (name, boxes) in enumerate(
-                zip(self.photos.class_names, self.photos.counts, strict=True)
+                zip(self.dataset.class_names, self.dataset.counts, strict=True)
             )
         ]
 
     @cached_property
     def mistakes(self) -> list[tuple[int, int]]:
-        """Missed boxes and false detections of each photo."""
+        """Numbers of missed ground-truth boxes and of false positives in each image."""
         return [
             (
-                int((~ignored).sum() - matched.right.sum()),
-                int((matched.counted & ~matched.right).sum()),
+                int((~ignored).sum() - matches.is_true_positive.sum()),
+                int((matches.is_counted & ~matches.is_true_positive).sum()),
             )
-            for ignored, matched in zip(self.photos.ignored, self.matches, strict=True)
+            for ignored, matches in zip(self.dataset.ignored, self.matches, strict=True)
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain JSON types."""
-        figures = self.average_precision
+        """Return the metrics as plain JSON types."""
+        metrics = self.average_precision
         return {
-            "photos": len(self.photos),
+            "images": len(self.dataset),
             "unreadable": len(self.errors),
-            "boxes": int(self.photos.counts.sum()),
-            "map": figures.map,
-            "map50": figures.map50,
-            "map75": figures.map75,
-            **{f"map_{name}": value for name, value in figures.map_by_area.items()},
-            "max_recall": figures.max_recall,
+            "boxes": int(self.dataset.counts.sum()),
+            "map": metrics.map,
+            "map50": metrics.map50,
+            "map75": metrics.map75,
+            **{f"map_{name}": value for name, value in metrics.map_by_area.items()},
+            "max_recall": metrics.max_recall,
             "score_threshold": self.score_threshold,
             "classes": [
                 {**vars(c), "precision": c.precision, "recall": c.recall, "f1": c.f1}
                 for c in self.classes
             ],
-            "confusion_classes": [*self.photos.class_names, BACKGROUND],
+            "confusion_classes": [*self.dataset.class_names, BACKGROUND],
             "confusion": self.confusion.tolist(),
         }
 
 
 def evaluate_detector(
-    model: "keras.Model",
-    photos: DetectionDataset,
+    model: Any,
+    dataset: DetectionDataset,
     *,
     image_size: int | None = None,
     batch_size: int = 8,
     workers: int = 2,
     advance: Callable[[int], object] = int,
 ) -> DetectionEvaluation:
-    """Find objects in photos with known boxes, and compare.
+    """Detect objects in the images of a dataset, and compare with their ground-truth boxes.
 
     Args:
-        model: a `YOLOXDetector` of the same classes.
-        photos: the photos and their boxes.
-        image_size: side in pixels of the square that a photo is fitted into; `None` for the
-            model's own.
-        batch_size: photos in a batch.
-        workers: number of threads that decode.
-        advance: called with the number of photos that are done, for a progress bar.
+        model: a `YOLOXDetector`, which is run by Keras; anything else that `Predictor` takes, such
+            as a preset name, a run folder or an exported file; or a `Predictor`. The mAP depends
+            on detections of low scores: an exported file should have, and a `Predictor` should be
+            made with, `EVALUATION_OPTIONS`, as all other models are.
+        dataset: the images and their boxes.
+        image_size: side in pixels of the square that images are letterboxed to; `None` for the
+            model's own, or that of the `Predictor`.
+        batch_size: batch size; a `Predictor` has its own.
+        workers: number of threads that decode images; a `Predictor` has its own.
+        advance: called with the number of images done, for a progress bar.
 
     Returns:
-        `DetectionEvaluation`; photos that cannot be read are left out of it, and named in its
+        A `DetectionEvaluation`. Images that cannot be read are left out, and named in its
         `errors`.
 
     Raises:
-        ValueError: if none of the photos can be read, or the classes are not the model's.
+        ValueError: if the model is not a detector, its classes are not those of the dataset, or no
+            image can be read.
         ImportError: if pycocotools is missing.
 
     Example:
         >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
         >>> boxes, labels = np.array([[10, 10, 50, 40]], "float32"), np.array([0])
-        >>> photos = DetectionDataset(("ship",), (Path("sea.png"),), (boxes,), (labels,), (labels > 0,))
+        >>> columns = (Path("sea.png"),), (boxes,), (labels,), (labels > 0,)
+        >>> dataset = DetectionDataset(("ship",), *columns)
         >>> detector = YOLOXDetector.from_preset("csp_darknet_tiny", num_classes=1, image_size=64)
-        >>> found = evaluate_detector(detector, photos)
-        >>> found.average_precision.map, found.confusion.tolist()
+        >>> evaluation = evaluate_detector(detector, dataset)
+        >>> evaluation.average_precision.map, evaluation.confusion.tolist()
         (0.0, [[0, 1], [0, 0]])
     """
-    require("pycocotools", "detect", "Evaluating a detector")  # now, not after all the photos
-    _check_classes(model, photos)
-    readable, detections, errors = [], [], {}
-    results = detect(
+    require("pycocotools", "detect", "Evaluating a detector")  # before all images are predicted
+    predictions = predict_dataset(
         model,
-        photos.paths,
-        score_threshold=LOWEST_SCORE,
-        max_detections=MAX_DETECTIONS,
+        dataset,
+        "detection",
         image_size=image_size,
         batch_size=batch_size,
         workers=workers,
+        advance=advance,
+        options=EVALUATION_OPTIONS,
     )
-    for i, (path, found) in enumerate(results):
-        if isinstance(found, ImageError):
-            errors[path] = str(found)
-        else:
-            readable.append(i)
-            detections.append(found)
-        advance(1)
-    if not readable:
-        reason = next(iter(errors.values()), "there are none")
-        raise ValueError(f"None of the photos can be read: {reason}")
-    return DetectionEvaluation(photos.take(readable), tuple(detections), errors)
-
-
-def _check_classes(model: "keras.Model", photos: DetectionDataset) -> None:
-    names = model.class_names
-    same = (
-        len(photos.class_names) == model.num_classes
-        if names is None
-        else (tuple(names) == tuple(photos.class_names))
-    )
-    if not same:
-        known = f"{model.num_classes} classes" if names is None else ", ".join(names)
-        raise ValueError(
-            f"The photos have the classes {', '.join(photos.class_names)}; the model knows {known}."
-        )
+    detections = tuple(predictions.results)
+    return DetectionEvaluation(predictions.dataset, detections, predictions.errors)

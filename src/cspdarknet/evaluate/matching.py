@@ -1,4 +1,4 @@
-"""Tell which detections are right: each is paired with at most one true box, and the reverse."""
+"""Matching of detections with ground-truth boxes, each with at most one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,114 +8,125 @@ import numpy as np
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.detections import Detections
 
-ENOUGH_OVERLAP = 0.5
-NOBODY = -1
+IOU_THRESHOLD = 0.5
+UNMATCHED = -1
 
 
-def overlaps(boxes: np.ndarray, others: np.ndarray, of_first: bool = False) -> np.ndarray:
-    """Return how far boxes cover each other: intersection over union, of each with each.
+def pairwise_iou(boxes: np.ndarray, others: np.ndarray, is_crowd: bool = False) -> np.ndarray:
+    """Return the intersection over union (IoU) of each box with each other box.
 
     Args:
         boxes: array `(n, 4)` of left, top, right and bottom.
         others: array `(m, 4)`.
-        of_first: divide by the area of the first box alone.
+        is_crowd: whether the others are crowds. The intersection is then divided by the area of
+            the first box alone, like in COCO's evaluation.
 
     Returns:
         Float array `(n, m)` in 0..1.
 
     Example:
-        >>> overlaps(np.array([[0, 0, 10, 10]]), np.array([[5, 0, 15, 10], [20, 20, 30, 30]]))
+        >>> pairwise_iou(np.array([[0, 0, 10, 10]]), np.array([[5, 0, 15, 10], [20, 20, 30, 30]]))
         array([[0.33333333, 0.        ]])
     """
     a, b = np.asarray(boxes, "float64")[:, None], np.asarray(others, "float64")[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = sides.clip(0).prod(axis=-1)
+    intersection = sides.clip(0).prod(axis=-1)
     area_a, area_b = (np.prod(x[..., 2:] - x[..., :2], axis=-1) for x in (a, b))
-    total = area_a + 0 * area_b if of_first else area_a + area_b - shared
-    return shared / np.maximum(total, 1e-12)
+    union = area_a + 0 * area_b if is_crowd else area_a + area_b - intersection
+    return intersection / np.maximum(union, 1e-12)
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Which detection of a photo is which true box.
+    """The matches of the detections in one image with its ground truth.
 
     Attributes:
-        truth: int array `(detections,)`: the place of the true box of the same class that each
-            found, -1 if it found none.
-        counted: bool array `(detections,)`: false for those that lie on an ignored box of their
-            class, and are neither right nor wrong.
+        ground_truth: integer array `(detections,)`: index of the ground-truth box of the same class
+            that each detection is matched with, -1 for none.
+        is_counted: boolean array `(detections,)`: `False` for unmatched detections on an ignored
+            box of their class, which are not false positives.
     """
 
-    truth: np.ndarray
-    counted: np.ndarray
+    ground_truth: np.ndarray
+    is_counted: np.ndarray
 
     @property
-    def right(self) -> np.ndarray:
-        """Which detections found a box of their class, as a bool array."""
-        return self.truth != NOBODY
+    def is_true_positive(self) -> np.ndarray:
+        """Boolean array `(detections,)`: whether each is matched with a box of its class."""
+        return self.ground_truth != UNMATCHED
 
 
-def match(boxes: np.ndarray, labels: np.ndarray, ignored: np.ndarray, found: Detections) -> Matches:
-    """Pair the detections in a photo with its true boxes of the same class.
+def match(
+    boxes: np.ndarray, labels: np.ndarray, ignored: np.ndarray, detections: Detections
+) -> Matches:
+    """Match the detections in an image with its ground-truth boxes of the same class.
 
-    The surest detection chooses first, the box that it covers best, by half at least.
+    In descending order of confidence, each detection is matched with the free box of the highest
+    IoU, if it is at least 0.5.
 
     Args:
-        boxes: the true boxes, array `(n, 4)`.
-        labels: their classes.
-        ignored: those that don't count.
-        found: the detections.
+        boxes: ground-truth boxes, array `(n, 4)`.
+        labels: their classes, integer array `(n,)`.
+        ignored: whether each is ignored, boolean array `(n,)`.
+        detections: the detections.
 
     Returns:
-        `Matches`.
+        The `Matches`.
     """
-    same_class = found.classes[:, None] == labels[None]
-    fit = np.where(same_class & ~ignored, overlaps(found.boxes, boxes), 0)
-    # As in COCO's evaluation: a crowd may hold any number of detections, each inside it.
-    inside = np.where(same_class & ignored, overlaps(found.boxes, boxes, of_first=True), 0)
-    truth = pair(fit, found.scores)
-    counted = (truth != NOBODY) | ~(inside >= ENOUGH_OVERLAP).any(axis=1)
-    return Matches(truth, counted)
+    same_class = detections.class_id[:, None] == labels[None]
+    iou = np.where(same_class & ~ignored, pairwise_iou(detections.xyxy, boxes), 0)
+    # Like in COCO's evaluation: a crowd may hold any number of detections, each inside it.
+    inside = np.where(same_class & ignored, pairwise_iou(detections.xyxy, boxes, is_crowd=True), 0)
+    ground_truth = greedy_match(iou, detections.confidence)
+    is_counted = (ground_truth != UNMATCHED) | ~(inside >= IOU_THRESHOLD).any(axis=1)
+    return Matches(ground_truth, is_counted)
 
 
-def pair(fit: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Give each row the free column of the best fit, in descending order of the scores; or -1."""
-    fit = fit.copy()
-    chosen = np.full(len(fit), NOBODY)
-    if fit.shape[1]:
+def greedy_match(iou: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Match each row with the free column of the highest IoU, in descending order of the scores.
+
+    Args:
+        iou: float array `(rows, columns)`.
+        scores: float array `(rows,)`.
+
+    Returns:
+        Integer array `(rows,)` of columns; -1 for rows without a free column of IoU 0.5 or more.
+    """
+    iou = iou.copy()
+    columns = np.full(len(iou), UNMATCHED)
+    if iou.shape[1]:
         for row in np.argsort(-scores, kind="stable"):
-            column = int(fit[row].argmax())
-            if fit[row, column] >= ENOUGH_OVERLAP:
-                chosen[row] = column
-                fit[:, column] = 0
-    return chosen
+            column = int(iou[row].argmax())
+            if iou[row, column] >= IOU_THRESHOLD:
+                columns[row] = column
+                iou[:, column] = 0
+    return columns
 
 
 def best_threshold(
-    truth: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
+    dataset: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
 ) -> float | None:
-    """Return the score from which on detections should count: that of the best mean F1.
+    """Return the score threshold with the best mean F1 of the classes.
 
     Args:
-        truth: photos with their true boxes.
-        detections: of each photo.
-        matches: which of them are right.
+        dataset: images with their ground-truth boxes.
+        detections: the detections in each image.
+        matches: the matches of the detections in each image.
 
     Returns:
-        A score in 0.01, 0.02 ... 0.99, the middle one of equally good ones; `None` if there is no
+        A score of 0.01, 0.02 ... 0.99, the middle one of equally good ones; `None` if there is no
         box.
     """
-    boxes = truth.counts
-    scores = np.concatenate([d.scores[m.counted] for d, m in zip(detections, matches, strict=True)])
-    classes = np.concatenate(
-        [d.classes[m.counted] for d, m in zip(detections, matches, strict=True)]
-    )
-    right = np.concatenate([m.right[m.counted] for m in matches])
+    boxes = dataset.counts
+    rows = list(zip(detections, matches, strict=True))
+    scores = np.concatenate([d.confidence[m.is_counted] for d, m in rows])
+    classes = np.concatenate([d.class_id[m.is_counted] for d, m in rows])
+    is_correct = np.concatenate([m.is_true_positive[m.is_counted] for m in matches])
     thresholds = np.arange(1, 100) / 100
     f1 = [
         2
-        * _at_least(scores[(classes == c) & right], thresholds)
-        / (boxes[c] + _at_least(scores[classes == c], thresholds))
+        * _count_at_least(scores[(classes == c) & is_correct], thresholds)
+        / (boxes[c] + _count_at_least(scores[classes == c], thresholds))
         for c in np.flatnonzero(boxes)
     ]
     if not f1:
@@ -125,35 +136,41 @@ def best_threshold(
     return float(thresholds[best[len(best) // 2]])
 
 
-def _at_least(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Count the scores that reach each threshold."""
-    # In float64, so that 0.3 as a threshold and as a score of float32 are told apart in one way.
+def _count_at_least(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return the number of scores that reach each threshold."""
+    # Compared in float64, like the detections that `DetectionEvaluation` keeps.
     return len(scores) - np.searchsorted(np.sort(scores.astype("float64")), thresholds)
 
 
 def confusion(
-    truth: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
+    dataset: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
 ) -> np.ndarray:
-    """Count which class is taken for which; what is missed or made up belongs to the background.
+    """Return the confusion matrix of detections, with a last class for the background.
 
-    Detections that did not find a box of their class are paired with the boxes of other classes
-    that nobody found.
+    Unmatched detections are matched with the missed boxes of other classes. What is still left
+    over is confused with the background: missed boxes, and false positives.
+
+    Args:
+        dataset: images with their ground-truth boxes.
+        detections: the detections in each image.
+        matches: the matches of the detections in each image.
 
     Returns:
-        Int array `(classes + 1, classes + 1)`: true classes in rows, found ones in columns, the
-        background last.
+        Integer array `(classes + 1, classes + 1)`: ground truth in rows, detections in columns.
     """
-    background = len(truth.class_names)
+    background = len(dataset.class_names)
     counts = np.zeros((background + 1, background + 1), "int64")
-    for boxes, labels, ignored, found, matched in zip(
-        truth.boxes, truth.labels, truth.ignored, detections, matches, strict=True
+    for boxes, labels, ignored, detected, matched in zip(
+        dataset.boxes, dataset.labels, dataset.ignored, detections, matches, strict=True
     ):
-        left = np.flatnonzero(matched.counted & ~matched.right)
-        missed = np.setdiff1d(np.flatnonzero(~ignored), matched.truth)
-        wrong = pair(overlaps(found.boxes[left], boxes[missed]), found.scores[left])
-        confused = missed[wrong[wrong != NOBODY]]
-        np.add.at(counts, (found.classes[matched.right],) * 2, 1)
-        np.add.at(counts, (labels[confused], found.classes[left[wrong != NOBODY]]), 1)
-        np.add.at(counts, (background, found.classes[left[wrong == NOBODY]]), 1)
+        false = np.flatnonzero(matched.is_counted & ~matched.is_true_positive)
+        missed = np.setdiff1d(np.flatnonzero(~ignored), matched.ground_truth)
+        other = greedy_match(
+            pairwise_iou(detected.xyxy[false], boxes[missed]), detected.confidence[false]
+        )
+        confused = missed[other[other != UNMATCHED]]
+        np.add.at(counts, (detected.class_id[matched.is_true_positive],) * 2, 1)
+        np.add.at(counts, (labels[confused], detected.class_id[false[other != UNMATCHED]]), 1)
+        np.add.at(counts, (background, detected.class_id[false[other == UNMATCHED]]), 1)
         np.add.at(counts, (labels[np.setdiff1d(missed, confused)], background), 1)
     return counts

@@ -1,33 +1,26 @@
-"""Inference: from images and videos to features, classes and boxes.
+"""Inference on images and videos: features, class probabilities and detections.
 
-Each name is imported on use: `Predictor` with an exported file needs neither Keras nor a backend.
+Each name is imported on use: a `Predictor` of an exported file needs neither Keras nor a backend.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cspdarknet._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from cspdarknet.inference.benchmark import benchmark_runtimes
     from cspdarknet.inference.detect import ObjectDetector
     from cspdarknet.inference.features import FeatureExtractor
-    from cspdarknet.inference.photos import detect, detect_in_arrays
     from cspdarknet.inference.predictor import Predictor
 
-__all__ = ["FeatureExtractor", "ObjectDetector", "Predictor", "detect", "detect_in_arrays"]
+__all__ = ["FeatureExtractor", "ObjectDetector", "Predictor", "benchmark_runtimes"]
 
-_MODULES = {
-    "FeatureExtractor": "features",
-    "ObjectDetector": "detect",
-    "Predictor": "predictor",
-    "detect": "photos",
-    "detect_in_arrays": "photos",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "FeatureExtractor": "features",
+        "benchmark_runtimes": "benchmark",
+        "ObjectDetector": "detect",
+        "Predictor": "predictor",
+    },
+)

@@ -1,97 +1,120 @@
-"""Find objects in photos and videos, keep what is found, and draw it into copies of them."""
+"""`ObjectDetector`: detection of objects in image files and videos, with annotated copies."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cspdarknet._files import write_whole
-from cspdarknet.images import ImageError, ImageFile, open_image
+from cspdarknet.images import ImageError, ImageFile
 from cspdarknet.inference.video import frame_rate, read_frames, write_video
-from cspdarknet.inference.writers import Found
+from cspdarknet.inference.writers import FileDetections
 from cspdarknet.visualize import draw_boxes
 
 if TYPE_CHECKING:
+    from cspdarknet.detections import Detections
     from cspdarknet.inference.predictor import Predictor
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # of annotated copies, the default first
+VIDEO_SUFFIXES = (".mp4",)
+JPEG_QUALITY = 92
+RESULTS_MARKER = ".detections"  # marks a folder of annotated copies, for `find_images`
 
 
 class ObjectDetector:
-    """Goes through photos and videos; one that cannot be read does not stop it.
+    """Detects objects in image files and videos, and draws them into copies.
+
+    A file that cannot be read does not stop it.
 
     Args:
-        predictor: of a detector.
-        class_names: names of its classes.
-        out: folder for copies with the boxes drawn in, each of which appears whole or not at all;
-            `None` for no copies.
+        predictor: a `Predictor` of a detector.
+        out: folder for copies with the boxes drawn in, which appear complete or not at all; `None`
+            for no copies.
 
     Attributes:
-        found: what was found, in order.
+        results: the `FileDetections` of the images and frames, in order.
         failures: why files were left out.
+
+    Example:
+        >>> from cspdarknet.images import find_images
+        >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
+        >>> predictor = Predictor("yolox_nano_bccd", runtime="keras", image_size=64)
+        >>> detector = ObjectDetector(predictor, "copies")
+        >>> detector.detect_images(find_images("sea.png"))
+        >>> detector.results[0].detections.image_size, Path("copies/sea.png").exists()
+        ((48, 64), True)
     """
 
-    def __init__(
-        self,
-        predictor: "Predictor",
-        class_names: Sequence[str],
-        out: Path | None = None,
-    ) -> None:
+    def __init__(self, predictor: "Predictor", out: str | Path | None = None) -> None:
+        if predictor.info.task != "detection" or predictor.info.raw_outputs:
+            raise ValueError(
+                "`predictor` must be one of a detector. Received: a Predictor for "
+                f"{'raw outputs' if predictor.info.raw_outputs else predictor.info.task}"
+            )
         self.predictor = predictor
-        self.class_names = class_names
-        self.out = out
-        self.found: list[Found] = []
+        self.out = None if out is None else Path(out)
+        self.results: list[FileDetections] = []
         self.failures: list[str] = []
 
     def detect_images(
-        self, photos: Sequence[ImageFile], advance: Callable[[int], object] = int
+        self, files: Sequence[ImageFile], advance: Callable[[int], object] = int
     ) -> None:
-        """Find objects in photos; `advance` is called after each of them."""
-        results = self.predictor.stream(photo.path for photo in photos)
-        for photo, (path, found) in zip(photos, results, strict=True):
-            try:
-                if isinstance(found, ImageError):
-                    raise found
-                item = Found(path, found)
-                self._draw_photo(photo, item)
-                self.found.append(item)
-            except ImageError as error:
-                self.failures.append(str(error))
-            advance(1)
+        """Detect objects in image files.
 
-    def _draw_photo(self, photo: ImageFile, item: Found) -> None:
-        if self.out is not None:
-            drawn = draw_boxes(open_image(photo.path), item.detections, self.class_names)
-            target = self._target(photo.key, (".jpg", ".jpeg", ".png"))
-            write_whole(target, lambda part: drawn.save(part, quality=92))
+        Args:
+            files: the files, as of `find_images`.
+            advance: called with 1 after each file, for a progress bar.
+        """
+        draws = self.out is not None
+        paths = (file.path for file in files)
+        with closing(self.predictor.stream(paths, with_pixels=draws)) as stream:
+            for file, (path, detections, *pixels) in zip(files, stream, strict=True):
+                if isinstance(detections, ImageError):
+                    self.failures.append(str(detections))
+                else:
+                    if draws:
+                        self._write_copy(file.key, pixels[0], detections)
+                    self.results.append(FileDetections(path, detections))
+                advance(1)
+
+    def _write_copy(self, key: Path, image: np.ndarray, detections: "Detections") -> None:
+        drawn = draw_boxes(image, detections)
+        target = self._target(key, IMAGE_SUFFIXES)
+        write_whole(target, lambda part: drawn.save(part, quality=JPEG_QUALITY))
 
     def detect_video(self, path: Path, advance: Callable[[int], object] = int) -> None:
-        """Find objects in the frames of a video; `advance` is called after each of them."""
-        found: list[Found] = []
+        """Detect objects in the frames of a video.
 
-        def frames() -> Iterator[np.ndarray]:
-            results = self.predictor.stream(read_frames(path))
-            for number, (frame, detections) in enumerate(results):
-                found.append(Found(path, detections, number))
-                if self.out is not None:
-                    frame = np.asarray(draw_boxes(frame, detections, self.class_names))
-                yield frame
+        Args:
+            path: the file.
+            advance: called with 1 after each frame, for a progress bar.
+        """
+        results: list[FileDetections] = []
+
+        def annotated_frames() -> Iterator[np.ndarray]:
+            for i, (frame, detections) in enumerate(self.predictor.stream(read_frames(path))):
+                results.append(FileDetections(path, detections, i))
+                yield frame if self.out is None else np.asarray(draw_boxes(frame, detections))
                 advance(1)
 
         try:
             if self.out is None:
-                for _ in frames():
+                for _ in annotated_frames():
                     pass
             else:
-                target = self._target(Path(path.name), (".mp4",))
-                write_video(target, frames(), frame_rate(path))
-            self.found += found
+                target = self._target(Path(path.name), VIDEO_SUFFIXES)
+                write_video(target, annotated_frames(), frame_rate(path))
+            self.results += results
         except ImageError as error:
             self.failures.append(str(error))
 
     def _target(self, key: Path, suffixes: tuple[str, ...]) -> Path:
-        """Return the place of a copy: of the same name, and a suffix that can be written."""
+        """Return the path of a copy: that of the original, with a suffix that can be written."""
         assert self.out is not None
         name = key.name if key.suffix.lower() in suffixes else key.name + suffixes[0]
         target = self.out / key.with_name(name)
         target.parent.mkdir(parents=True, exist_ok=True)
+        (self.out / RESULTS_MARKER).touch()
         return target

@@ -1,24 +1,23 @@
-"""Extract the features of photos into files: one file for each photo, resumable."""
+"""`FeatureExtractor`: feature maps of image files, written to a folder; resumable."""
 
 import errno
 import hashlib
-import json
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cspdarknet._arguments import check_choice, check_count
 from cspdarknet._extras import require
-from cspdarknet._files import write_whole
-from cspdarknet._prefetch import prefetch_map, threads
+from cspdarknet._files import OutputFolder, write_whole
+from cspdarknet._prefetch import prefetch_map, thread_pool
 from cspdarknet.images import ImageError, ImageFile
-from cspdarknet.inference.model_source import has_one_size
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.model_info import is_exported_file, read_model_info
-from cspdarknet.preprocessing import check_count, preparation
 from cspdarknet.presets.download import sha256_of
 from cspdarknet.visualize import feature_picture
 
@@ -27,175 +26,196 @@ if TYPE_CHECKING:
 
 FORMATS = ("npz", "safetensors")
 SETTINGS_FILE = "features.json"
+DEFAULT_LEVELS = ("P3", "P4", "P5")
 LONGER_SIDE = 640
-WRITTEN_AHEAD = 2  # results that may wait to be written
-# Errors that every further photo would meet too.
-NO_USE_GOING_ON = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+WAITING_WRITES = 2  # maximum number of results that wait to be written
+# Errors that would occur with all other files, too.
+FATAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one photo: `"done"`, `"kept"` from an earlier run, or `"failed"`."""
+class FeatureResult:
+    """The outcome of one image file.
 
-    photo: ImageFile
+    Attributes:
+        file: the file.
+        state: `"done"`, `"kept"` if its results are from an earlier run, or `"failed"`.
+        message: why it failed.
+    """
+
+    file: ImageFile
     state: str
     message: str = ""
 
 
 class FeatureExtractor:
-    """Writes the features of photos into a folder.
+    """Writes the feature maps of image files to a folder, one file per image.
 
-    Each result appears whole or not at all, and one that is newer than its photo is kept, so that a
-    run can be stopped at any time and repeated.
+    A file holds an array `(height, width, channels)` for each level, and `"vector"`, the spatial
+    mean of the deepest level. Each file appears complete or not at all, and one that is newer than
+    its image is kept, so that a run can be stopped at any time and repeated.
 
     Args:
-        model: a backbone's `feature_pyramid()`, or a file that such a one was exported to.
-        out: folder for the results.
+        model: a backbone, its `feature_pyramid()`, or a model with a backbone; anything that
+            `load_model` takes, such as a preset name or a weight file; or an exported file of a
+            backbone.
+        out: folder of the results.
+        levels: pyramid levels of the backbone; `None` for P3, P4 and P5, or those of a pyramid or
+            an exported file.
         file_format: `"npz"` or `"safetensors"`.
-        longer_side: photos larger than this are shrunk to it; 0 keeps them as they are. `None` is
-            640, or 0 for a model whose images have one size: it looks at the square in the middle.
-        picture: also draw a picture of the photo beside its features.
-        runtime: what runs the model, as of `cspdarknet.export.Predictor`.
-        precision: likewise.
+        longer_side: maximum length of an image's longer side in pixels; larger images are shrunk,
+            0 keeps their size. `None` is 640, or the center crop of a model with a fixed image
+            size.
+        picture: whether to write a picture of the image beside its feature maps, too.
+        runtime: runtime of the `Predictor`.
+        precision: precision of the `Predictor`.
+
+    Attributes:
+        predictor: the `Predictor` of the model.
 
     Raises:
-        ValueError: if the format is unknown, or `out` holds results of other settings or weights.
+        ValueError: if an argument is not of the form above, or `out` holds results of other
+            settings or weights.
 
     Example:
+        >>> from cspdarknet.images import find_images
         >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
-        >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
-        >>> extractor = FeatureExtractor(backbone.feature_pyramid(), "features")
+        >>> extractor = FeatureExtractor("csp_darknet_tiny", "features", levels=["P3"])
         >>> for result in extractor.run(find_images(["sea.png"])):
-        ...     print(result.photo.path, result.state)
+        ...     print(result.file.path, result.state)
         sea.png done
+        >>> np.load("features/sea.png.npz")["P3"].shape
+        (6, 8, 96)
     """
 
     def __init__(
         self,
         model: "keras.Model | str | Path",
         out: str | Path,
+        *,
+        levels: Sequence[str | int] | None = None,
         file_format: str = "npz",
         longer_side: int | None = None,
         picture: bool = False,
-        runtime: str = "keras",
+        runtime: str | None = None,
         precision: str = "float32",
     ) -> None:
-        output = {} if isinstance(model, (str, Path)) else model.output
-        if not isinstance(output, dict):
-            raise ValueError("`model` must be what a backbone's `feature_pyramid()` returns.")
-        if file_format not in FORMATS:
-            raise ValueError(f"The format must be one of {FORMATS}. Received: {file_format!r}")
-        _check_task(model)
-        if longer_side is None:
-            longer_side = 0 if has_one_size(model) else LONGER_SIDE
-        longer_side = check_count("longer_side", longer_side, least=0)
+        self.file_format = check_choice("file_format", file_format, FORMATS)
         if file_format == "safetensors":
             require("safetensors", "safetensors", "Writing .safetensors files")
-        # Photos of all sizes, each on its own: a thread for each of them.
+        if longer_side is not None:
+            longer_side = check_count("longer_side", longer_side, least=0)
+        source, levels = _feature_model(model, levels)
+        if longer_side is None:
+            longer_side = 0 if _has_fixed_size(source) else LONGER_SIDE
+        # Each image has a size of its own, and so is a batch of its own: one for each thread.
         self.predictor = Predictor(
-            model,
+            source,
             runtime=runtime,
             precision=precision,
             mode="throughput",
             batch_size=1,
             longer_side=longer_side or None,
+            levels=levels,
         )
-        levels = list(output) or self.predictor.output_names
-        self._deepest = max(levels, key=lambda level: int(level[1:]) if level[0] == "P" else 0)
+        names = self.predictor.output_names
+        self._deepest = max(names, key=lambda name: int(name[1:]) if name[0] == "P" else 0)
         self.out = Path(out)
-        self.file_format = file_format
         self.picture = picture
-        self._pixels = preparation(self.predictor.description, longer_side=longer_side or None)
         self._claim_folder(
             {
-                "levels": levels,
+                "levels": names,
                 "longer_side": longer_side,
-                "weights_sha256": _fingerprint(model),
-                # Left out as in folders of earlier versions.
-                **({} if precision == "float32" else {"precision": precision}),
+                "weights_sha256": _weights_sha256(source),
+                "precision": precision,
             }
         )
 
-    def _claim_folder(self, wanted: dict[str, Any]) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
-        path = self.out / SETTINGS_FILE
-        if path.exists():
-            try:
-                found = json.loads(path.read_text())
-            except ValueError as error:
-                raise ValueError(f"{path} is damaged ({error}): remove it.") from error
-            if found != wanted:
-                raise ValueError(
-                    f"{self.out} holds features of other settings or weights ({found}): choose "
-                    "another folder."
-                )
-        else:
-            write_whole(path, lambda part: part.write_text(json.dumps(wanted, indent=2) + "\n"))
+    def _claim_folder(self, settings: dict[str, Any]) -> None:
+        """Write the settings into the folder, or compare with those of an earlier run."""
+        folder = OutputFolder(self.out)
+        if not (folder.path / SETTINGS_FILE).exists():
+            folder.write_json(SETTINGS_FILE, settings)
+            return
+        stored = folder.read_json(SETTINGS_FILE)
+        if stored != settings:
+            raise ValueError(
+                f"`out` must not hold features of other settings or weights. Received: {self.out} "
+                f"with {stored}, to which {settings} would be added: choose another folder."
+            )
 
-    def run(self, photos: Sequence[ImageFile]) -> Iterator[Result]:
-        """Work through the photos, yielding what became of each; a bad photo does not stop it."""
-        settled: deque[Result | ImageFile] = deque()
+    def run(self, files: Sequence[ImageFile]) -> Iterator[FeatureResult]:
+        """Extract the features of image files, and yield the outcome of each, in order.
 
-        def open_ones() -> Iterator[Path]:
-            for photo in photos:
-                before = self._before(photo)
-                settled.append(before or photo)
-                if before is None:
-                    yield photo.path
+        Args:
+            files: the files, as of `find_images`. One that cannot be read does not stop the run.
 
-        def in_order() -> Iterator[tuple[Result | ImageFile, Any]]:
-            for _, found in self.predictor.stream(open_ones()):
-                while isinstance(settled[0], Result):
-                    yield settled.popleft(), None
-                yield settled.popleft(), found
-            yield from ((result, None) for result in settled)
+        Raises:
+            OSError: if no results can be written any more, such as on a full disk.
+        """
+        queue: deque[FeatureResult | ImageFile] = deque()
 
-        # Files are written while the model runs, and where no Ctrl-C comes into the middle of it.
-        with threads(1) as writer:
-            yield from prefetch_map(self._after, in_order(), writer, WRITTEN_AHEAD)
+        def unfinished() -> Iterator[Path]:
+            for file in files:
+                known = self._known_result(file)
+                queue.append(known or file)
+                if known is None:
+                    yield file.path
 
-    def _before(self, photo: ImageFile) -> Result | None:
-        """Return what is known of a photo before it is read."""
+        def in_order() -> Iterator[tuple[FeatureResult | ImageFile, Any, Any]]:
+            for _, features, pixels in stream:
+                while isinstance(queue[0], FeatureResult):
+                    yield queue.popleft(), None, None
+                yield queue.popleft(), features, pixels
+            yield from ((result, None, None) for result in queue)
+
+        # A thread writes while the model runs; Ctrl-C does not interrupt it within a file.
+        with (
+            closing(self.predictor.stream(unfinished(), with_pixels=True)) as stream,
+            thread_pool(1) as writer,
+        ):
+            yield from prefetch_map(self._finish, in_order(), writer, WAITING_WRITES)
+
+    def _known_result(self, file: ImageFile) -> FeatureResult | None:
+        """Return the result of a file that need not be read, or cannot."""
         try:
-            return Result(photo, "kept") if self._is_current(photo) else None
+            return FeatureResult(file, "kept") if self._is_current(file) else None
         except OSError as error:
-            return _failed(photo, error)
+            return _failed(file, error)
 
-    def _after(
-        self, work: tuple[Result | ImageFile, dict[str, np.ndarray] | ImageError | None]
-    ) -> Result:
-        """Write what was found in a photo, unless its result is known already."""
-        photo, found = work
-        if isinstance(photo, Result):
-            return photo
-        if isinstance(found, ImageError):
-            return Result(photo, "failed", str(found))
+    def _finish(self, work: tuple[FeatureResult | ImageFile, Any, Any]) -> FeatureResult:
+        """Write the features of a file, unless its result is known."""
+        file, features, pixels = work
+        if isinstance(file, FeatureResult):
+            return file
+        if isinstance(features, ImageError):
+            return FeatureResult(file, "failed", str(features))
         try:
-            self._keep(photo, found)  # type: ignore[arg-type]
-            return Result(photo, "done")
-        except (OSError, ImageError) as error:
-            return _failed(photo, error)
+            self._write(file, features, pixels)
+            return FeatureResult(file, "done")
+        except OSError as error:
+            return _failed(file, error)
 
-    def _targets(self, photo: ImageFile) -> list[Path]:
+    def _targets(self, file: ImageFile) -> list[Path]:
         suffixes = [f".{self.file_format}"] + [".png"] * self.picture
-        return [self.out / photo.key.with_name(photo.key.name + suffix) for suffix in suffixes]
+        return [self.out / file.key.with_name(file.key.name + suffix) for suffix in suffixes]
 
-    def _is_current(self, photo: ImageFile) -> bool:
-        targets = self._targets(photo)
+    def _is_current(self, file: ImageFile) -> bool:
+        targets = self._targets(file)
         if not all(target.exists() and target.stat().st_size for target in targets):
             return False
-        return min(t.stat().st_mtime for t in targets) >= photo.path.stat().st_mtime
+        return min(t.stat().st_mtime for t in targets) >= file.path.stat().st_mtime
 
-    def _keep(self, photo: ImageFile, maps: dict[str, np.ndarray]) -> None:
+    def _write(self, file: ImageFile, maps: dict[str, np.ndarray], pixels: np.ndarray) -> None:
         arrays = {**maps, "vector": maps[self._deepest].mean(axis=(0, 1))}
-        target, *picture = self._targets(photo)
+        target, *picture = self._targets(file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, lambda part: self._write(part, arrays))
+        write_whole(target, lambda part: self._write_arrays(part, arrays))
         if picture:
-            image = feature_picture(self._pixels(photo.path)[0], maps)
+            image = feature_picture(pixels, maps)
             write_whole(picture[0], lambda part: image.save(part, format="PNG"))
 
-    def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+    def _write_arrays(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         if self.file_format == "npz":
             with path.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -204,27 +224,46 @@ class FeatureExtractor:
             numpy_files.save_file(arrays, path)
 
 
-def _check_task(model: "keras.Model | str | Path") -> None:
-    """Accept files of backbones, before one is started."""
-    about = read_model_info(model) if is_exported_file(model) else None
-    if about is not None and about.task != "features":
-        raise ValueError(
-            "Features are a backbone's: export one, or its `feature_pyramid()`. "
-            f"Received: {model}, which gives {about.task}"
-        )
+def _feature_model(
+    model: "keras.Model | str | Path", levels: Sequence[str | int] | None
+) -> tuple["keras.Model | str | Path", Sequence[str | int] | None]:
+    """Return what to predict with, and the levels that are still to be selected from it."""
+    if is_exported_file(model):
+        info = read_model_info(model)  # type: ignore[arg-type]
+        if info is not None and info.task != "features":
+            raise ValueError(
+                "Features are those of a backbone: export the backbone or its `feature_pyramid()`. "
+                f"Received: {model}, a file for {info.task}"
+            )
+        return model, levels
+    if isinstance(model, (str, Path)):
+        from cspdarknet.models import load_model
+
+        model = load_model(model, "features")
+    backbone = getattr(model, "backbone", model)
+    if not hasattr(backbone, "feature_pyramid"):
+        return model, levels
+    available = backbone.pyramid_level_inputs
+    return backbone, levels or [level for level in DEFAULT_LEVELS if level in available]
 
 
-def _failed(photo: ImageFile, error: OSError | ImageError) -> Result:
-    """Return that a photo failed, unless every further one would, too."""
-    if isinstance(error, ImageError):
-        return Result(photo, "failed", str(error))
-    if error.errno in NO_USE_GOING_ON:
+def _has_fixed_size(model: "keras.Model | str | Path") -> bool:
+    """Whether a file or a Keras model takes images of one size only."""
+    if isinstance(model, (str, Path)):
+        info = read_model_info(model)
+        return info is not None and info.image_size is not None
+    return None not in model.inputs[0].shape[1:]
+
+
+def _failed(file: ImageFile, error: OSError) -> FeatureResult:
+    """Return the result of a failed file, or raise an error that all others would meet, too."""
+    if error.errno in FATAL_ERRORS:
         raise error
-    return Result(photo, "failed", f"{photo.path}: {error.strerror}.")
+    return FeatureResult(file, "failed", f"{file.path}: {error.strerror}.")
 
 
-def _fingerprint(model: "keras.Model | str | Path") -> str:
-    """Tell this model's weights from any others."""
+def _weights_sha256(model: "keras.Model | str | Path") -> str:
+    """Return the SHA-256 of a model's weights, in hexadecimal digits."""
     if isinstance(model, (str, Path)):
         path = Path(model)
         return sha256_of(path.with_suffix(".bin") if path.suffix == ".xml" else path)

@@ -1,81 +1,84 @@
-"""Keras models: where they come from, and how they run behind the runtimes' interface."""
+"""The Keras runtime: a Keras model on its own backend."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from cspdarknet.detections import DetectionOptions
 from cspdarknet.export.inference_graph import inference_graph
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
-
-
-def of_levels(model: keras.Model, levels: Any) -> keras.Model:
-    """Return a backbone's pyramid of some levels; with `None` the model as it is."""
-    if levels is None:
-        return model
-    if not isinstance(model, CSPDarkNetBackbone):
-        raise ValueError(f"`levels` are a backbone's. Received: a {type(model).__name__}")
-    return model.feature_pyramid(levels)
-
-
-def is_detector(model: keras.Model) -> bool:
-    """Whether a model is a detector, whose images have one size."""
-    return isinstance(model, YOLOXDetector)
 
 
 class KerasRuntime:
-    """A Keras model, on Keras' backend.
+    """A Keras model on Keras' backend.
 
     Args:
-        model: a backbone, its pyramid, an `ImageClassifier` or a `YOLOXDetector`.
-        **how: as of `build_onnx`.
+        model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`.
+        options: detectors: the `DetectionOptions`.
     """
 
     streams = 1
 
-    def __init__(self, model: keras.Model, **how: Any) -> None:
-        self._graph, self.description = inference_graph(model, **how)
+    def __init__(self, model: keras.Model, options: DetectionOptions | None = None) -> None:
+        self._model, self._options = model, options
+        self._graph, self.info = inference_graph(model, options=options)
         self.output_names = sorted(self._graph.output)
         self.input_shape = tuple(self._graph.inputs[0].shape)
-        on_jax = keras.backend.backend() == "jax"
-        self._call = _jax_function(self._graph) if on_jax else self._graph.predict_on_batch
-        self._largest: dict[tuple[int, ...], int] = {}
+        self._largest_batch: dict[tuple[int, ...], int] = {}
+        self._call = self._graph.predict_on_batch
+        if keras.backend.backend() == "jax":
+            self._prepare_jax()
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return the outputs by name."""
         count = len(images)
         if keras.backend.backend() != "torch":
             images = self._filled(images)
-        found = self._call(images)
-        return {name: _as_array(value)[:count] for name, value in found.items()}
+        outputs = self._call(images)
+        return {name: _as_array(value)[:count] for name, value in outputs.items()}
+
+    def update_weights(self) -> None:
+        """Take over the present weights of the model, without a recompilation."""
+        own = {id(variable) for variable in self._graph.variables}
+        if own.isdisjoint(id(variable) for variable in self._model.variables):
+            # The graph of a half-precision model is a float32 copy.
+            graph, _ = inference_graph(self._model, options=self._options)
+            self._graph.set_weights(graph.get_weights())
+        if keras.backend.backend() == "jax":
+            self._copy_jax_variables()
 
     def _filled(self, images: np.ndarray) -> np.ndarray:
-        """Fill a batch up to the largest of its form, so that none is compiled for the last one."""
-        count, *form = images.shape
-        largest = max(count, self._largest.get(tuple(form), 0))
-        self._largest[tuple(form)] = largest
-        return np.concatenate([images, np.zeros((largest - count, *form), images.dtype)])
+        """Fill a batch up to the largest of its image shape, so that no other one is compiled."""
+        count, *shape = images.shape
+        largest = max(count, self._largest_batch.get(tuple(shape), 0))
+        self._largest_batch[tuple(shape)] = largest
+        return np.concatenate([images, np.zeros((largest - count, *shape), images.dtype)])
 
+    def _prepare_jax(self) -> None:
+        """Call the graph as a function of copies of its variables.
 
-def _jax_function(graph: keras.Model) -> Callable[[Any], dict[str, Any]]:
-    """Return a graph as a function of images that may run beside others.
+        On JAX, `predict` of Keras gives the memory of the variables away until it returns: no
+        other thread, nor the user's own `predict`, may run meanwhile.
+        """
+        import jax
 
-    On JAX Keras' `predict` gives the variables' memory away, until it is done: neither another
-    thread nor the user's own `predict` may come in between. So this has a copy of them.
-    """
-    import jax
+        variables = list(self._graph.variables)
 
-    @jax.jit
-    def call(trainable: list[Any], others: list[Any], images: Any) -> Any:
-        return graph.stateless_call(trainable, others, images, training=False)[0]
+        @jax.jit
+        def call(values: list[Any], images: Any) -> Any:
+            with keras.StatelessScope(zip(variables, values, strict=True)):
+                return self._graph(images, training=False)
 
-    kinds = (graph.trainable_variables, graph.non_trainable_variables)
-    return partial(call, *([jax.numpy.copy(v.value) for v in kind] for kind in kinds))
+        self._copy_jax_variables()
+        self._call = lambda images: call(self._jax_variables, images)
+
+    def _copy_jax_variables(self) -> None:
+        import jax
+
+        self._jax_variables = [jax.numpy.copy(v.value) for v in self._graph.variables]
 
 
 def _as_array(value: Any) -> np.ndarray:
-    """Return an output as NumPy has it: half precision as float32, which every reader knows."""
+    """Return an output as a NumPy array, float32 instead of half precision."""
     array = np.asarray(value)
     return array if array.dtype.kind in "iu" else array.astype("float32", copy=False)

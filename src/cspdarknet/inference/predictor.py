@@ -1,96 +1,92 @@
-"""`Predictor`: photos in, features, classes or boxes out, as fast as the processor can."""
+"""`Predictor`: images in; features, class probabilities or detections out."""
 
-import math
 import os
 import reprlib
-import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from PIL import Image
 
-from cspdarknet._prefetch import prefetch_map, threads
-from cspdarknet.detections import as_detections
+from cspdarknet._arguments import check_choice, check_count
+from cspdarknet._prefetch import prefetch_map, thread_pool
+from cspdarknet.detections import DetectionOptions, Detections
 from cspdarknet.images import ImageError
 from cspdarknet.inference import runtimes
-from cspdarknet.inference.model_source import ExportedFile, KerasModel
-from cspdarknet.model_info import ModelInfo, is_exported_file
-from cspdarknet.preprocessing import DEFAULT_SIZE, check_count, preparation
+from cspdarknet.inference.model_source import model_source, start_runtime
+from cspdarknet.model_info import ModelInfo
+from cspdarknet.preprocessing import preprocessor
 
-THROUGHPUT_BATCH = 8
-TIMED_ROUNDS = 7
-CALIBRATION_PHOTOS = 128
+THROUGHPUT_BATCH_SIZE = 8
+Results = Generator[tuple[Any, ...], None, None]
 ONE_PROCESS = "A Predictor belongs to the process that made it: make one in each process."
 
 
-class _Prepared(NamedTuple):
-    """A photo on its way: what was given, its pixels for the model (or why not), and its size."""
+class _Item(NamedTuple):
+    """One item of a stream: as given, its preprocessed pixels or the error, and its image."""
 
-    item: Any
-    pixels: np.ndarray | ImageError
-    size: tuple[int, int]
+    given: Any
+    inputs: np.ndarray | ImageError
+    image_size: tuple[int, int]
+    image: np.ndarray | None
 
 
 class Predictor:
-    """Runs a model on photos: reading and preparing them, and the model, at the same time.
+    """Inference on images: decoding, preprocessing and the model run at the same time.
 
-    A classifier sees the square in the middle of a photo, a detector the whole photo letterboxed,
-    both of the size that they were trained with. A backbone sees photos as they are, each of its
-    own size; or shrunk, if `longer_side` is given; or the square in the middle, if `image_size` is
-    given, or the model is built for one size.
+    A classifier gets the center crop of an image, a detector the whole image, letterboxed, both at
+    the size that they were trained with. A backbone gets images as they are; or shrunk, if
+    `longer_side` is given; or their center crop, if `image_size` is given or the model takes one
+    size.
 
-    It belongs to the process that made it: make one in each process.
+    A Predictor belongs to the process that made it: make one in each process.
 
     Args:
-        model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`; the
-            name or folder of a preset, or the folder of a run; or a file that `export` wrote,
-            `.onnx` or `.xml`, which needs neither Keras nor a backend.
-        runtime: `"openvino"`, `"onnxruntime"`, `"keras"`; or `"fastest"`, which times those that
-            are installed.
-        precision: `"float32"`; `"bfloat16"` where the processor has it (OpenVINO only); or
-            `"int8"`, of an exported file of that kind or with `calibration`.
-        mode: `"latency"`: all threads work on one batch; or `"throughput"`: each on one of its own.
-        image_size: side in pixels of the square that the model sees, in place of its own.
-        longer_side: of a backbone: photos larger than this are shrunk to it.
-        batch_size: most photos in a batch, which have one size; 1 for latency, 8 for throughput by
-            default.
-        levels: of a backbone: levels of the pyramid, such as `["P3", "P5"]`; `None` for its output.
+        model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`;
+            anything that `load_model` takes, such as a preset name or a run folder; or a file that
+            `export` wrote, `.onnx` or `.xml`, which needs neither Keras nor a backend.
+        runtime: `"openvino"`, `"onnxruntime"` or `"keras"`; `None` for the first of these that is
+            installed and can run the model; or `"fastest"` to measure those.
+        precision: `"float32"`; `"bfloat16"` if the CPU supports it (OpenVINO only); or `"int8"`,
+            for an int8 file or with `calibration`.
+        mode: `"latency"`: all threads work on one batch; `"throughput"`: each works on its own.
+        image_size: side in pixels of the square that the model takes, in place of its own.
+        longer_side: backbones: maximum length of an image's longer side; larger ones are shrunk.
+        batch_size: maximum number of images in a batch, which are of one size. `None` is 1 for
+            latency and 8 for throughput.
+        levels: backbones: pyramid levels, such as `["P3", "P5"]`; `None` for the model's output.
         threads: number of threads of the runtime; `None` for all. Keras has settings of its own.
-        workers: number of threads that read and prepare photos.
-        calibration: for `precision="int8"`: a folder of photos like those to come, or a list of
-            them. The first 128 are used.
-        score_threshold: of a detector, in place of the model's.
-        iou_threshold: likewise.
-        max_detections: likewise.
+        workers: number of threads that decode and preprocess images.
+        calibration: for `precision="int8"`: a folder or a list of images like those to predict.
+            The first 128 are used.
+        options: detectors: a `DetectionOptions` in place of the model's own thresholds.
 
     Attributes:
-        description: what the model takes and gives: its task, class names, and so on.
-        runtime: the name of the runtime.
+        info: the `ModelInfo`: task, class names, image size and so on.
+        runtime: name of the runtime.
 
     Raises:
-        ValueError: if arguments do not fit the model, the file or the processor.
-        ImportError: if the runtime is missing.
+        ValueError: if an argument does not fit the model, the file or the CPU.
+        ImportError: if the runtime is not installed.
 
     Example:
         >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
         >>> predictor = Predictor("csp_darknet_tiny_clothing", runtime="keras")
         >>> predictor("sea.png").shape
         (10,)
-        >>> for photo, result in predictor.stream(["sea.png", "no.png"]):
-        ...     print(photo, "is bad" if isinstance(result, ImageError) else result.shape)
+        >>> for path, result in predictor.stream(["sea.png", "no.png"]):
+        ...     print(path, "failed" if isinstance(result, ImageError) else result.shape)
         sea.png (10,)
-        no.png is bad
+        no.png failed
     """
 
     def __init__(
         self,
         model: Any,
         *,
-        runtime: str = "openvino",
+        runtime: str | None = None,
         precision: str = "float32",
         mode: str = "latency",
         image_size: int | None = None,
@@ -100,282 +96,244 @@ class Predictor:
         threads: int | None = None,
         workers: int = 2,
         calibration: str | Path | Sequence[Any] | None = None,
-        score_threshold: float | None = None,
-        iou_threshold: float | None = None,
-        max_detections: int | None = None,
+        options: DetectionOptions | None = None,
     ) -> None:
-        _check_choices(runtime, precision, mode, calibration)
+        _check_choices(runtime, precision, mode)
         sizes = {
-            "image_size": _check_optional("image_size", image_size),
+            "image_size": _one_image_size(_check_optional("image_size", image_size), options),
             "longer_side": _check_optional("longer_side", longer_side),
         }
-        thresholds = {
-            "score_threshold": score_threshold,
-            "iou_threshold": iou_threshold,
-            "max_detections": max_detections,
-        }
-        settings = runtimes.Settings(precision, mode, _check_optional("threads", threads))
+        runtime_options = runtimes.RuntimeOptions(
+            precision, mode, _check_optional("threads", threads)
+        )
         self._batch_size = _check_optional("batch_size", batch_size) or (
-            THROUGHPUT_BATCH if mode == "throughput" else 1
+            THROUGHPUT_BATCH_SIZE if mode == "throughput" else 1
         )
         self._workers = check_count("workers", workers)
-        source = _source(model, settings, levels, calibration, sizes, thresholds)
-        if runtime == "fastest":
-            self.runtime, self._runtime = _fastest(source, self._batch_size, sizes["image_size"])
-        else:
-            self.runtime, self._runtime = runtime, source.start(runtime)
-        self.description: ModelInfo = self._runtime.description
+        source = model_source(model, runtime_options, levels, calibration, sizes, options)
+        self.runtime, self._runtime = start_runtime(
+            source, runtime, self._batch_size, sizes["image_size"]
+        )
+        self.info: ModelInfo = self._runtime.info
         self._image_shape = _image_shape(self._runtime)
-        self._pixels = preparation(self.description, **sizes)
+        self._preprocess = preprocessor(self.info, **sizes)
         self._process = os.getpid()
 
     def __reduce__(self) -> NoReturn:
-        """Say that threads and compiled graphs cannot be pickled or copied."""
+        """Refuse pickling and copying: threads and compiled graphs can be neither."""
         raise TypeError(ONE_PROCESS)
 
     @property
     def output_names(self) -> list[str]:
-        """Names of what `run` returns, such as the levels of a pyramid."""
+        """Names of the outputs of `run`, such as the levels of a pyramid."""
         return self._runtime.output_names
 
-    # Photos.
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, numbered where the model has none; empty for features."""
+        return self.info.class_names or ()
 
-    def __call__(self, photos: Any) -> Any:
-        """Return the result of a photo, or the results of a list of photos, in order.
+    def update_weights(self) -> None:
+        """Take over the present weights of the Keras model, such as after a training epoch.
+
+        Nothing is compiled anew.
+
+        Raises:
+            ValueError: if the runtime is not `"keras"`: the others have a copy of the model.
+        """
+        if self.runtime != "keras":
+            raise ValueError(
+                "`update_weights` needs runtime='keras'. "
+                f"Received: runtime={self.runtime!r}: make a new Predictor."
+            )
+        self._runtime.update_weights()  # type: ignore[attr-defined]
+
+    # Images.
+
+    def __call__(self, images: Any) -> Any:
+        """Return the result of one image, or the results of a list of images, in order.
 
         Args:
-            photos: a path, a Pillow image, or an array `(height, width, 3)`, RGB of 0..255; or a
+            images: a path, a Pillow image, or an array `(height, width, 3)`, RGB in 0..255; or a
                 list of them.
 
         Returns:
-            For each photo: of a backbone, a dict of arrays `(height, width, channels)` by level; of
-            a classifier, an array `(classes,)` of probabilities; of a detector, `Detections` in
-            pixels of the photo.
+            For each image: a dict of arrays `(height, width, channels)` by level from a backbone,
+            an array `(num_classes,)` of probabilities from a classifier, or `Detections` in pixels
+            of the image from a detector.
 
         Raises:
-            ImageError: if a photo cannot be used; `stream` goes on after one.
+            ImageError: if an image cannot be used; `stream` continues after it.
         """
-        if _is_one_photo(photos):
-            return self._only(photos)
-        results = []
-        for _, result in self.stream(photos):
-            if isinstance(result, ImageError):
-                raise result
-            results.append(result)
+        if _is_one_image(images):
+            # Without threads, whose start would take longer than a small image.
+            item = self._prepare(images)
+            if isinstance(item.inputs, ImageError):
+                raise item.inputs
+            return self._infer([item])[0]
+        with closing(self.stream(images)) as stream:
+            results = []
+            for _, result in stream:
+                if isinstance(result, ImageError):
+                    raise result
+                results.append(result)
         return results
 
-    def _only(self, photo: Any) -> Any:
-        """Return the result of one photo, without threads to be started for it."""
-        prepared = self._prepare(photo)
-        if isinstance(prepared.pixels, ImageError):
-            raise prepared.pixels
-        return self._infer([prepared])[0][1]
+    def stream(self, images: Iterable[Any], with_pixels: bool = False) -> Results:
+        """Predict any number of images, and yield each with its result, in order.
 
-    def stream(self, photos: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Go through photos, however many: yield each with its result, in order.
-
-        What is yielded beside the photo is its result as of a call, or a `ImageError` if it cannot
-        be used. A bounded number of photos is taken ahead of what is yielded: about two batches for
-        each stream. An error of the iterable itself is raised after the results of the photos
-        before it.
-
-        Photos are taken in the thread that asks for results, and a result comes no sooner than the
-        photos that are taken ahead of it: call the predictor on each photo of a slow source, such
-        as a camera, to have each result at once.
+        At most about two batches per runtime stream are read before they are asked for. The
+        iterable is consumed in the thread of the caller, and a result comes no sooner than the
+        images that are prefetched after it: with a slow source, such as a camera, call the
+        predictor on each image instead.
 
         Args:
-            photos: paths, Pillow images, and arrays `(height, width, 3)`, RGB of 0..255.
+            images: paths, Pillow images, and arrays `(height, width, 3)`, RGB in 0..255.
+            with_pixels: whether to yield the pixels, too, so that nobody must decode a file again
+                to draw on it.
+
+        Returns:
+            A generator of tuples `(image, result)`: the image as it was given, and its result as
+            of a call, or an `ImageError` if it cannot be used. With `with_pixels=True` of tuples
+            `(image, result, pixels)`: pixels is a uint8 array `(height, width, 3)` of the decoded
+            image, as the model takes it: the whole image for detectors, the center crop or the
+            shrunk image for others. It is `None` for an image that cannot be used.
 
         Raises:
-            ValueError: if it is one photo rather than an iterable of them.
+            ValueError: if `images` is one image, and not an iterable of them.
+            Exception: what the iterable raises, after the results of the images before it.
         """
-        if _is_one_photo(photos):
+        if _is_one_image(images):
             raise ValueError(
-                "`photos` must be a list of photos, or another iterable of them. Received: "
-                f"{reprlib.repr(photos)}: call the predictor on one photo."
+                "`images` must be a list or another iterable of images. Received: "
+                f"{reprlib.repr(images)}: call the predictor on one image."
             )
-        return self._stream(photos)
+        return self._stream(images, with_pixels)
 
-    def _stream(self, photos: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def _stream(self, images: Iterable[Any], with_pixels: bool) -> Results:
         failures: list[Exception] = []
 
         def given() -> Generator[Any, None, None]:
             try:
-                yield from photos
+                yield from images
             except Exception as error:
                 failures.append(error)
+
+        def prepare(given: Any) -> _Item:
+            item = self._prepare(given)
+            # A whole image takes more memory than its letterboxed pixels.
+            return item if with_pixels else item._replace(image=None)
+
+        def infer(batch: list[_Item]) -> list[tuple[Any, ...]]:
+            results = zip(batch, self._infer(batch), strict=True)
+            if with_pixels:
+                return [(item.given, result, item.image) for item, result in results]
+            return [(item.given, result) for item, result in results]
 
         streams = self._runtime.streams
         depth = max(self._batch_size, 2 * self._workers)
         with (
-            threads(self._workers) as readers,
-            threads(streams) as runners,
+            thread_pool(self._workers) as readers,
+            thread_pool(streams) as runners,
             closing(given()) as source,
         ):
-            prepared = prefetch_map(self._prepare, source, readers, depth)
+            prepared = prefetch_map(prepare, source, readers, depth)
             batches = _batches(prepared, self._batch_size)
-            for results in prefetch_map(self._infer, batches, runners, streams):
+            for results in prefetch_map(infer, batches, runners, streams):
                 yield from results
         if failures:
             raise failures[0]
 
-    def _prepare(self, item: Any) -> _Prepared:
+    def _prepare(self, given: Any) -> _Item:
         try:
-            return _Prepared(item, *self._pixels(item))
+            inputs, image = self._preprocess(given)
         except ImageError as error:
-            return _Prepared(item, error, (0, 0))
+            return _Item(given, error, (0, 0), None)
+        return _Item(given, inputs, (image.shape[0], image.shape[1]), image)
 
-    def _infer(self, batch: list[_Prepared]) -> list[tuple[Any, Any]]:
-        """Return the items of a batch with their results."""
-        good = [photo for photo in batch if not isinstance(photo.pixels, ImageError)]
-        found = self.run(np.stack([photo.pixels for photo in good])) if good else {}  # type: ignore[misc]
-        rows = iter(range(len(good)))
-        results = []
-        for photo in batch:
-            if isinstance(photo.pixels, ImageError):
-                results.append((photo.item, photo.pixels))
+    def _infer(self, batch: list[_Item]) -> list[Any]:
+        """Return the results of a batch of items of one size, and the errors among them."""
+        arrays = [item.inputs for item in batch if not isinstance(item.inputs, ImageError)]
+        outputs = self.run(np.stack(arrays)) if arrays else {}
+        rows = iter(range(len(arrays)))
+        results: list[Any] = []
+        for item in batch:
+            if isinstance(item.inputs, ImageError):
+                results.append(item.inputs)
             else:
                 row = next(rows)
-                one = {name: values[row] for name, values in found.items()}
-                results.append((photo.item, self._result(one, photo)))
+                one = {name: values[row] for name, values in outputs.items()}
+                results.append(self._result(one, item.image_size))
         return results
 
-    def _result(self, found: dict[str, np.ndarray], photo: _Prepared) -> Any:
-        task = self.description.task
-        if task == "classes":
-            return found["probabilities"]
-        if task == "boxes":
-            if not self.description.letterbox:
-                assert self.description.image_size is not None
-                ratio = min(self.description.image_size / side for side in photo.size)
-                found = {**found, "boxes": found["boxes"] / np.float32(ratio)}
-            return as_detections(found, photo.size)
-        if task == "features" and self.description.data_format == "channels_first":
-            return {name: values.transpose(1, 2, 0) for name, values in found.items()}
-        return found
+    def _result(self, outputs: dict[str, np.ndarray], image_size: tuple[int, int]) -> Any:
+        info = self.info
+        if info.task == "classification":
+            return outputs["probabilities"]
+        if info.task == "detection" and not info.raw_outputs:
+            if not info.letterbox:
+                assert info.image_size is not None
+                ratio = min(info.image_size / side for side in image_size)
+                outputs = {**outputs, "boxes": outputs["boxes"] / np.float32(ratio)}
+            return Detections.from_outputs(outputs, image_size, info.class_names)
+        if info.task == "features" and info.data_format == "channels_first":
+            return {name: values.transpose(1, 2, 0) for name, values in outputs.items()}
+        return outputs
 
-    # Ready arrays.
+    # Preprocessed arrays.
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Run the model on one batch of images that are prepared already.
+        """Run the model on one batch of preprocessed images.
 
         Args:
-            images: array `(batch, height, width, 3)`, RGB of 0..255. If the model takes uint8,
-                as one does that was not exported for floats, floats are rounded.
+            images: array `(batch, height, width, 3)`, RGB in 0..255. Floats are rounded if the
+                model takes uint8, as all do but files that were exported for float32.
 
         Returns:
-            The outputs by name, as arrays: `probabilities`; `boxes` in pixels of the images,
-            `confidence`, `classes`, `num_detections`; or feature maps by level, in the model's
-            order of axes.
+            The outputs by name: `probabilities`; `boxes` in pixels of the images, `confidence`,
+            `classes` and `num_detections`; or feature maps by level, in the model's data format.
 
         Raises:
-            ValueError: if the images are of another form or size than the model takes.
-            RuntimeError: in another process than the predictor was made in.
+            ValueError: if the images are not of the shape that the model takes.
+            RuntimeError: in another process than the one that made the predictor.
         """
         if os.getpid() != self._process:
             raise RuntimeError(ONE_PROCESS)
         _check_images(images, self._image_shape)
-        if self.description.inputs == "uint8" and images.dtype != np.uint8:
+        if self.info.inputs == "uint8" and images.dtype != np.uint8:
             images = np.rint(images).clip(0, 255)
-        if self.description.data_format == "channels_first":
+        if self.info.data_format == "channels_first":
             images = images.transpose(0, 3, 1, 2)
-        return self._runtime.run(np.ascontiguousarray(images, self.description.inputs))
+        return self._runtime.run(np.ascontiguousarray(images, self.info.inputs))
 
 
-def _source(
-    model: Any,
-    settings: runtimes.Settings,
-    levels: Sequence[str | int] | None,
-    calibration: Any,
-    sizes: dict[str, int | None],
-    thresholds: dict[str, Any],
-) -> ExportedFile | KerasModel:
-    """Return what runtimes are started on."""
-    if calibration is not None and not isinstance(calibration, (str, Path)):
-        calibration = list(islice(calibration, CALIBRATION_PHOTOS))
-    if is_exported_file(model):
-        fixed = {"levels": levels, "calibration": calibration, **thresholds}
-        return ExportedFile(model, settings, **fixed)
-    from cspdarknet.inference import keras_runtime
-    from cspdarknet.models import load_model
-
-    if isinstance(model, (str, Path)):
-        model = load_model(model)
-    how = {"inputs": "uint8", **thresholds}
-    if keras_runtime.is_detector(model):
-        how["image_size"] = sizes["image_size"]
-    model = keras_runtime.of_levels(model, levels)
-    return KerasModel(model, settings, how, calibration, sizes)
-
-
-def _fastest(
-    source: ExportedFile | KerasModel, batch_size: int, image_size: int | None
-) -> tuple[str, runtimes.Runtime]:
-    """Return the runtime that takes least time for a batch of images, started, and its name."""
-    least, found = math.inf, None
-    for name in source.runtimes:
-        runtime = source.start(name)
-        seconds = _time(runtime, batch_size, image_size)
-        if seconds < least:
-            least, found = seconds, (name, runtime)
-    if found is None:
-        raise ImportError("No runtime is installed: run `pip install 'cspdarknet[openvino]'`.")
-    return found
-
-
-def _time(runtime: runtimes.Runtime, batch_size: int, image_size: int | None) -> float:
-    """Return the seconds that a batch takes while all streams are busy."""
-    about = runtime.description
-    size = image_size or about.image_size or DEFAULT_SIZE
-    shape = [given or size for given in runtime.input_shape[1:]]
-    images = np.random.default_rng(0).integers(0, 256, (batch_size, *shape)).astype(about.inputs)
-    rounds = []
-    with threads(runtime.streams) as pool:
-        for _ in range(TIMED_ROUNDS):
-            start = time.perf_counter()
-            list(pool.map(runtime.run, [images] * runtime.streams))
-            rounds.append(time.perf_counter() - start)
-    return min(rounds) / runtime.streams
-
-
-def _batches(photos: Iterable[_Prepared], most: int) -> Iterator[list[_Prepared]]:
-    """Put successive photos of one size together; those that cannot be used go along."""
-    batch: list[_Prepared] = []
-    shape: Any = None
-    count = 0
-    for photo in photos:
-        good = not isinstance(photo.pixels, ImageError)
-        if good and count and photo.pixels.shape != shape:  # type: ignore[union-attr]
+def _batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:
+    """Group successive items of one size; those that cannot be used go along."""
+    batch: list[_Item] = []
+    shape: tuple[int, ...] | None = None
+    for item in items:
+        if not isinstance(item.inputs, ImageError):
+            if shape not in (None, item.inputs.shape):
+                yield batch
+                batch = []
+            shape = item.inputs.shape
+        batch.append(item)
+        if len(batch) >= batch_size:
             yield batch
-            batch, count = [], 0
-        if good:
-            shape, count = photo.pixels.shape, count + 1  # type: ignore[union-attr]
-        batch.append(photo)
-        if len(batch) >= most:
-            yield batch
-            batch, count = [], 0
+            batch, shape = [], None
     if batch:
         yield batch
 
 
-def _check_choices(runtime: str, precision: str, mode: str, calibration: Any) -> None:
-    for name, value, choices in (
-        ("runtime", runtime, (*runtimes.RUNTIMES, "fastest")),
-        ("precision", precision, tuple(runtimes.PRECISIONS)),
-        ("mode", mode, runtimes.MODES),
-    ):
-        if value not in choices:
-            raise ValueError(
-                f"`{name}` must be one of {', '.join(map(repr, choices))}. Received: {value!r}"
-            )
-    able = runtimes.PRECISIONS[precision]
-    if runtime not in (*able, "fastest"):
+def _check_choices(runtime: str | None, precision: str, mode: str) -> None:
+    if runtime is not None:
+        check_choice("runtime", runtime, (*runtimes.RUNTIMES, "fastest"))
+    check_choice("precision", precision, tuple(runtimes.PRECISIONS))
+    check_choice("mode", mode, runtimes.MODES)
+    names = runtimes.PRECISIONS[precision]
+    if runtime not in (*names, "fastest", None):
         raise ValueError(
-            f"precision={precision!r} is for {' and '.join(able)}. Received: runtime={runtime!r}"
-        )
-    if calibration is not None and precision != "int8":
-        raise ValueError(
-            f"`calibration` is for precision='int8'. Received: precision={precision!r}"
+            f"precision={precision!r} is for {' and '.join(names)}. Received: runtime={runtime!r}"
         )
 
 
@@ -383,11 +341,22 @@ def _check_optional(name: str, value: Any) -> int | None:
     return None if value is None else check_count(name, value)
 
 
-def _is_one_photo(photos: Any) -> bool:
-    """Whether this is a photo, or meant as one, rather than an iterable of them."""
-    if isinstance(photos, (str, bytes, Image.Image)) or not isinstance(photos, Iterable):
+def _one_image_size(image_size: int | None, options: DetectionOptions | None) -> int | None:
+    """Return the image size that is given by itself, in the options, or in both."""
+    other = None if options is None else options.image_size
+    if None not in (image_size, other) and image_size != other:
+        raise ValueError(
+            "`image_size` and `options.image_size` must be the same, or one of them be left out. "
+            f"Received: {image_size=}, {options=}"
+        )
+    return other if image_size is None else image_size
+
+
+def _is_one_image(images: Any) -> bool:
+    """Whether this is one image, or meant as one, and not an iterable of them."""
+    if isinstance(images, (str, bytes, Image.Image)) or not isinstance(images, Iterable):
         return True
-    return getattr(photos, "ndim", None) in (0, 2, 3)
+    return getattr(images, "ndim", None) in (0, 2, 3)
 
 
 def _image_shape(runtime: runtimes.Runtime) -> tuple[int | None, int | None]:
@@ -397,20 +366,22 @@ def _image_shape(runtime: runtimes.Runtime) -> tuple[int | None, int | None]:
         ValueError: if they are not RGB.
     """
     _, *shape = runtime.input_shape
-    if runtime.description.data_format == "channels_first":
+    if runtime.info.data_format == "channels_first":
         shape = [*shape[1:], shape[0]]
     height, width, channels = shape
     if channels != 3:
-        raise ValueError(f"The model must take photos, of 3 channels. Received: one of {channels}")
+        raise ValueError(
+            f"The model must take RGB images, of 3 channels. Received: a model of {channels}"
+        )
     return height, width
 
 
 def _check_images(images: Any, size: tuple[int | None, int | None]) -> None:
-    """Accept a batch of images of the size that a model takes, if it takes but one."""
+    """Accept a batch of images of a height and width, `None` for any."""
     shape = tuple(getattr(images, "shape", ()))
-    wanted = (None, *size, 3)
-    fits = len(shape) == 4 and all(b in (None, a) for a, b in zip(shape, wanted, strict=True))
+    expected = (None, *size, 3)
+    fits = len(shape) == 4 and all(b in (None, a) for a, b in zip(shape, expected, strict=True))
     if not fits or 0 in shape:
         height, width = (a or name for a, name in zip(size, ("height", "width"), strict=True))
-        given = f"the shape {shape}" if shape else f"a {type(images).__name__}"
-        raise ValueError(f"`images` must be (batch, {height}, {width}, 3). Received: {given}")
+        received = f"the shape {shape}" if shape else f"a {type(images).__name__}"
+        raise ValueError(f"`images` must be (batch, {height}, {width}, 3). Received: {received}")

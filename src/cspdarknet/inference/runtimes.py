@@ -1,7 +1,7 @@
-"""What can run an exported graph, behind one interface.
+"""Inference runtimes behind one interface: OpenVINO and ONNX Runtime.
 
-`run` of each class may be called from several threads at once: `streams` says from how many it
-pays. Keras is in a module of its own, so that the others need none.
+`run` of each class may be called from several threads at once. The Keras runtime is in
+`keras_runtime.py`, so that this module does not import Keras.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ from cspdarknet.model_info import KEY, ModelInfo
 
 RUNTIMES = ("openvino", "onnxruntime", "keras")
 MODES = ("latency", "throughput")
-# Which runtimes compute in what, and which files they read.
+# The runtimes that compute in each precision, and the suffixes of the files that each reads.
 PRECISIONS = {
     "float32": RUNTIMES,
     "bfloat16": ("openvino",),
@@ -32,53 +32,54 @@ FILES: dict[str, tuple[str, ...]] = {
     "onnxruntime": (".onnx",),
     "keras": (),
 }
-# Layers, each for one size of images, that OpenVINO keeps ready to run. By its own number photos of
-# a thousand sizes fill gigabytes; so many make photos of forty sizes as fast as that does.
-PREPARED_LAYERS = 1024
-_SETTLING = Lock()
+# Number of layers, each for one image size, that OpenVINO caches. With its default, images of a
+# thousand sizes fill gigabytes; this number is as fast as the default up to forty sizes.
+CACHED_LAYERS = 1024
+_DTYPE_TABLE_LOCK = Lock()
 
 
 class Runtime(Protocol):
-    """Runs one graph.
+    """A graph that is ready to run.
 
     Attributes:
-        description: what the graph says of itself.
-        output_names: of what `run` returns.
-        input_shape: of the images, in the graph's order of axes; `None` for a size that varies.
-        streams: how many calls of `run` at a time make full use of the processor.
+        info: the `ModelInfo` of the graph.
+        output_names: names of the outputs.
+        input_shape: shape of the images, in the data format of the graph; `None` for a size that
+            varies.
+        streams: number of concurrent calls of `run` that make full use of the processor.
     """
 
-    description: ModelInfo
+    info: ModelInfo
     output_names: list[str]
     input_shape: tuple[int | None, ...]
     streams: int
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs, by name, for a batch of images as the graph takes them."""
+        """Return the outputs by name for a batch of images in the data format of the graph."""
 
 
 class OpenVINORuntime:
-    """OpenVINO on the processor.
+    """OpenVINO on the CPU.
 
-    Compiled for the form of the first batch, which saves a few per cent; and for any, when another
-    comes.
+    The graph is compiled for the shape of the first batch, which is a few percent faster, and for
+    any shape when a batch of another shape comes.
 
     Args:
         model: path of an `.onnx` or `.xml` file, the bytes of an ONNX model, or an
             `openvino.Model`.
         threads: number of threads.
-        streams: calls of `run` at a time, among which the threads are shared out.
-        precision: `"bfloat16"` computes in it.
+        streams: number of concurrent calls of `run`; the threads are divided among them.
+        precision: `"float32"`, or `"bfloat16"` to compute in bfloat16.
 
     Raises:
         ImportError: if OpenVINO is missing.
-        ValueError: if the processor cannot compute in bfloat16, or the file is damaged or of
-            another origin.
+        ValueError: if the CPU does not support bfloat16, or the file is damaged or was not
+            exported by this package.
     """
 
     def __init__(self, model: Any, threads: int, streams: int, precision: str = "float32") -> None:
         openvino: Any = require("openvino", "openvino", "The runtime 'openvino'")
-        _settle(openvino)
+        _create_dtype_table(openvino)
         self._core = openvino.Core()
         if precision == "bfloat16":
             self._check_bfloat16()
@@ -87,18 +88,18 @@ class OpenVINORuntime:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-            "CPU_RUNTIME_CACHE_CAPACITY": PREPARED_LAYERS,
+            "CPU_RUNTIME_CACHE_CAPACITY": CACHED_LAYERS,
         }
         with _readable(model, "openvino"):
             network = self._read()
-        self.description = ModelInfo.from_json(_rt_info(network), _origin(model))
+        self.info = ModelInfo.from_json(_rt_info(network), _origin(model))
         self.input_shape = tuple(
             None if size.is_dynamic else size.get_length()
             for size in network.inputs[0].get_partial_shape()
         )
         self.output_names = [output.get_any_name() for output in network.outputs]
         self.streams = streams
-        self._network: Any = network  # until it is compiled
+        self._network: Any = network  # `None` once it is compiled
         self._idle: dict[tuple[int, ...] | None, SimpleQueue[Any]] = {}
         self._lock = Lock()
 
@@ -107,18 +108,18 @@ class OpenVINORuntime:
         idle = self._requests(images.shape)
         request = idle.get()
         try:
-            found = request.infer([images], share_inputs=True)
-            return {name: found[i] for i, name in enumerate(self.output_names)}
+            outputs = request.infer([images], share_inputs=True)
+            return {name: outputs[i] for i, name in enumerate(self.output_names)}
         finally:
             idle.put(request)
 
     def _requests(self, shape: tuple[int, ...]) -> "SimpleQueue[Any]":
-        """Return the idle requests of the graph for a shape, or of that for any (`None`)."""
+        """Return the idle requests of the graph compiled for a shape, or for any shape (`None`)."""
         with self._lock:
-            form = shape if shape in self._idle or not self._idle else None
-            if form not in self._idle:
-                self._idle[form] = self._compile(form)
-            return self._idle[form]
+            key = shape if shape in self._idle or not self._idle else None
+            if key not in self._idle:
+                self._idle[key] = self._compile(key)
+            return self._idle[key]
 
     def _compile(self, shape: tuple[int, ...] | None) -> "SimpleQueue[Any]":
         network, self._network = self._network or self._read(), None
@@ -138,27 +139,25 @@ class OpenVINORuntime:
         return self._model.clone()
 
     def _check_bfloat16(self) -> None:
-        able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if "BF16" not in able:
+        supported = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if "BF16" not in supported:
             raise ValueError(
-                "precision='bfloat16' needs a processor that computes in bfloat16. "
-                f"Received: one with {', '.join(able)}. Use 'float32' or 'int8'."
+                "precision='bfloat16' needs a CPU that computes in bfloat16. "
+                f"Received: a CPU with {', '.join(supported)}. Use 'float32' or 'int8'."
             )
 
 
 class ONNXRuntime:
-    """ONNX Runtime on the processor.
-
-    With several streams each call runs in the thread that makes it.
+    """ONNX Runtime on the CPU.
 
     Args:
         model: path of an `.onnx` file, or its bytes.
         threads: number of threads.
-        streams: calls of `run` at a time.
+        streams: number of concurrent calls of `run`; the threads are divided among them.
 
     Raises:
         ImportError: if ONNX Runtime is missing.
-        ValueError: if the file is damaged or of another origin.
+        ValueError: if the file is damaged or was not exported by this package.
     """
 
     def __init__(self, model: str | Path | bytes, threads: int, streams: int) -> None:
@@ -166,7 +165,7 @@ class ONNXRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, threads // streams)
         options.log_severity_level = 3
-        # Threads that wait for the next run would take the processor from those that decode.
+        # Threads that spin until the next run would slow down those that decode images.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         with _readable(model, "onnxruntime"):
             self._session = onnxruntime.InferenceSession(
@@ -175,7 +174,7 @@ class ONNXRuntime:
                 providers=["CPUExecutionProvider"],
             )
         metadata = self._session.get_modelmeta().custom_metadata_map
-        self.description = ModelInfo.from_json(metadata.get(KEY), _origin(model))
+        self.info = ModelInfo.from_json(metadata.get(KEY), _origin(model))
         self.streams = streams
         self.input_shape = tuple(
             size if isinstance(size, int) else None for size in self._session.get_inputs()[0].shape
@@ -184,18 +183,18 @@ class ONNXRuntime:
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return the outputs by name."""
-        found = self._session.run(self.output_names, {"images": images})
-        return dict(zip(self.output_names, found, strict=True))
+        outputs = self._session.run(self.output_names, {"images": images})
+        return dict(zip(self.output_names, outputs, strict=True))
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a runtime is to run.
+class RuntimeOptions:
+    """Options of a runtime.
 
     Attributes:
-        precision: what it computes in.
-        mode: `"latency"`: all threads work on one batch; `"throughput"`: each on one of its own.
-        threads: how many; `None` for all.
+        precision: `"float32"`, `"bfloat16"` or `"int8"`, to compute in.
+        mode: `"latency"`: all threads work on one batch; `"throughput"`: each works on its own.
+        threads: number of threads; `None` for all.
     """
 
     precision: str
@@ -212,12 +211,12 @@ class Settings:
 
 
 def is_installed(*modules: str) -> bool:
-    """Whether modules can be imported."""
+    """Whether all of these modules are installed; none of them is imported."""
     return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
 def available_threads() -> int:
-    """Return how many threads this process may run at a time."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -225,30 +224,30 @@ def available_threads() -> int:
 
 @contextmanager
 def _readable(model: Any, runtime: str) -> Iterator[None]:
-    """Say in one sentence that a file cannot be read."""
+    """Raise one kind of error for a file that cannot be read."""
     try:
         yield
-    except Exception as error:  # each runtime has kinds of its own
+    except Exception as error:  # each runtime has its own classes
         if not isinstance(model, (str, Path)):
             raise
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise ValueError(
-            f"{model} is damaged or incomplete ({runtime}: {reason[0]}): export the model anew."
+            f"{model} is damaged or incomplete ({runtime}: {reason[0]}): export the model again."
         ) from error
 
 
-def _settle(openvino: Any) -> None:
-    """Let OpenVINO make its table of NumPy's types, in one thread.
+def _create_dtype_table(openvino: Any) -> None:
+    """Make OpenVINO create its table of NumPy dtypes in one thread.
 
-    It does so when the first array comes, and two threads that bring theirs at once would wait for
-    each other forever (seen in OpenVINO 2026.4): one with the lock of the table, one with Python's.
+    It creates the table at the first array. Two threads that pass their first arrays at once
+    deadlock (seen in OpenVINO 2026.4): one holds the lock of the table, the other holds the GIL.
     """
-    with _SETTLING:
+    with _DTYPE_TABLE_LOCK:
         openvino.Type.u8.to_dtype()
 
 
 def _rt_info(network: Any) -> str | None:
-    """Return our text, which OpenVINO keeps elsewhere when it has read it from an ONNX file."""
+    """Return the metadata; OpenVINO stores those of an ONNX file in another place."""
     for path in ([KEY], ["framework", KEY]):
         if network.has_rt_info(path):
             return str(network.get_rt_info(path).astype(str))

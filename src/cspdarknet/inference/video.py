@@ -1,4 +1,4 @@
-"""Read and write videos."""
+"""Reading and writing of videos."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -12,14 +12,14 @@ from cspdarknet._files import write_whole
 from cspdarknet.images import ImageError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
-USUAL_RATE = Fraction(25)
+DEFAULT_RATE = Fraction(25)  # frames per second
 
 
 def open_video(path: Path) -> Any:
-    """Open a video to read.
+    """Open a video for reading, as a container of PyAV.
 
     Raises:
-        ImageError: if the file is no video.
+        ImageError: if the file is not a video.
         ImportError: if PyAV is missing.
     """
     av: Any = require("av", "video", "Reading videos")
@@ -29,27 +29,27 @@ def open_video(path: Path) -> Any:
         raise ImageError(f"{path}: not a video that can be read ({error}).") from error
     if not container.streams.video:
         container.close()
-        raise ImageError(f"{path}: has no pictures.")
+        raise ImageError(f"{path}: has no video stream.")
     return container
 
 
 def frame_rate(path: Path) -> Fraction:
-    """Return the mean number of frames per second, 25 where the file doesn't say."""
+    """Return the mean number of frames per second, 25 if the file does not say."""
     with open_video(path) as container:
-        return container.streams.video[0].average_rate or USUAL_RATE
+        return container.streams.video[0].average_rate or DEFAULT_RATE
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
-    """Read a video, frame after frame.
+    """Read the frames of a video.
 
     Args:
         path: the file.
 
     Returns:
-        Iterator over arrays of uint8, `(height, width, 3)`, RGB in 0..255, upright.
+        An iterator over upright uint8 arrays `(height, width, 3)`, RGB in 0..255.
 
     Raises:
-        ImageError: if the file is no video, is damaged, or has no frame.
+        ImageError: if the file is not a video, is damaged, or has no frames.
         ImportError: if PyAV is missing.
     """
     av: Any = require("av", "video", "Reading videos")
@@ -58,7 +58,7 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
         try:
             for frame in container.decode(video=0):
                 count += 1
-                # Phones store frames as the sensor lies, and how to turn them.
+                # Phones store frames as the sensor lies, with the angle to rotate them by.
                 yield np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
         except av.error.FFmpegError as error:
             raise ImageError(f"{path}: damaged after {count} frames ({error}).") from error
@@ -67,13 +67,16 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> None:
-    """Write frames as a video, H.264 in MP4; it appears whole or not at all.
+    """Write frames as a video, H.264 in MP4.
 
     Args:
-        path: the `.mp4` file.
-        frames: arrays of uint8, `(height, width, 3)`, all of one size; an odd last row or column
-            is left out, which the format cannot hold.
+        path: the `.mp4` file. It appears complete or not at all.
+        frames: uint8 arrays `(height, width, 3)`, all of one size. An odd last row or column is
+            dropped, since the format needs even sizes.
         rate: frames per second.
+
+    Raises:
+        ImportError: if PyAV is missing.
     """
     write_whole(path, lambda part: _encode(part, frames, rate))
 

@@ -1,0 +1,65 @@
+"""What both evaluations have in common: unreadable images, and models that do not fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cspdarknet.data import ClassificationDataset
+from cspdarknet.evaluate import evaluate_classifier
+from cspdarknet.inference import Predictor
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from fake_detector import FakePredictor
+from support import TINY_NET
+
+pytestmark = pytest.mark.one_backend
+
+NAMES = ("a", "b")
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+
+
+@pytest.fixture(scope="module")
+def classifier(backbone):
+    return ImageClassifier(backbone, 2, class_names=NAMES, image_size=32)
+
+
+def dataset_of(*paths, names=NAMES):
+    return ClassificationDataset(names, tuple(paths), np.zeros(len(paths), "int64"))
+
+
+def test_unreadable_images_are_left_out_and_named(classifier, tmp_path):
+    bad, good = tmp_path / "bad.jpg", tmp_path / "good.png"
+    bad.write_bytes(b"")
+    Image.new("RGB", (20, 20)).save(good)
+    evaluation = evaluate_classifier(classifier, dataset_of(bad, good))
+    assert evaluation.dataset.paths == (good,)
+    assert len(evaluation.probabilities) == 1
+    assert list(evaluation.errors) == [bad]
+    assert "bad.jpg" in evaluation.errors[bad]
+    with pytest.raises(ValueError, match=r"None of the images can be read: .*bad\.jpg"):
+        evaluate_classifier(classifier, dataset_of(bad))
+    with pytest.raises(ValueError, match="the dataset is empty"):
+        evaluate_classifier(classifier, dataset_of())
+
+
+def test_models_for_other_tasks_are_refused(backbone):
+    dataset = dataset_of(Path("a.png"))
+    for model, task in ((backbone, "features"), (FakePredictor(), "detection")):
+        with pytest.raises(ValueError, match=f"must be for classification. Received: .* {task}"):
+            evaluate_classifier(model, dataset)
+
+
+def test_models_of_other_classes_are_refused(backbone, classifier, tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    for names in (("b", "a"), ("a", "b", "c"), ("a",)):
+        with pytest.raises(ValueError, match=rf"Received: {', '.join(names)}; the model has a, b"):
+            evaluate_classifier(classifier, dataset_of(tmp_path / "a.png", names=names))
+    unnamed = Predictor(ImageClassifier(backbone, 2, image_size=32), runtime="keras")
+    assert evaluate_classifier(unnamed, dataset_of(tmp_path / "a.png")).accuracy in (0, 1)
+    with pytest.raises(ValueError, match="the model has class 0, class 1"):
+        evaluate_classifier(unnamed, dataset_of(tmp_path / "a.png", names=("a",)))

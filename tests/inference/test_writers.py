@@ -1,0 +1,53 @@
+"""Detections as COCO's JSON and as CSV."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspdarknet.detections import Detections
+from cspdarknet.inference.writers import FileDetections, write_coco, write_csv
+
+pytestmark = pytest.mark.one_backend
+
+NAMES = ("red", "blue")
+RESULTS = [
+    FileDetections(
+        Path("images/a.png"),
+        Detections([[2, 3, 12, 14.25], [20, 5, 40, 25]], [0.9, 0.6], [0, 1], (40, 60), NAMES),
+    ),
+    FileDetections(Path("clip.mp4"), Detections(np.zeros((0, 4)), [], [], (30, 50), NAMES), 0),
+    FileDetections(
+        Path("clip.mp4"), Detections([[1, 1, 2, 2]], [0.5], [1], (30, 50), NAMES), frame=1
+    ),
+]
+
+
+def test_coco_tools_read_the_json(tmp_path):
+    coco_tools = pytest.importorskip("pycocotools.coco")
+    write_coco(tmp_path / "a.json", RESULTS, NAMES)
+    coco = coco_tools.COCO(str(tmp_path / "a.json"))
+    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == ["red", "blue"]
+    images = coco.loadImgs(coco.getImgIds())
+    assert [i["file_name"] for i in images] == ["images/a.png", "clip.mp4", "clip.mp4"]
+    assert [i.get("frame") for i in images] == [None, 0, 1]
+    assert (images[0]["height"], images[0]["width"]) == (40, 60)
+    (red,) = coco.loadAnns(coco.getAnnIds(imgIds=[1], catIds=[1]))
+    assert red["bbox"] == [2, 3, 10, 11.25]
+    assert red["area"] == 112.5
+    assert red["score"] == 0.9
+    assert len(coco.anns) == 3
+
+
+def test_csv(tmp_path):
+    unnamed = Detections([[1, 1, 2, 2]], [0.5], [7], (30, 50))
+    write_csv(tmp_path / "a.csv", [*RESULTS, FileDetections(Path("b.png"), unnamed)])
+    rows = list(csv.reader((tmp_path / "a.csv").open()))
+    assert rows == [
+        ["file", "class", "confidence", "x1", "y1", "x2", "y2", "frame"],
+        ["images/a.png", "red", "0.9", "2.0", "3.0", "12.0", "14.25", ""],
+        ["images/a.png", "blue", "0.6", "20.0", "5.0", "40.0", "25.0", ""],
+        ["clip.mp4", "blue", "0.5", "1.0", "1.0", "2.0", "2.0", "1"],
+        ["b.png", "7", "0.5", "1.0", "1.0", "2.0", "2.0", ""],
+    ]

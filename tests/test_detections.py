@@ -1,0 +1,156 @@
+"""The detected objects of one image, and the options of a detector."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from cspdarknet.detections import Detection, DetectionOptions, Detections
+
+pytestmark = pytest.mark.one_backend
+
+NAMES = ("red", "blue")
+
+
+@pytest.fixture
+def detections():
+    return Detections([[1, 2, 11.25, 22], [0, 0, 5, 5]], [0.5, 0.25], [1, 0], (30, 40), NAMES)
+
+
+def test_arrays_and_entries(detections):
+    assert detections.xyxy.dtype == detections.confidence.dtype == np.float32
+    assert detections.class_id.dtype == np.int64
+    assert len(detections) == 2
+    assert detections.counts(3).tolist() == [1, 1, 0]
+    assert list(detections) == [
+        Detection((1, 2, 11.25, 22), 0.5, 1, "blue"),
+        Detection((0, 0, 5, 5), 0.25, 0, "red"),
+    ]
+    assert detections.to_json()[0] == {
+        **{"class_id": 1, "class_name": "blue"},
+        **{"confidence": 0.5, "xyxy": [1, 2, 11.25, 22]},
+    }
+    assert detections.to_coco(3)[0] == {
+        **{"image_id": 3, "category_id": 2},
+        **{"bbox": [1, 2, 10.25, 20], "score": 0.5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (0, [1]),
+        (np.int64(-1), [0]),
+        (slice(1, None), [0]),
+        (slice(None, None, -1), [0, 1]),
+        ([True, False], [1]),
+        (np.array([False, False]), []),
+        ([1, 0, 1], [0, 1, 0]),
+        ([], []),
+    ],
+)
+def test_indexing(detections, index, expected):
+    selected = detections[index]
+    assert selected.class_id.tolist() == expected
+    assert len(selected.xyxy) == len(selected.confidence) == len(expected)
+    assert (selected.image_size, selected.class_names) == ((30, 40), NAMES)
+
+
+def test_no_detections():
+    empty = Detections(np.zeros((0, 4)), [], [], (30, 40))
+    assert len(empty) == 0
+    assert list(empty) == empty.to_json() == empty.to_coco(1) == []
+    assert empty.counts(2).tolist() == [0, 0]
+
+
+def test_without_names():
+    unnamed = Detections([[0, 0, 5, 5]], [0.25], [7], (30, 40))
+    assert next(iter(unnamed)).class_name is unnamed.to_json()[0]["class_name"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"xyxy": [1, 2, 3, 4]}, r"`xyxy` must be an array \(n, 4\).*\(4,\)"),
+        ({"xyxy": [[5, 0, 4, 9]]}, "left, top, right"),
+        ({"xyxy": [[0, 0, np.nan, 9]]}, "finite"),
+        ({"confidence": [0.5, 0.5]}, "one value for each of the 1 boxes"),
+        ({"confidence": [1.5]}, "0..1"),
+        ({"confidence": [np.nan]}, "0..1"),
+        ({"class_id": [-1]}, "integers from 0"),
+        ({"class_id": [0.5]}, "integers from 0"),
+        ({"class_id": [[0]]}, "one value for each of the 1 boxes"),
+        ({"class_id": [2]}, "less than the number of `class_names`, 2"),
+        ({"image_size": (0, 5)}, "height, width"),
+    ],
+)
+def test_invalid_detections(change, message):
+    valid = {"xyxy": [[0, 0, 4, 9]], "confidence": [0.5], "class_id": [0], "image_size": (10, 10)}
+    assert len(Detections(**valid, class_names=NAMES)) == 1
+    with pytest.raises(ValueError, match=message):
+        Detections(**{**valid, **change}, class_names=NAMES)
+
+
+def test_from_the_outputs_of_a_detector():
+    """The padding is dropped, and boxes that overflowed in an untrained network."""
+    outputs = {
+        "boxes": np.array([[0, 0, np.inf, 5], [1, 2, 3, 4], [-1, -1, -1, -1]], "float32"),
+        "confidence": np.array([1.0000001, 0.5, -1], "float32"),
+        "classes": np.array([0, 1, -1], "int32"),
+        "num_detections": np.array(2, "int32"),
+    }
+    detections = Detections.from_outputs(outputs, (30, 40), NAMES)
+    assert detections.to_json() == [
+        {"class_id": 1, "class_name": "blue", "confidence": 0.5, "xyxy": [1, 2, 3, 4]}
+    ]
+
+
+def test_to_supervision(detections, monkeypatch):
+    module = types.ModuleType("supervision")
+    module.Detections = lambda **fields: fields
+    monkeypatch.setitem(sys.modules, "supervision", module)
+    fields = detections.to_supervision()
+    np.testing.assert_array_equal(fields["xyxy"], detections.xyxy)
+    np.testing.assert_array_equal(fields["confidence"], detections.confidence)
+    np.testing.assert_array_equal(fields["class_id"], detections.class_id)
+    assert fields["data"]["class_name"].tolist() == ["blue", "red"]
+    unnamed = Detections(np.zeros((0, 4)), [], [], (30, 40)).to_supervision()
+    assert unnamed["data"] == {}
+
+
+def test_supervision_itself_takes_them(detections):
+    supervision = pytest.importorskip("supervision")
+    converted = detections.to_supervision()
+    assert isinstance(converted, supervision.Detections)
+    assert next(iter(converted))[-1]["class_name"] == "blue"
+
+
+def test_missing_supervision_is_one_sentence(detections, monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(ImportError, match=r"pip install 'cspdarknet\[supervision\]'"):
+        detections.to_supervision()
+
+
+# Options.
+
+
+def test_options_are_checked_and_filled():
+    options = DetectionOptions(np.float32(0.5), None, np.int64(7))
+    assert (type(options.score_threshold), type(options.max_detections)) == (float, int)
+    assert options.filled(0.1, 0.2, 3, 64) == DetectionOptions(0.5, 0.2, 7, 64)
+    assert DetectionOptions(score_threshold=0).filled(0.1, 0.2, 3, 64).score_threshold == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"score_threshold": 1.5}, "`score_threshold` must be a number, at least 0"),
+        ({"iou_threshold": "0.5"}, "`iou_threshold` must be a number, at least 0"),
+        ({"max_detections": 0}, "`max_detections` must be an integer, at least 1"),
+        ({"image_size": 64.5}, "`image_size` must be an integer"),
+    ],
+)
+def test_invalid_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        DetectionOptions(**options)
