@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cspdarknet import checkpoints
+from cspdarknet import conversion
 from cspdarknet.models import CSPDarkNetBackbone
 from support import SMALL, TINY_NET
 from yolox_files import yolox_like
@@ -53,5 +53,5 @@ def photo():
 def state_dict(tmp_path_factory):
     """A small state dict of YOLOX's CSPDarknet in a `.pth` file."""
     path = tmp_path_factory.mktemp("pth") / "a.pth"
-    checkpoints.save(yolox_like(), path)
+    conversion.save(yolox_like(), path)
     return path

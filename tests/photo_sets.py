@@ -9,7 +9,7 @@ COLORS = {"blue": (30, 60, 200), "green": (40, 170, 60), "red": (200, 40, 40)}
 BOXED_COLORS = {"blue": (30, 60, 220), "red": (220, 40, 40)}
 # As little as shows every part of a training at work.
 QUICK = ClassificationRecipe(
-    stages=(Phase(1, 32, "head"), Phase(2, 32, "all")),
+    phases=(Phase(1, 32, "head"), Phase(2, 32, "all")),
     batch_size=6,
     layer_decay=0.8,
     dropout=0.2,

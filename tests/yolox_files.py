@@ -22,16 +22,17 @@ def yolox_onnx(model):
 
     nodes, weights = [helper.make_node("Concat", ["x"], ["focus"], axis=1)], []
     for i, unit in enumerate(conv_units(model)):
-        if unit.place == "conv3" or (unit.part, unit.place) == ("spp", "conv2"):
-            nodes += [helper.make_node("MaxPool", ["x"], ["m"])] * 3 * (unit.part == "spp")
+        if unit.position == "conv3" or (unit.block, unit.position) == ("spp", "conv2"):
+            nodes += [helper.make_node("MaxPool", ["x"], ["m"])] * 3 * (unit.block == "spp")
             nodes.append(helper.make_node("Concat", ["x"], [f"c{i}"], axis=1))
         kernel, norm = unit_variables(model, unit)
         kernel = to_numpy(kernel)
-        if unit.part == "stem":
+        if unit.block == "stem":
             kernel = stem.fold(kernel[:, :, ::-1])
-        weights.append(numpy_helper.from_array(kernel.transpose(3, 2, 0, 1).copy(), f"w{i}"))
+        axes = (2, 3, 0, 1) if unit.conv_type == "depthwise" else (3, 2, 0, 1)
+        weights.append(numpy_helper.from_array(kernel.transpose(axes).copy(), f"w{i}"))
         weights.append(numpy_helper.from_array(to_numpy(norm[1]).copy(), f"b{i}"))
-        strides = [2, 2] if unit.part == "stage" else [1, 1]
+        strides = [2, 2] if unit.block == "stage" else [1, 1]
         nodes.append(helper.make_node("Conv", ["x", f"w{i}", f"b{i}"], [f"y{i}"], strides=strides))
     graph = helper.make_graph(nodes, "g", [], [], weights)
     return helper.make_model(graph).SerializeToString()

@@ -4,10 +4,10 @@
 `keras_cv.models.CSPDarkNetBackbone`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cspdarknet._keras import prepare_keras
+from cspdarknet._lazy import lazy_names
 from cspdarknet._version import __version__
 
 if TYPE_CHECKING:
@@ -38,35 +38,7 @@ if TYPE_CHECKING:
     )
     from cspdarknet.presets.upload import upload_preset
 
-# The module of each public name, imported on use: an exported model runs without Keras.
-_HOMES = {
-    "CSPDarkNetBackbone": "models",
-    "CSPDarkNetLBackbone": "models",
-    "CSPDarkNetMBackbone": "models",
-    "CSPDarkNetSBackbone": "models",
-    "CSPDarkNetTinyBackbone": "models",
-    "CSPDarkNetXLBackbone": "models",
-    "Detections": "detections",
-    "ImageClassifier": "models",
-    "Predictor": "inference",
-    "YOLOXDetector": "models",
-    "load_model": "models",
-    "upload_preset": "presets.upload",
-}
-_MODULES = (
-    "checkpoints",
-    "conversion",
-    "data",
-    "evaluate",
-    "export",
-    "inference",
-    "layers",
-    "models",
-    "train",
-    "visualize",
-)
-
-__all__ = [  # noqa: PLE0604, RUF022  (the names above, for `from cspdarknet import *`)
+__all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "__version__",
     "CSPDarkNetBackbone",
     "CSPDarkNetLBackbone",
@@ -92,16 +64,33 @@ __all__ = [  # noqa: PLE0604, RUF022  (the names above, for `from cspdarknet imp
     "visualize",
 ]
 
+# An exported model runs without Keras: so nothing is imported before it is used.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CSPDarkNetBackbone": "models",
+        "CSPDarkNetLBackbone": "models",
+        "CSPDarkNetMBackbone": "models",
+        "CSPDarkNetSBackbone": "models",
+        "CSPDarkNetTinyBackbone": "models",
+        "CSPDarkNetXLBackbone": "models",
+        "Detections": "detections",
+        "ImageClassifier": "models",
+        "Predictor": "inference",
+        "YOLOXDetector": "models",
+        "load_model": "models",
+        "upload_preset": "presets.upload",
+        "checkpoints": "checkpoints",
+        "conversion": "conversion",
+        "data": "data",
+        "evaluate": "evaluate",
+        "export": "export",
+        "inference": "inference",
+        "layers": "layers",
+        "models": "models",
+        "train": "train",
+        "visualize": "visualize",
+    },
+)
+
 prepare_keras()
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
-"""Import hook that prepares Keras on first import: backend choice and serialization.
+"""Import hook that prepares Keras on its first import: backend choice and serialization.
 
-`import cspdarknet` does not import Keras, so that an exported model runs without it. When Keras is
-imported, by whoever it is, it needs a backend that is installed (it would fall back to TensorFlow,
-which this package does not need), and must find this package's classes when it reads a saved model.
+`import cspdarknet` does not import Keras, so that exported models run without it. Whenever Keras is
+imported later, it needs a backend that is installed (its own default is TensorFlow, which this
+package does not require), and must find this package's classes when it loads a saved model.
 """
 
 import importlib.util
@@ -16,8 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# Backends that this package is tested on, in the order in which one is chosen for the user.
+# Backends that this package is tested on, in the order of preference.
 PREFERENCE = ("jax", "torch", "tensorflow")
+# The Python module of each backend.
 MODULES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "openvino": "openvino"}
 
 
@@ -27,7 +28,7 @@ def _installed(backend: str) -> bool:
 
 
 def _configured() -> str:
-    """The backend that Keras' own configuration file names (TensorFlow without one)."""
+    """Return the backend of Keras' configuration file, or Keras' default without that file."""
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
         config = json.loads((home / "keras.json").read_text())
@@ -37,20 +38,20 @@ def _configured() -> str:
 
 
 def ensure_backend() -> None:
-    """Choose an installed backend, if the user leaves that open, before Keras is imported.
+    """Set `KERAS_BACKEND` to an installed backend, unless the user has chosen one.
 
-    An explicit ``KERAS_BACKEND`` is respected. Without one, the backend of ``keras.json`` is kept
-    when it is installed; otherwise the first installed one of JAX, PyTorch and TensorFlow is used.
+    An explicit `KERAS_BACKEND` is respected. Without one, the backend of `keras.json` is kept if it
+    is installed; otherwise the first installed one of JAX, PyTorch and TensorFlow is used.
 
     Raises:
-        ImportError: if the chosen backend, or any backend at all, is missing.
+        ImportError: if the chosen backend, or any backend at all, is not installed.
     """
     chosen = os.environ.get("KERAS_BACKEND")
     if chosen:
         if chosen not in (*MODULES, "numpy"):
             raise ImportError(
-                f"KERAS_BACKEND={chosen} is no backend of Keras: set it to one of "
-                f"{', '.join(PREFERENCE)}."
+                f"KERAS_BACKEND must be one of {', '.join((*MODULES, 'numpy'))}. "
+                f"Received: KERAS_BACKEND={chosen}"
             )
         if not _installed(chosen):
             package = f"'cspdarknet[{chosen}]'" if chosen in PREFERENCE else MODULES[chosen]
@@ -66,12 +67,12 @@ def ensure_backend() -> None:
             os.environ["KERAS_BACKEND"] = backend
             return
     raise ImportError(
-        "cspdarknet needs a Keras backend and found none: run `pip install 'cspdarknet[jax]'` "
-        "(or `[torch]`, `[tensorflow]`)."
+        "cspdarknet needs a Keras backend, but none is installed: run "
+        "`pip install 'cspdarknet[jax]'` (or `[torch]`, `[tensorflow]`)."
     )
 
 
-# The classes that saved models hold, and their modules.
+# The classes of this package in saved models, and their modules.
 CLASSES = {
     "CSPDarkNetBackbone": "cspdarknet.models.backbone",
     "DecodeBoxes": "cspdarknet.yolox.postprocess",
@@ -79,22 +80,28 @@ CLASSES = {
     "Letterbox": "cspdarknet.yolox.letterbox_layer",
     "NonMaxSuppression": "cspdarknet.yolox.postprocess",
     "RestoreBoxes": "cspdarknet.yolox.postprocess",
+    "WarmupHoldCosine": "cspdarknet.train.optimizer",
     "YOLOXDetector": "cspdarknet.models.detector",
 }
 
 
 def prepare_keras() -> None:
-    """Choose the backend before Keras is imported, and tell it of this package's classes after."""
+    """Choose the backend before Keras is imported, and register this package's classes after.
+
+    If Keras is imported already, only the classes are registered.
+    """
     if sys.modules.get("keras") is None:
-        sys.meta_path.insert(0, _KerasFinder())
+        # By name: after a reload of this module, the class of an earlier finder is another one.
+        if all(type(finder).__name__ != _KerasFinder.__name__ for finder in sys.meta_path):
+            sys.meta_path.insert(0, _KerasFinder())
         return
-    keras = import_module("keras")  # which waits, if another thread is still importing it
-    if hasattr(keras, "saving"):  # unless it is Keras that imports this package
-        _announce_classes(keras)
+    keras = import_module("keras")  # waits if another thread is still importing it
+    if hasattr(keras, "saving"):  # false if it is Keras that imports this package
+        _register_classes(keras)
 
 
 class _KerasFinder:
-    """Finds Keras as the other finders of `sys.meta_path` do, and adds two steps to its import."""
+    """Finder of `sys.meta_path` that adds a step before and a step after the import of Keras."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -102,8 +109,8 @@ class _KerasFinder:
         if name != "keras":
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
-        found = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((spec for spec in found if spec is not None), None)
+        specs = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
             self._wrap(spec.loader)
         return spec
@@ -116,22 +123,24 @@ class _KerasFinder:
             execute(module)
             if self in sys.meta_path:
                 sys.meta_path.remove(self)
-            _announce_classes(module)
+            _register_classes(module)
 
         loader.exec_module = exec_module
 
 
-def _announce_classes(keras: Any) -> None:
-    """Register a stand-in for each class, until the module of the class replaces it."""
+def _register_classes(keras: Any) -> None:
+    """Register a placeholder for each class; the class replaces it when its module is imported."""
     registry = keras.saving.get_custom_objects()
     for name in CLASSES:
-        registry.setdefault(f"cspdarknet>{name}", _stand_in(name))
+        registry.setdefault(f"cspdarknet>{name}", _placeholder(name))
 
 
-def _stand_in(name: str) -> type:
+def _placeholder(name: str) -> type:
+    """Return a class whose `from_config` imports the real class and calls its `from_config`."""
+
     def from_config(_: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        real: Any = getattr(import_module(CLASSES[name]), name)
-        given = {} if custom_objects is None else {"custom_objects": custom_objects}
-        return real.from_config(config, **given)
+        cls: Any = getattr(import_module(CLASSES[name]), name)
+        options = {} if custom_objects is None else {"custom_objects": custom_objects}
+        return cls.from_config(config, **options)
 
     return type(name, (), {"from_config": classmethod(from_config)})

@@ -1,54 +1,59 @@
-"""The vocabulary of blocks that every CSPDarkNet is written in.
+"""Building blocks of CSPDarkNet: functions from a Keras tensor to a Keras tensor.
 
-Each block is a function from a Keras tensor to a Keras tensor, made of standard Keras layers only,
-so that a model built from them can be saved and loaded without this package. The last layer of a
-block carries the block's name: `model.get_layer("dark3_csp").output` is the output of that stage.
+The blocks consist of standard Keras layers only, so that a model built from them can be saved and
+loaded without this package. The last layer of a block has the block's name:
+`model.get_layer("dark3_csp").output` is the output of the second stage.
 
 References:
-    CSPNet (https://arxiv.org/abs/1911.11929) section 3.2; YOLOv4 (https://arxiv.org/abs/2004.10934);
-    YOLOX (https://arxiv.org/abs/2107.08430), `yolox/models/network_blocks.py`.
+    CSPNet (https://arxiv.org/abs/1911.11929) section 3.2; YOLOv4 (https://arxiv.org/abs/2004.10934)
+    section 3.4; YOLOX (https://arxiv.org/abs/2107.08430), `yolox/models/network_blocks.py`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
+
+from cspdarknet._arguments import check_choice, check_fraction, check_positive
 
 __all__ = [
     "BlockSettings",
     "conv_block",
     "csp_stage",
     "depthwise_conv_block",
+    "float32_or_wider",
     "focus_stem",
     "prediction_conv",
     "spp",
 ]
 
-PADDINGS = ("same", "symmetric")
 
+def float32_or_wider(dtype: Any) -> str:
+    """Return the dtype of outputs that must not be in half precision, such as boxes and scores.
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
+    It is `"float64"` if the dtype policy computes in float64, and `"float32"` otherwise.
+    """
+    policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
+    return "float64" if policy.compute_dtype == "float64" else "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSettings:
-    """What all blocks of one network have in common.
+    """Settings shared by all blocks of one network.
 
     Attributes:
-        padding: `"same"` pads as TensorFlow does: a stride-2 convolution of an even size pads after
-            the image only. `"symmetric"` pads as PyTorch does, `(kernel_size - 1) // 2` on every
-            side; the official YOLOX weights need it. They differ at stride 2 on even sizes only.
+        padding: `"same"` pads as TensorFlow does: a stride-2 convolution of an even size pads only
+            at the bottom and right. `"symmetric"` pads as PyTorch does, `(kernel_size - 1) // 2`
+            on every side; the official YOLOX weights need it. The two differ at stride 2 on even
+            sizes only.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for Keras' global setting.
-        batch_norm_epsilon: added to the variance.
-        batch_norm_momentum: share of the old moving average that a training step keeps (Keras'
-            convention: PyTorch's momentum is 1 minus this).
+        batch_norm_epsilon: added to the variances.
+        batch_norm_momentum: decay of the moving averages, in Keras' convention: PyTorch's momentum
+            is 1 minus this.
         dtype: dtype or dtype policy of every layer, `None` for Keras' global policy.
     """
 
@@ -59,26 +64,10 @@ class BlockSettings:
     dtype: Any = None
 
     def __post_init__(self) -> None:
-        if self.padding not in PADDINGS:
-            raise ValueError(
-                f"`padding` must be one of {', '.join(map(repr, PADDINGS))}. "
-                f"Received: padding={self.padding!r}"
-            )
-        if self.data_format not in (None, "channels_last", "channels_first"):
-            raise ValueError(
-                "`data_format` must be 'channels_last', 'channels_first' or None. "
-                f"Received: data_format={self.data_format!r}"
-            )
-        if not (_is_number(self.batch_norm_epsilon) and self.batch_norm_epsilon > 0):
-            raise ValueError(
-                "`batch_norm_epsilon` must be a number greater than 0. "
-                f"Received: batch_norm_epsilon={self.batch_norm_epsilon!r}"
-            )
-        if not (_is_number(self.batch_norm_momentum) and 0 <= self.batch_norm_momentum <= 1):
-            raise ValueError(
-                "`batch_norm_momentum` must be a number in 0..1. "
-                f"Received: batch_norm_momentum={self.batch_norm_momentum!r}"
-            )
+        check_choice("padding", self.padding, ("same", "symmetric"))
+        check_choice("data_format", self.data_format, ("channels_last", "channels_first", None))
+        check_fraction("batch_norm_momentum", self.batch_norm_momentum)
+        check_positive("batch_norm_epsilon", self.batch_norm_epsilon)
 
     @property
     def image_format(self) -> str:
@@ -86,26 +75,20 @@ class BlockSettings:
         return self.data_format or keras.config.image_data_format()
 
     @property
-    def wide_dtype(self) -> str:
-        """The dtype of what is too delicate for half precision."""
-        policy = keras.dtype_policies.get(self.dtype) if self.dtype else keras.config.dtype_policy()
-        return "float64" if policy.compute_dtype == "float64" else "float32"
-
-    @property
     def channel_axis(self) -> int:
-        """The axis of a batched image that holds the channels."""
+        """The channel axis of a batch of images."""
         return -1 if self.image_format == "channels_last" else 1
 
 
 DEFAULT = BlockSettings()
 
 
-def _join(name: str | None, part: str) -> str | None:
-    return f"{name}_{part}" if name else None
+def _join(name: str | None, suffix: str) -> str | None:
+    return f"{name}_{suffix}" if name else None
 
 
-def _draw(initializer: Any, shape: Sequence[int], dtype: Any = None) -> Any:
-    """Draw from a uniform `fan_avg` initializer (GlorotUniform is one) with NumPy."""
+def _sample(initializer: Any, shape: Sequence[int], dtype: Any = None) -> Any:
+    """Sample from a uniform `fan_avg` initializer (GlorotUniform is one) with NumPy."""
     *window, fan_in, fan_out = shape
     fans = np.prod(window) * (fan_in + fan_out)
     limit = np.sqrt(6 * initializer.scale / fans)
@@ -113,17 +96,15 @@ def _draw(initializer: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     return keras.ops.convert_to_tensor(values.astype("float32"), dtype=dtype)
 
 
-def _convolve(
-    layer: keras.layers.Layer, x: Any, initializer_name: str = "kernel_initializer"
-) -> Any:
-    """Call a new convolution, with its kernel drawn by NumPy instead of the backend.
+def _apply(layer: keras.layers.Layer, x: Any, initializer_name: str = "kernel_initializer") -> Any:
+    """Build and call a convolution whose kernel is sampled by NumPy instead of the backend.
 
-    JAX compiles a program for each shape of random numbers, which would be most of the time that
-    it takes to build a network (tiny: 12 s, against 1 s). Distribution and seed are those
-    of the layer's initializer, and a seed gives the same kernels on every backend.
+    JAX compiles a program for each shape of random numbers, which would take most of the time of
+    building a network (size tiny: 12 s instead of 1 s). Distribution and seed are those of the
+    layer's initializer, and a seed gives the same kernels on every backend.
     """
     initializer = getattr(layer, initializer_name)
-    setattr(layer, initializer_name, partial(_draw, initializer))
+    setattr(layer, initializer_name, partial(_sample, initializer))
     x = layer(x)
     setattr(layer, initializer_name, initializer)
     return x
@@ -143,7 +124,7 @@ def _norm_act(x: Any, conv_name: str | None, name: str | None, settings: BlockSe
 def _pad(
     x: Any, kernel_size: int, strides: int, name: str | None, settings: BlockSettings
 ) -> tuple[Any, str]:
-    """Apply PyTorch's padding where it differs from "same"; return the padding left to Keras."""
+    """Pad as PyTorch does where that differs from "same"; return the padding left to Keras."""
     if settings.padding == "same" or strides == 1:
         return x, "same"
     x = keras.layers.ZeroPadding2D(
@@ -165,16 +146,16 @@ def conv_block(
     output_name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """Convolution without bias, batch normalization, SiLU.
+    """Convolution without bias, batch normalization and SiLU activation.
 
     Args:
-        x: image tensor, `(batch, height, width, channels)` or with the channels first.
+        x: feature map `(batch, height, width, channels)`, or with the channels first.
         filters: number of output channels.
         kernel_size: side of the kernel.
         strides: 1 keeps the size, 2 halves it (rounding up).
         name: prefix of the layers' names.
         output_name: name of the last layer; `name` by default.
-        settings: padding, data format, batch-norm figures and dtype.
+        settings: padding, data format, batch normalization and dtype.
 
     Returns:
         A Keras tensor of `filters` channels.
@@ -195,7 +176,7 @@ def conv_block(
         dtype=settings.dtype,
         name=_join(name, "conv"),
     )
-    return _norm_act(_convolve(conv, x), name, output_name or name, settings)
+    return _norm_act(_apply(conv, x), name, output_name or name, settings)
 
 
 def depthwise_conv_block(
@@ -207,9 +188,9 @@ def depthwise_conv_block(
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """Depthwise convolution, then a pointwise one, each followed by batch-norm and SiLU.
+    """Depthwise separable convolution: a depthwise and a pointwise block, each as `conv_block`.
 
-    Takes the place of `conv_block` in the small networks (YOLOX-nano); arguments as there.
+    It replaces `conv_block` in small networks such as YOLOX-nano, with the same arguments.
 
     Example:
         >>> x = keras.Input((64, 64, 32))
@@ -227,7 +208,7 @@ def depthwise_conv_block(
         dtype=settings.dtype,
         name=_join(depthwise, "conv"),
     )
-    x = _convolve(conv, x, "depthwise_initializer")
+    x = _apply(conv, x, "depthwise_initializer")
     x = _norm_act(x, depthwise, depthwise, settings)
     return conv_block(x, filters, 1, name=pointwise, output_name=name, settings=settings)
 
@@ -239,15 +220,15 @@ def focus_stem(
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """The Focus stem: every 2x2 patch of pixels moves to the channels, then a 3x3 `conv_block`.
+    """The Focus stem of YOLOv5 and YOLOX: space-to-depth of 2x2 pixels, then a 3x3 `conv_block`.
 
     Both steps are one linear map, a 6x6 convolution with stride 2 that has the same number of
     weights, so they are built as that one layer: it is faster, and its "same" padding takes odd
-    sizes (a missing last row or column counts as zeros). `cspdarknet.checkpoints` re-orders
-    the 3x3 kernels of published weights into 6x6 ones and back, value by value.
+    sizes (a missing last row or column counts as zeros). `cspdarknet.checkpoints` rearranges the
+    3x3 kernels of published weights into 6x6 ones and back, value by value.
 
     Args:
-        x: image tensor.
+        x: images.
         filters: number of output channels.
         name: prefix of the layers' names.
         settings: as in `conv_block`. The padding is 2 pixels on each side under both rules.
@@ -260,7 +241,7 @@ def focus_stem(
         (None, 33, 32, 24)
     """
     channels = x.shape[settings.channel_axis]
-    # GlorotUniform of the 3x3 kernel that this one stands for: its fans are (9 * 4 * channels,
+    # GlorotUniform of the equivalent 3x3 kernel: its fans are (9 * 4 * channels,
     # 9 * filters), those of the 6x6 kernel (36 * channels, 36 * filters).
     scale = (channels + filters) / (channels + filters / 4)
     conv = keras.layers.Conv2D(
@@ -276,7 +257,7 @@ def focus_stem(
         dtype=settings.dtype,
         name=_join(name, "conv"),
     )
-    return _norm_act(_convolve(conv, x), name, name, settings)
+    return _norm_act(_apply(conv, x), name, name, settings)
 
 
 def spp(
@@ -287,13 +268,13 @@ def spp(
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """Spatial pyramid pooling: max-pools of several sizes beside the input, between 1x1 blocks.
+    """Spatial pyramid pooling (SPP): concatenated max-pools of several sizes, between 1x1 blocks.
 
     Each pool is computed from the next smaller one (a 5x5 pool of a 5x5 pool is a 9x9 pool), which
-    gives the same maxima for a fraction of the comparisons.
+    gives the same maxima with a fraction of the comparisons.
 
     Args:
-        x: image tensor.
+        x: feature map.
         filters: number of output channels; the pools work on half of them.
         pool_sizes: odd window sizes in ascending order.
         name: prefix of the layers' names.
@@ -343,14 +324,16 @@ def csp_stage(
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """Cross stage partial: half of the channels pass `depth` bottlenecks, half go around them.
+    """Cross stage partial (CSP) stage: `depth` bottlenecks on one half of the channels.
+
+    The other half bypasses the bottlenecks and is concatenated to their output.
 
     Args:
-        x: image tensor.
+        x: feature map.
         filters: number of output channels.
         depth: number of bottlenecks (a 1x1 and a 3x3 block each).
-        use_depthwise: make the 3x3 blocks depthwise ones.
-        residual: add each bottleneck's input to its output.
+        use_depthwise: whether the 3x3 blocks are depthwise separable.
+        residual: whether each bottleneck's input is added to its output.
         name: prefix of the layers' names.
         settings: as in `conv_block`.
 
@@ -387,14 +370,15 @@ def prediction_conv(
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """A 1x1 convolution with bias and nothing after it: what a detector's head says of each place.
+    """A 1x1 convolution with bias, which computes a detector's raw outputs.
 
     Args:
-        x: image tensor.
+        x: feature map.
         filters: number of output channels.
-        bias: what all biases begin with.
+        bias: initial value of the biases.
         name: name of the layer.
-        settings: as in `conv_block`. The layer computes in float32 at least.
+        settings: as in `conv_block`. The layer computes in float32, or float64 if that is the
+            dtype.
 
     Returns:
         A Keras tensor of the same height and width.
@@ -408,7 +392,7 @@ def prediction_conv(
         1,
         data_format=settings.data_format,
         bias_initializer=keras.initializers.Constant(bias),
-        dtype=settings.wide_dtype,
+        dtype=float32_or_wider(settings.dtype),
         name=name,
     )
-    return _convolve(layer, x)
+    return _apply(layer, x)

@@ -63,7 +63,7 @@ class Run(NamedTuple):
 
 
 def _finished_run(function, data, preset, recipe, folder):
-    train = partial(function, data, preset=preset, recipe=recipe, console=Console(quiet=True))
+    train = partial(function, data, model=preset, recipe=recipe, console=Console(quiet=True))
     return Run(folder, train(out=folder), train, recipe, data, preset)
 
 

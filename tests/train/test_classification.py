@@ -25,7 +25,7 @@ def test_the_default_preset_is_bundled_and_trained():
     """The recipe `finetune` trains the head alone at first: random features would be useless."""
     parameters = inspect.signature(train_classifier).parameters
     assert parameters["recipe"].default == "finetune"
-    preset = PRESETS[parameters["preset"].default]
+    preset = PRESETS[parameters["model"].default]
     assert preset.has_weights
     assert preset.folder is not None
 

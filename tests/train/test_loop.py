@@ -90,8 +90,9 @@ NOTHING = (None, None)
 @pytest.mark.one_backend
 def test_the_best_epoch_has_the_highest_score_then_the_lowest_loss():
     # Loss and accuracy.
-    scores = [NOTHING, (0.9, 0.5), (0.8, 0.5), (0.85, 0.5), (2.0, 0.6), NOTHING, (0.1, 0.55)]
-    expected = [False, True, True, False, True, False, False]
+    scores = [NOTHING, (0.9, 0.5), (0.8, 0.5), (0.85, 0.5), (2.0, 0.6), NOTHING]
+    scores += [(0.1, 0.55), (0.1, 0.58)]  # better than the one before, not than all
+    expected = [False, True, True, False, True, False, False, False]
     assert is_best(CLASSIFICATION, scores) == expected
     # mAP and mAP at IoU 0.5; of equal epochs, the last.
     scores = [(0.0, 0.0), (0.0, 0.1), (0.0, 0.1), (0.0, 0.05), (0.1, 0.1)]
@@ -174,6 +175,16 @@ def test_the_ema_follows_the_steps_of_the_optimizer(classification_run, tmp_path
     recipe = dataclasses.replace(recipe, phases=(Phase(3, 32),))
     classification_run.train(out=tmp_path / "b", recipe=recipe)
     with np.load(tmp_path / "b/state.npz") as state:
+        assert int(state["ema/updates"]) == 2
+
+
+@pytest.mark.one_backend
+def test_the_ema_counts_the_batches_of_each_optimizer(classification_run, tmp_path):
+    # Three batches with each of two optimizers, both of which step after the second one.
+    recipe = customize(classification_run.recipe, batch_size=2, accumulate=2)
+    recipe = dataclasses.replace(recipe, phases=(Phase(1, 32, "head"), Phase(1, 32)))
+    classification_run.train(out=tmp_path / "run", recipe=recipe)
+    with np.load(tmp_path / "run/state.npz") as state:
         assert int(state["ema/updates"]) == 2
 
 

@@ -90,6 +90,15 @@ def test_a_step_moves_each_layer_at_its_learning_rate(classifier, optimizer):
         assert slowed == pytest.approx(plain * factors[variable.path], rel=0.02, abs=1e-7)
 
 
+@pytest.mark.one_backend
+def test_sgd_has_nesterov_momentum(classifier):
+    optimizer = compile_for(classifier, optimizer="sgd", learning_rate=0.1, weight_decay=0)
+    variable = keras.Variable([1.0])
+    optimizer.apply([keras.ops.ones(1)], [variable])
+    # The first step is 1 + 0.9 times the learning rate; with plain momentum it would be 1 times.
+    np.testing.assert_allclose(to_numpy(variable), 1 - 1.9 * 0.1, rtol=1e-6)
+
+
 def test_weight_decay_excludes_batch_norms_and_biases(classifier):
     compile_for(
         classifier,

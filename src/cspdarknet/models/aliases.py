@@ -1,10 +1,10 @@
-"""The five sizes as classes, as KerasCV named them."""
+"""The five sizes of KerasCV as classes, such as `CSPDarkNetTinyBackbone`."""
 
 from pathlib import Path
 from typing import Any
 
 from cspdarknet.models.backbone import CSPDarkNetBackbone
-from cspdarknet.models.classproperty import classproperty
+from cspdarknet.models.base import classproperty
 from cspdarknet.presets import records
 from cspdarknet.presets.sizes import SIZES
 
@@ -21,7 +21,11 @@ KERASCV_ORDER = ("include_rescaling", "input_shape", "input_tensor")
 
 
 class _SizedBackbone(CSPDarkNetBackbone):
-    """What the aliases share; `size` is a key of `cspdarknet.presets.sizes.SIZES`."""
+    """Base class of the aliases.
+
+    Attributes:
+        size: key of `cspdarknet.presets.sizes.SIZES`.
+    """
 
     size: str
 
@@ -29,8 +33,8 @@ class _SizedBackbone(CSPDarkNetBackbone):
         order = KERASCV_ORDER if args and isinstance(args[0], bool) else DOCUMENTED_ORDER
         if len(args) > len(order):
             raise TypeError(f"{cls.__name__} takes at most {len(order)} positional arguments.")
-        given = dict(zip(order, args, strict=False))
-        if twice := sorted(set(given) & set(kwargs)):
+        positional = dict(zip(order, args, strict=False))
+        if twice := sorted(set(positional) & set(kwargs)):
             raise TypeError(f"{cls.__name__} got two values for {', '.join(twice)}.")
         size = SIZES[cls.size]
         defaults = {
@@ -38,30 +42,41 @@ class _SizedBackbone(CSPDarkNetBackbone):
             "stackwise_depth": size.stackwise_depth,
             "include_rescaling": True,
         }
-        return CSPDarkNetBackbone(**{**defaults, **given, **kwargs})
+        return CSPDarkNetBackbone(**{**defaults, **positional, **kwargs})
 
     @classproperty
     def presets(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
         """The presets of this size that KerasCV published with trained weights."""
         published = {n: p for n, p in records.PRESETS.items() if p.kaggle_handle and p.has_weights}
-        own = {n: p for n, p in published.items() if p.size == cls.size}
-        return records.describe(own)
+        return records.describe(
+            {n: p for n, p in published.items() if p.size == getattr(cls, "size", p.size)}
+        )
 
     @classmethod
     def from_preset(
         cls, preset: str | Path, load_weights: bool | None = None, **kwargs: Any
     ) -> CSPDarkNetBackbone:
-        """Build a backbone from a preset; see `CSPDarkNetBackbone.from_preset`.
+        """Build a backbone of this size from a preset.
+
+        Args:
+            preset: as in `CSPDarkNetBackbone.from_preset`, but of the built-in presets only those
+                of this size. KerasCV's presets with trained weights are
+                {presets}.
+            load_weights: as there.
+            **kwargs: as there.
+
+        Returns:
+            A `CSPDarkNetBackbone`.
 
         Raises:
-            ValueError: also if `preset` is a built-in preset of another size.
+            ValueError: as there, or if it is a built-in preset of another size.
         """
         record = records.PRESETS.get(preset) if isinstance(preset, str) else None
         if record is not None and record.size != cls.size:
-            own = ", ".join(n for n, p in records.PRESETS.items() if p.size == cls.size)
+            names = ", ".join(n for n, p in records.PRESETS.items() if p.size == cls.size)
             raise ValueError(
-                f"{preset!r} is not of the size of {cls.__name__}: use "
-                f"CSPDarkNetBackbone.from_preset, or one of {own}."
+                f"The preset {preset!r} is not of the size of {cls.__name__}: use "
+                f"CSPDarkNetBackbone.from_preset, or one of {names}."
             )
         return super().from_preset(preset, load_weights, **kwargs)
 

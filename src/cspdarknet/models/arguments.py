@@ -1,44 +1,47 @@
-"""Checks of the backbone's arguments, made before any graph is built."""
+"""Checks of the models' arguments, made before any graph is built."""
 
-import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 
+from cspdarknet._arguments import (
+    MAX_CHANNELS,
+    MAX_DEPTH,
+    MAX_IMAGE_SIZE,
+    check_bool,
+    check_count,
+    is_integer,
+)
+
 DEFAULT_INPUT_SHAPE = (None, None, 3)
-# Far above any network in use; a damaged or hostile config could ask for more than memory holds.
-MAX_CHANNELS = 65_536
-MAX_DEPTH = 1_000
+# Those of `keras.utils.bounding_boxes.convert_format`.
+BOX_FORMATS = (
+    "xyxy",
+    "yxyx",
+    "xywh",
+    "center_xywh",
+    "center_yxhw",
+    "rel_xyxy",
+    "rel_yxyx",
+    "rel_xywh",
+    "rel_center_xywh",
+)
 
 
-def check_bool(name: str, value: Any) -> bool:
-    """Accept true booleans only: a non-empty string such as "no" would count as true."""
-    if not (isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")):
-        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
-    return bool(value)
+def pop_trainable(kwargs: dict[str, Any]) -> bool:
+    """Check the keyword arguments of `keras.Model`, and take `trainable` out of them.
 
-
-def is_integer(value: Any) -> bool:
-    """Whether a value is an integer of Python or NumPy; booleans are not."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _integers(name: str, values: Any, minimum: int, maximum: int) -> list[int]:
-    rule = f"`{name}` must be a list of integers, each at least {minimum} and at most {maximum}"
-    if isinstance(values, (str, set, frozenset, dict)) or not hasattr(values, "__iter__"):
-        raise ValueError(f"{rule}. Received: {name}={values!r}")
-    values = list(values)
-    if not values:
-        raise ValueError(f"{rule}, and must not be empty. Received: {name}=[]")
-    for value in values:
-        if not is_integer(value) or not minimum <= value <= maximum:
-            raise ValueError(f"{rule}. Received: {name}={values!r}, where {value!r} is not.")
-    return [int(value) for value in values]
+    Raises:
+        ValueError: if there are others than `name` and `trainable`.
+    """
+    if unknown := sorted(set(kwargs) - {"name", "trainable"}):
+        raise ValueError(f"Unrecognized keyword arguments: {', '.join(unknown)}")
+    return check_bool("trainable", kwargs.pop("trainable", True))
 
 
 def check_dtype(dtype: Any) -> Any:
-    """Return the dtype policy that `dtype` means; its layers must compute with floats."""
+    """Return the dtype policy of `dtype`; its layers must compute with floats."""
     try:
         policy = keras.dtype_policies.get(dtype)
         is_float = "float" in policy.compute_dtype
@@ -52,10 +55,13 @@ def check_dtype(dtype: Any) -> Any:
     return policy
 
 
+# Backbones.
+
+
 def check_stages(channels: Any, depth: Any) -> tuple[list[int], list[int]]:
     """Check `stackwise_channels` and `stackwise_depth`, and return them as lists of int."""
-    channels = _integers("stackwise_channels", channels, 2, MAX_CHANNELS)
-    depth = _integers("stackwise_depth", depth, 0, MAX_DEPTH)
+    channels = _check_integers("stackwise_channels", channels, 2, MAX_CHANNELS)
+    depth = _check_integers("stackwise_depth", depth, 0, MAX_DEPTH)
     if len(channels) != len(depth):
         raise ValueError(
             "`stackwise_channels` and `stackwise_depth` must have the same length, one entry for "
@@ -65,40 +71,54 @@ def check_stages(channels: Any, depth: Any) -> tuple[list[int], list[int]]:
     return channels, depth
 
 
+def _check_integers(name: str, values: Any, least: int, most: int) -> list[int]:
+    rule = f"`{name}` must be a list of integers, each at least {least} and at most {most}"
+    if isinstance(values, (str, set, frozenset, dict)) or not hasattr(values, "__iter__"):
+        raise ValueError(f"{rule}. Received: {name}={values!r}")
+    values = list(values)
+    if not values:
+        raise ValueError(f"{rule}, and must not be empty. Received: {name}=[]")
+    for value in values:
+        if not is_integer(value) or not least <= value <= most:
+            raise ValueError(f"{rule}. Received: {value!r} in {name}={values!r}")
+    return [int(value) for value in values]
+
+
 def resolve_input_shape(
     input_shape: Any, image_shape: Any, input_tensor: Any, data_format: str
 ) -> tuple[int | None, ...]:
-    """Check the three ways to state the input, and return the one shape they mean (no batch)."""
+    """Check the three arguments that state the input, and return its shape without the batch."""
     if input_shape is None and image_shape is None and input_tensor is not None:
         input_shape = DEFAULT_INPUT_SHAPE
-    shape = _one_of(input_shape, image_shape)
+    shape = _either_shape(input_shape, image_shape)
     channels_first = data_format == "channels_first"
     if channels_first and shape == DEFAULT_INPUT_SHAPE:
         shape = (3, None, None)
     _check_shape(shape, channels_first)
     if input_tensor is None:
         return shape
-    return _check_tensor(input_tensor, shape, input_shape, image_shape, channels_first)
+    is_stated = image_shape is not None or input_shape not in (None, DEFAULT_INPUT_SHAPE)
+    return _check_tensor(input_tensor, shape if is_stated else None, channels_first)
 
 
-def _one_of(input_shape: Any, image_shape: Any) -> tuple[int | None, ...]:
+def _either_shape(input_shape: Any, image_shape: Any) -> tuple[int | None, ...]:
     for name, value in (("input_shape", input_shape), ("image_shape", image_shape)):
         if value is not None and (isinstance(value, str) or not isinstance(value, Sequence)):
             raise ValueError(
                 f"`{name}` must be a tuple such as (224, 224, 3). Received: {name}={value!r}"
             )
-    given = None if input_shape is None else tuple(input_shape)
+    shape = None if input_shape is None else tuple(input_shape)
     if image_shape is None:
-        if given is None:
+        if shape is None:
             raise ValueError(
                 "`input_shape` must be a tuple such as (None, None, 3). Received: input_shape=None"
             )
-        return given
+        return shape
     image_shape = tuple(image_shape)
-    if given not in (None, DEFAULT_INPUT_SHAPE, image_shape):
+    if shape not in (None, DEFAULT_INPUT_SHAPE, image_shape):
         raise ValueError(
-            "`image_shape` is another name for `input_shape`: give one of them. "
-            f"Received: input_shape={given}, image_shape={image_shape}"
+            "`image_shape` is another name for `input_shape`: pass one of them. "
+            f"Received: input_shape={shape}, image_shape={image_shape}"
         )
     return image_shape
 
@@ -118,19 +138,19 @@ def _check_shape(shape: tuple[Any, ...], channels_first: bool) -> None:
             )
     if shape[0 if channels_first else -1] is None:
         raise ValueError(
-            f"The number of channels must be known: `input_shape` is read as {order}. "
+            f"`input_shape` must state the number of channels; it is read as {order}. "
             f"Received: input_shape={shape}"
         )
     if channels_first and shape[-1] in (1, 3, 4) and shape[0] >= 32:  # no image is so narrow
         raise ValueError(
-            f"With data_format='channels_first', `input_shape` is {order}, but {shape} looks like "
-            f"(height, width, channels): pass {(shape[-1], *shape[:2])}, or "
+            f"With data_format='channels_first', `input_shape` must be {order}, but {shape} looks "
+            f"like (height, width, channels): pass {(shape[-1], *shape[:2])}, or "
             "data_format='channels_last'."
         )
 
 
 def _check_tensor(
-    tensor: Any, shape: tuple[Any, ...], input_shape: Any, image_shape: Any, channels_first: bool
+    tensor: Any, stated_shape: tuple[Any, ...] | None, channels_first: bool
 ) -> tuple[int | None, ...]:
     if not isinstance(tensor, keras.KerasTensor) or not hasattr(tensor, "_keras_history"):
         raise ValueError(
@@ -138,12 +158,93 @@ def _check_tensor(
             "layer; call the model to run it on data. "
             f"Received: input_tensor of type {type(tensor).__name__}"
         )
-    found = tuple(tensor.shape[1:])
-    _check_shape(found, channels_first)
-    stated = image_shape is not None or input_shape not in (None, DEFAULT_INPUT_SHAPE)
-    if stated and any(a not in (None, b) for a, b in zip(shape, found, strict=True)):
+    shape = tuple(tensor.shape[1:])
+    _check_shape(shape, channels_first)
+    if stated_shape and any(a not in (None, b) for a, b in zip(stated_shape, shape, strict=True)):
         raise ValueError(
             "`input_shape` contradicts `input_tensor`: leave it out, the tensor has a shape. "
-            f"Received: input_shape={shape}, input_tensor of shape {found}"
+            f"Received: input_shape={stated_shape}, input_tensor of shape {shape}"
         )
-    return found
+    return shape
+
+
+# Classifiers and detectors.
+
+
+def check_backbone(backbone: Any) -> None:
+    """Accept a model from one image to one feature map."""
+    is_model = isinstance(backbone, keras.Model)
+    ends = [getattr(backbone, name, None) for name in ("inputs", "outputs")] if is_model else [()]
+    if any(not end or len(end) != 1 or len(end[0].shape) != 4 for end in ends):
+        raise ValueError(
+            "`backbone` must be a CSPDarkNetBackbone, or another built keras.Model with one image "
+            "input and one feature map (four dimensions) as its output. "
+            f"Received: backbone={backbone!r} of type {type(backbone).__name__}"
+        )
+
+
+def check_detector_backbone(backbone: Any, levels: int) -> None:
+    """Accept a `CSPDarkNetBackbone` with feature maps of enough levels for a neck."""
+    if len(getattr(backbone, "pyramid_outputs", ())) < levels or not isinstance(
+        backbone, keras.Model
+    ):
+        raise ValueError(
+            f"`backbone` must be a CSPDarkNetBackbone with {levels} stages or more. "
+            f"Received: backbone={backbone!r} of type {type(backbone).__name__}"
+        )
+
+
+def check_image_size(size: Any, stride: int = 1) -> int:
+    """Accept the side of a square image, a multiple of the largest stride of a detector."""
+    size = check_count("image_size", size, most=MAX_IMAGE_SIZE)
+    if size % stride:
+        raise ValueError(
+            f"`image_size` must be a multiple of {stride}, the backbone's largest stride. "
+            f"Received: image_size={size}"
+        )
+    return size
+
+
+def check_activation(activation: Any) -> str | None:
+    """Return the name of a Keras activation; other functions cannot be saved without their code."""
+    if activation is None:
+        return None
+    try:
+        known = isinstance(activation, str) or callable(activation)
+        name = keras.activations.serialize(keras.activations.get(activation)) if known else None
+    except (ValueError, TypeError, AttributeError):
+        name = None
+    if not isinstance(name, str):
+        raise ValueError(
+            "`activation` must be the name of a Keras activation such as 'softmax', or None for "
+            f"logits; apply any other function to the logits. Received: activation={activation!r}"
+        )
+    return name
+
+
+def check_box_format(name: Any) -> str:
+    """Accept the name of a bounding box format of Keras, in any case."""
+    if not isinstance(name, str) or name.lower() not in BOX_FORMATS:
+        raise ValueError(
+            f"`bounding_box_format` must be one of {', '.join(map(repr, BOX_FORMATS))}. "
+            f"Received: bounding_box_format={name!r}"
+        )
+    return name.lower()
+
+
+def check_class_names(names: Any, num_classes: int) -> tuple[str, ...] | None:
+    """Accept one name for each class, all of them different; or `None`."""
+    if names is None:
+        return None
+    rule = f"`class_names` must be a list of {num_classes} different strings, one for each class"
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{rule}. Received: class_names={names!r}")
+    names = list(names)
+    if len(names) != num_classes:
+        raise ValueError(f"{rule}. Received: {len(names)} names, class_names={names!r}")
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name or name in seen:
+            raise ValueError(f"{rule}. Received: {name!r} in class_names={names!r}")
+        seen.add(name)
+    return tuple(names)

@@ -1,4 +1,4 @@
-"""`CSPDarkNetBackbone`: the network, its feature pyramid, and how it is saved."""
+"""`CSPDarkNetBackbone`: the CSPDarkNet feature extractor as a Keras model."""
 
 import copy
 import json
@@ -8,40 +8,46 @@ from typing import Any, Self
 
 import keras
 
-from cspdarknet import layers
-from cspdarknet.models import arguments, graph
+from cspdarknet._arguments import check_bool, is_integer
+from cspdarknet.layers import BlockSettings
+from cspdarknet.models import arguments, graph, network
 from cspdarknet.models.base import PresetModel
-from cspdarknet.presets import load as preset_loading
+from cspdarknet.presets.load import build
+from cspdarknet.presets.sources import find
+
+# Registered names of backbones whose config is one of `CSPDarkNetBackbone`.
+KNOWN_BACKBONES = ("cspdarknet>CSPDarkNetBackbone", "keras_cv>CSPDarkNetBackbone")
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
 class CSPDarkNetBackbone(PresetModel):
     """The CSPDarkNet architecture: a Focus stem, then one CSP stage for each pyramid level.
 
-    Stage `i` halves the height and width (rounding up) and is level `P{i + 2}` of the feature
-    pyramid: four stages give P2 to P5, with strides 4 to 32. The last stage has spatial pyramid
-    pooling and no residual connections. Images of any size are accepted, odd and tiny ones too.
+    Each stage halves the height and width (rounding up). The stages are the levels P2, P3, ... of
+    the feature pyramid: four stages give P2 to P5, with strides 4 to 32. The last stage has spatial
+    pyramid pooling and no residual connections. Images of any size are accepted, odd and tiny ones
+    too.
 
     Args:
-        stackwise_channels: A list of ints, the number of channels for each stage, at least 2.
-        stackwise_depth: A list of ints, the number of bottlenecks for each stage.
+        stackwise_channels: a list of ints, the number of channels for each stage, at least 2.
+        stackwise_depth: a list of ints, the number of bottlenecks for each stage.
         include_rescaling: bool, whether to rescale the inputs. If set to `True`, inputs will be
             passed through a `Rescaling(1/255.0)` layer, so that images are given as 0..255.
-        use_depthwise: bool, whether depthwise separable blocks take the place of the
-            3x3 convolutions in the stages.
+        use_depthwise: bool, whether depthwise separable blocks replace the 3x3 convolutions in
+            the stages.
         input_shape: optional shape tuple without the batch, `(height, width, channels)` (the
             channels first if `data_format` says so); `None` for a size that varies.
         input_tensor: optional Keras tensor to use as image input for the model: `keras.Input()`
-            or the output of a layer, whose predecessors then belong to the model, as
-            in `keras.applications`.
-        padding: `"same"` (TensorFlow's rule, that of KerasCV's weights) or `"symmetric"` (PyTorch's
-            rule, that of YOLOX's weights).
+            or the output of a layer, whose predecessors then belong to the model, as in
+            `keras.applications`.
+        padding: `"same"` (TensorFlow's rule, for KerasCV's weights) or `"symmetric"` (PyTorch's
+            rule, for YOLOX's weights).
         data_format: `"channels_last"`, `"channels_first"` or `None` for Keras' global setting.
         batch_norm_epsilon: float, added to the variances.
         batch_norm_momentum: float, momentum of the moving averages.
-        frozen_layers: names of layers that are not trained: the state that `freeze` sets, as it
-            is saved.
-        image_shape: another name for `input_shape`, that of KerasHub.
+        frozen_layers: names of layers that are not trained: the saved form of the state that
+            `freeze` sets.
+        image_shape: another name for `input_shape`, as in KerasHub.
         dtype: dtype or dtype policy of all layers; `None` for Keras' global policy.
         **kwargs: `name` and `trainable`.
 
@@ -50,7 +56,7 @@ class CSPDarkNetBackbone(PresetModel):
         pyramid_outputs: dict from level to its symbolic Keras tensor.
 
     Raises:
-        ValueError: if an argument is not of the form above.
+        ValueError: if an argument is of another type or out of range.
 
     Example:
         >>> backbone = CSPDarkNetBackbone(
@@ -62,10 +68,12 @@ class CSPDarkNetBackbone(PresetModel):
         (1, 7, 7, 384)
 
     References:
-        YOLOX (https://arxiv.org/abs/2107.08430), CSPNet (https://arxiv.org/abs/1911.11929). The
-        numbers are those of `keras_cv.models.CSPDarkNetBackbone` 0.9.
+        CSPNet (https://arxiv.org/abs/1911.11929); YOLOX (https://arxiv.org/abs/2107.08430),
+        `yolox/models/darknet.py`. The outputs are those of `keras_cv.models.CSPDarkNetBackbone`
+        0.9.
     """
 
+    task = "features"
     # KerasHub's interface of a backbone; a network for images embeds no tokens.
     token_embedding = None
 
@@ -87,14 +95,12 @@ class CSPDarkNetBackbone(PresetModel):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        if unknown := sorted(set(kwargs) - {"name", "trainable"}):
-            raise ValueError(f"Unrecognized keyword arguments: {', '.join(unknown)}")
+        trainable = arguments.pop_trainable(kwargs)
         channels, depth = arguments.check_stages(stackwise_channels, stackwise_depth)
-        include_rescaling = arguments.check_bool("include_rescaling", include_rescaling)
-        use_depthwise = arguments.check_bool("use_depthwise", use_depthwise)
-        trainable = arguments.check_bool("trainable", kwargs.pop("trainable", True))
+        include_rescaling = check_bool("include_rescaling", include_rescaling)
+        use_depthwise = check_bool("use_depthwise", use_depthwise)
         policy = arguments.check_dtype(dtype)
-        settings = layers.BlockSettings(
+        settings = BlockSettings(
             padding=padding,
             data_format=keras.config.image_data_format() if data_format is None else data_format,
             batch_norm_epsilon=batch_norm_epsilon,
@@ -106,38 +112,11 @@ class CSPDarkNetBackbone(PresetModel):
         )
 
         # Functional model.
-        if input_tensor is None:
-            images = keras.Input(shape, dtype=policy.variable_dtype, name="images")
-            sources: Any = images
-        else:
-            images = input_tensor
-            sources = graph.source_inputs(images)
-            sources = sources[0] if len(sources) == 1 else sources
-        x = images
-        if include_rescaling or "float" not in images.dtype:
-            # Scaling by 1 turns integer pixels into floats.
-            scale = 1 / 255.0 if include_rescaling else 1.0
-            name = graph.free_name("rescaling", sources)
-            x = keras.layers.Rescaling(scale, dtype=policy, name=name)(x)
-        x = layers.focus_stem(x, channels[0] // 2, name="stem_conv", settings=settings)
-        spatial_block = layers.depthwise_conv_block if use_depthwise else layers.conv_block
-        pyramid = {}
-        for i, (filters, bottlenecks) in enumerate(zip(channels, depth, strict=True)):
-            stage, last = f"dark{i + 2}", i == len(channels) - 1
-            x = spatial_block(x, filters, 3, 2, name=f"{stage}_conv", settings=settings)
-            if last:
-                x = layers.spp(x, filters, name=f"{stage}_spp", settings=settings)
-            x = layers.csp_stage(
-                x,
-                filters,
-                bottlenecks,
-                use_depthwise=use_depthwise,
-                residual=not last,
-                name=f"{stage}_csp",
-                settings=settings,
-            )
-            pyramid[f"P{i + 2}"] = x
-        super().__init__(inputs=sources, outputs=x, **kwargs)
+        inputs, x = network.image_input(shape, input_tensor, include_rescaling, policy)
+        pyramid = network.pyramid_outputs(
+            x, channels, depth, use_depthwise=use_depthwise, settings=settings
+        )
+        super().__init__(inputs=inputs, outputs=list(pyramid.values())[-1], **kwargs)
 
         # Config.
         self.stackwise_channels = channels
@@ -152,7 +131,7 @@ class CSPDarkNetBackbone(PresetModel):
         self.batch_norm_momentum = batch_norm_momentum
         self.dtype_policy = policy
 
-        self.pyramid_level_inputs = {f"P{i + 2}": f"dark{i + 2}_csp" for i in range(len(channels))}
+        self.pyramid_level_inputs = {level: f"dark{level[1:]}_csp" for level in pyramid}
         self.pyramid_outputs = pyramid
         for name in frozen_layers:
             self.get_layer(name).trainable = False
@@ -168,7 +147,7 @@ class CSPDarkNetBackbone(PresetModel):
 
     @property
     def feature_strides(self) -> dict[str, int]:
-        """Pixels of the image for one step of each pyramid level, such as `{"P2": 4, ...}`."""
+        """Stride of each pyramid level in pixels, such as `{"P2": 4, ...}`."""
         return {level: 2 ** int(level[1:]) for level in self.pyramid_level_inputs}
 
     def feature_pyramid(self, levels: Sequence[str | int] = ("P3", "P4", "P5")) -> keras.Model:
@@ -177,7 +156,7 @@ class CSPDarkNetBackbone(PresetModel):
         It shares its layers and weights with this backbone and consists of standard Keras layers.
 
         Args:
-            levels: names of levels, or indices into them (-1 is the deepest).
+            levels: names of levels, or indices of levels (-1 is the deepest).
 
         Returns:
             A functional `keras.Model` from images to `{"P3": ..., "P4": ..., "P5": ...}`.
@@ -191,10 +170,12 @@ class CSPDarkNetBackbone(PresetModel):
             >>> pyramid.predict(np.ones((1, 64, 64, 3)), verbose=0)["P3"].shape
             (1, 8, 8, 96)
         """
-        if isinstance(levels, str) or arguments.is_integer(levels):
+        if isinstance(levels, str) or is_integer(levels):
             levels = [levels]  # type: ignore[list-item]
         if not isinstance(levels, Iterable):
-            raise ValueError(f"`levels` must be a list of levels. Received: levels={levels!r}")
+            raise ValueError(
+                f"`levels` must be a list of pyramid levels. Received: levels={levels!r}"
+            )
         names = [self._level_name(level) for level in levels]
         if not names:
             raise ValueError("`levels` must name at least one level. Received: levels=[]")
@@ -203,29 +184,33 @@ class CSPDarkNetBackbone(PresetModel):
 
     def _level_name(self, level: str | int) -> str:
         names = list(self.pyramid_level_inputs)
-        if arguments.is_integer(level) and -len(names) <= int(level) < len(names):
+        if is_integer(level) and -len(names) <= int(level) < len(names):
             return names[int(level)]
         if level not in names:
-            raise ValueError(f"The levels are {', '.join(names)}. Received: {level!r}")
+            raise ValueError(
+                f"The pyramid level must be one of {', '.join(names)}, or an index. "
+                f"Received: {level!r}"
+            )
         return str(level)
 
     # Fine-tuning.
 
     def freeze(self, up_to: str | int | None = "stem") -> Self:
-        """Freeze the first part of the network, and make the rest trainable.
+        """Freeze the stem and the first stages, and make the rest trainable.
 
-        Frozen batch-norm layers run in inference mode: their moving statistics stay as they are,
-        with `training=True` too. Call it before `compile()`. The state is saved with the model.
+        Frozen batch normalization layers run in inference mode: their moving statistics do not
+        change, with `training=True` either. Call this before `compile()`. The state is saved with
+        the model.
 
         Args:
-            up_to: the last part to freeze: `"stem"`, a level such as `"P3"`, or the number of
+            up_to: the last stage to freeze: `"stem"`, a level such as `"P3"`, or the number of
                 stages after the stem (0 is the stem alone). `None` freezes nothing.
 
         Returns:
             This backbone.
 
         Raises:
-            ValueError: if there is no such part.
+            ValueError: if there is no such stage.
 
         Example:
             >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
@@ -233,23 +218,23 @@ class CSPDarkNetBackbone(PresetModel):
             2
         """
         count = self._stage_count(up_to)
-        parts = self._parts()
-        own = {layer.name for part in parts for layer in part}
+        stages = self._stage_layers()
+        own = {layer.name for stage in stages for layer in stage}
         others = [(layer, layer.trainable) for layer in self.layers if layer.name not in own]
-        self.trainable = True  # of all layers; those in front of `input_tensor` keep their state
-        for layer, state in others:
-            layer.trainable = state
-        for i, part in enumerate(parts):
-            for layer in part:
+        self.trainable = True  # sets it for all layers; those before `input_tensor` are set back
+        for layer, trainable in others:
+            layer.trainable = trainable
+        for i, stage in enumerate(stages):
+            for layer in stage:
                 layer.trainable = i > count
         return self
 
     @property
     def frozen_stages(self) -> int | None:
-        """How many stages after the stem are frozen: 0 for the stem alone, `None` for nothing."""
+        """Number of frozen stages after the stem: 0 for the stem alone, `None` for nothing."""
         count = -1
-        for part in self._parts():
-            if any(layer.trainable for layer in part):
+        for stage in self._stage_layers():
+            if any(layer.trainable for layer in stage):
                 break
             count += 1
         return None if count < 0 else count
@@ -257,7 +242,8 @@ class CSPDarkNetBackbone(PresetModel):
     @property
     def frozen_layers(self) -> list[str]:
         """Names of the layers with weights that are not trained."""
-        return [layer.name for part in self._parts() for layer in part if not layer.trainable]
+        layers = [layer for stage in self._stage_layers() for layer in stage]
+        return [layer.name for layer in layers if not layer.trainable]
 
     def _stage_count(self, up_to: str | int | None) -> int:
         stages = len(self.stackwise_channels)
@@ -267,15 +253,15 @@ class CSPDarkNetBackbone(PresetModel):
             return 0
         if isinstance(up_to, str):
             return list(self.pyramid_level_inputs).index(self._level_name(up_to)) + 1
-        if not (arguments.is_integer(up_to) and 0 <= up_to <= stages):
+        if not (is_integer(up_to) and 0 <= up_to <= stages):
             raise ValueError(
-                f"`up_to` must be 'stem', a level, a number of stages in 0..{stages}, or None. "
-                f"Received: up_to={up_to!r}"
+                f"`up_to` must be 'stem', a pyramid level, a number of stages in 0..{stages}, or "
+                f"None. Received: up_to={up_to!r}"
             )
         return int(up_to)
 
-    def _parts(self) -> list[list[keras.layers.Layer]]:
-        """The layers that hold weights: those of the stem, then those of each stage."""
+    def _stage_layers(self) -> list[list[keras.layers.Layer]]:
+        """Return the layers with weights: those of the stem, then those of each stage."""
         prefixes = ["stem_conv_"] + [f"dark{i + 2}_" for i in range(len(self.stackwise_channels))]
         weighted = [layer for layer in self.layers if layer.weights]
         return [[layer for layer in weighted if layer.name.startswith(p)] for p in prefixes]
@@ -283,7 +269,7 @@ class CSPDarkNetBackbone(PresetModel):
     # Saving.
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this model, as plain JSON types."""
+        """Return the arguments that rebuild this model, as JSON types."""
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -292,7 +278,7 @@ class CSPDarkNetBackbone(PresetModel):
             "include_rescaling": self.include_rescaling,
             "use_depthwise": self.use_depthwise,
             "input_shape": list(self.image_shape),
-            "input_tensor": self._serialized_input(),
+            "input_tensor": self._serialize_input(),
             "padding": self.padding,
             "data_format": self.data_format,
             "batch_norm_epsilon": self.batch_norm_epsilon,
@@ -301,30 +287,26 @@ class CSPDarkNetBackbone(PresetModel):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
-    def _serialized_input(self) -> dict[str, Any] | None:
-        """The graph in front of the backbone, where `input_tensor` brought one."""
+    def _serialize_input(self) -> dict[str, Any] | None:
+        """Return the config of the layers that compute `input_tensor`, if it was given."""
         if self.input_tensor is None:
             return None
         if self.input is self.input_tensor:
-            before = graph.producer(self.input_tensor)  # the layer that `keras.Input` made
-        else:
-            before = keras.Model(self.input, self.input_tensor, name="input_tensor")
-        # Through JSON, so that a config read from a file equals the one that was written.
-        return dict(json.loads(json.dumps(keras.saving.serialize_keras_object(before))))
+            return _serialize(graph.producer(self.input_tensor))  # the layer of `keras.Input`
+        return _serialize(keras.Model(self.input, self.input_tensor, name="input_tensor"))
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build a model from what `get_config` returned (KerasCV's configs are accepted too)."""
+        """Build a model from the result of `get_config`, or from a config of KerasCV."""
         config = dict(config)
-        before = config.get("input_tensor")
-        if isinstance(before, dict):
-            before = copy.deepcopy(before)  # Keras empties what it deserializes
-            before = keras.saving.deserialize_keras_object(before, custom_objects=custom_objects)
-            if not isinstance(before, (keras.Model, keras.layers.InputLayer)):
+        if isinstance(config.get("input_tensor"), dict):
+            front = _deserialize(config["input_tensor"], custom_objects)
+            if not isinstance(front, (keras.Model, keras.layers.InputLayer)):
                 raise ValueError(
-                    f"`input_tensor` in a config must be a model. Received: {before!r}"
+                    "`input_tensor` in a config must be a model or an input layer. "
+                    f"Received: {front!r}"
                 )
-            config.update(input_tensor=before.output, input_shape=None)
+            config.update(input_tensor=front.output, input_shape=None)
         return cls(**config)
 
     # Presets.
@@ -335,18 +317,21 @@ class CSPDarkNetBackbone(PresetModel):
     ) -> "CSPDarkNetBackbone":
         """Build a backbone from a preset's config and weights.
 
-        Of a classifier's preset it is the classifier's backbone, with the weights trained there.
+        From the preset of a classifier or detector, its backbone is loaded.
 
         Args:
-            preset: one of `CSPDarkNetBackbone.presets`; a local directory written by
-                `save_to_preset` or by KerasCV; `"kaggle://owner/model/framework/variation"`; or
-                `"hf://owner/repository"`. Presets that are an architecture only never touch the
-                network.
-            load_weights: whether to load the trained weights. `None` loads them where the preset
-                has some.
-            **kwargs: constructor arguments that take the place of the preset's, such as `name`,
-                `dtype`, `input_shape`. Those that change what the weights mean are refused when
-                weights are loaded.
+            preset: a preset folder written by `save_to_preset` or by KerasCV; a run folder of a
+                training; a weight file; `"kaggle://owner/model/framework/variation"`;
+                `"hf://owner/repository"`; or one of
+                {presets}.
+                For trained weights choose one of
+                {presets_with_weights};
+                the others are an architecture only and never need the network.
+            load_weights: whether to load the trained weights. `None` loads them if the preset has
+                any.
+            **kwargs: constructor arguments that override the preset's, such as `name`, `dtype`,
+                `input_shape`. Those that the weights depend on cannot be overridden when weights
+                are loaded.
 
         Returns:
             A `CSPDarkNetBackbone`.
@@ -360,4 +345,31 @@ class CSPDarkNetBackbone(PresetModel):
             >>> CSPDarkNetBackbone.from_preset("csp_darknet_tiny").count_params()
             2380416
         """
-        return preset_loading.build_backbone(CSPDarkNetBackbone, preset, load_weights, kwargs)
+        return build(CSPDarkNetBackbone, find(preset, load_weights), kwargs)
+
+
+# How models with a head save their backbone.
+
+
+def serialize_backbone(backbone: keras.Model) -> dict[str, Any]:
+    """Return the config of a classifier's or detector's backbone, without its compilation."""
+    config = _serialize(backbone)
+    config.pop("compile_config", None)  # the backbone is compiled with the whole model
+    return config
+
+
+def deserialize_backbone(config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
+    """Build a backbone from the result of `serialize_backbone`, or from a config of KerasCV."""
+    if config.get("registered_name") in KNOWN_BACKBONES:
+        return CSPDarkNetBackbone.from_config(config["config"], custom_objects)
+    return _deserialize(config, custom_objects)
+
+
+def _serialize(layer: Any) -> dict[str, Any]:
+    # Through JSON, so that a config read from a file equals the one that was written.
+    return dict(json.loads(json.dumps(keras.saving.serialize_keras_object(layer))))
+
+
+def _deserialize(config: dict[str, Any], custom_objects: Any) -> Any:
+    config = copy.deepcopy(config)  # Keras empties what it deserializes
+    return keras.saving.deserialize_keras_object(config, custom_objects=custom_objects)

@@ -1,37 +1,28 @@
 """`ImageClassifier`: a backbone, global pooling and one dense layer."""
 
-import copy
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 
+from cspdarknet._arguments import MAX_CLASSES, check_choice, check_count, check_fraction
+from cspdarknet.layers import float32_or_wider
 from cspdarknet.models import arguments
-from cspdarknet.models.backbone import CSPDarkNetBackbone
+from cspdarknet.models.backbone import deserialize_backbone, serialize_backbone
 from cspdarknet.models.base import PresetModel
-from cspdarknet.models.head_arguments import (
-    MAX_CLASSES,
-    MAX_PIXELS,
-    check_activation,
-    check_backbone,
-    check_class_names,
-    check_count,
-    check_dropout,
-)
-from cspdarknet.presets import load as preset_loading
+from cspdarknet.presets.load import build
+from cspdarknet.presets.sources import find
 
 POOLINGS = {
     "avg": keras.layers.GlobalAveragePooling2D,
     "max": keras.layers.GlobalMaxPooling2D,
 }
-KNOWN_BACKBONES = ("cspdarknet>CSPDarkNetBackbone", "keras_cv>CSPDarkNetBackbone")
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
 class ImageClassifier(PresetModel):
-    """A classifier of images: a backbone, global pooling and one dense layer.
+    """An image classifier: a backbone, global pooling and one dense layer.
 
     Its layers are those of `keras_cv.models.ImageClassifier`: the backbone as one layer,
     `avg_pool` or `max_pool`, and `predictions`. Images of any size are accepted if the
@@ -39,23 +30,23 @@ class ImageClassifier(PresetModel):
 
     Args:
         backbone: a `CSPDarkNetBackbone`, or another model with one image input and a feature map
-            as its output. It's shared, not copied: freeze parts of it with
+            as its output. It is shared, not copied: freeze stages of it with
             `classifier.backbone.freeze(...)`.
         num_classes: int, number of classes.
-        pooling: `"avg"` or `"max"`: how a feature map becomes one vector.
+        pooling: `"avg"` or `"max"`, the kind of global pooling.
         activation: name of the activation of the last layer, or a function of
             `keras.activations`; `None` for logits.
-        dropout: float in 0..1, the share of the vector that is dropped in training; with 0 there
-            is no such layer.
+        dropout: float, dropout rate before the dense layer, at least 0 and less than 1. With 0
+            there is no dropout layer.
         class_names: optional names of the classes, in the order of the outputs.
-        image_size: optional int, the side in pixels of the images that it was trained on: a hint
-            for those who prepare images, the model takes any size.
+        image_size: optional int, the side in pixels of the images that it was trained on. It is
+            metadata for preprocessing; the model takes any size.
         dtype: dtype or dtype policy of the head; `None` for the backbone's. The head computes in
-            float32 at least, so that probabilities are exact under mixed precision too.
+            float32 or float64, so that probabilities are exact under mixed precision, too.
         **kwargs: `name` and `trainable`.
 
     Raises:
-        ValueError: if an argument is not of the form above.
+        ValueError: if an argument is of another type or out of range.
 
     Example:
         >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
@@ -63,6 +54,8 @@ class ImageClassifier(PresetModel):
         >>> classifier.predict(np.ones((1, 64, 64, 3)), verbose=0).shape
         (1, 3)
     """
+
+    task = "classification"
 
     def __init__(
         self,
@@ -77,30 +70,30 @@ class ImageClassifier(PresetModel):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        if unknown := sorted(set(kwargs) - {"name", "trainable"}):
-            raise ValueError(f"Unrecognized keyword arguments: {', '.join(unknown)}")
-        check_backbone(backbone)
-        num_classes = check_count("num_classes", num_classes, MAX_CLASSES)
-        if not isinstance(pooling, str) or pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be 'avg' or 'max'. Received: pooling={pooling!r}")
-        activation = check_activation(activation)
-        dropout = check_dropout(dropout)
-        class_names = check_class_names(class_names, num_classes)
+        trainable = arguments.pop_trainable(kwargs)
+        arguments.check_backbone(backbone)
+        num_classes = check_count("num_classes", num_classes, most=MAX_CLASSES)
+        check_choice("pooling", pooling, tuple(POOLINGS))
+        activation = arguments.check_activation(activation)
+        dropout = check_fraction("dropout", dropout, below_one=True)
+        class_names = arguments.check_class_names(class_names, num_classes)
         if image_size is not None:
-            image_size = check_count("image_size", image_size, MAX_PIXELS)
-        trainable = arguments.check_bool("trainable", kwargs.pop("trainable", True))
+            image_size = arguments.check_image_size(image_size)
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
         # Functional model.
-        wide = "float64" if policy.compute_dtype == "float64" else "float32"
+        head_dtype = float32_or_wider(policy)
         (source,) = backbone.inputs
         images = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source.name)
-        x = POOLINGS[pooling](
-            data_format=getattr(backbone, "data_format", None), dtype=wide, name=f"{pooling}_pool"
-        )(backbone(images))
+        pooling_layer = POOLINGS[pooling](
+            data_format=getattr(backbone, "data_format", None),
+            dtype=head_dtype,
+            name=f"{pooling}_pool",
+        )
+        x = pooling_layer(backbone(images))
         if dropout:
-            x = keras.layers.Dropout(dropout, dtype=wide, name="dropout")(x)
-        x = keras.layers.Dense(num_classes, activation, dtype=wide, name="predictions")(x)
+            x = keras.layers.Dropout(dropout, dtype=head_dtype, name="dropout")(x)
+        x = keras.layers.Dense(num_classes, activation, dtype=head_dtype, name="predictions")(x)
         super().__init__(inputs=images, outputs=x, **kwargs)
 
         # Config.
@@ -118,14 +111,11 @@ class ImageClassifier(PresetModel):
     # Saving.
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this model, as plain JSON types."""
-        # Through JSON, so that a config read from a file equals the one that was written.
-        backbone = json.loads(json.dumps(keras.saving.serialize_keras_object(self.backbone)))
-        backbone.pop("compile_config", None)  # the backbone is a part, it trains with the whole
+        """Return the arguments that rebuild this model, as JSON types."""
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "backbone": backbone,
+            "backbone": serialize_backbone(self.backbone),
             "num_classes": self.num_classes,
             "pooling": self.pooling,
             "activation": self.activation,
@@ -137,10 +127,10 @@ class ImageClassifier(PresetModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build a model from what `get_config` returned (KerasCV's configs are accepted too)."""
+        """Build a model from the result of `get_config`, or from a config of KerasCV."""
         config = dict(config)
         if isinstance(config.get("backbone"), dict):
-            config["backbone"] = _deserialized(config["backbone"], custom_objects)
+            config["backbone"] = deserialize_backbone(config["backbone"], custom_objects)
         return cls(**config)
 
     # Presets.
@@ -155,21 +145,23 @@ class ImageClassifier(PresetModel):
     ) -> "ImageClassifier":
         """Build a classifier from the preset of a classifier or of a backbone.
 
-        Of a classifier's preset all weights are loaded, unless `num_classes` or `class_names` are
-        others than the preset's. Then, and of a backbone's preset, the backbone's weights are
-        loaded and the head is a new one, to be trained.
+        From a classifier's preset all weights are loaded, unless `num_classes` or `class_names`
+        differ from the preset's. Then, and from the preset of a backbone or detector, only the
+        backbone's weights are loaded, and the head is new and untrained.
 
         Args:
-            preset: one of `ImageClassifier.presets`; a local directory written by `save_to_preset`
-                or by KerasCV; `"kaggle://owner/model/framework/variation"`; or
-                `"hf://owner/repository"`.
-            load_weights: whether to load the trained weights. `None` loads them where the preset
-                has some.
+            preset: a preset folder written by `save_to_preset` or by KerasCV; a run folder of a
+                training; a weight file; `"kaggle://owner/model/framework/variation"`;
+                `"hf://owner/repository"`; with `num_classes` any name in
+                `CSPDarkNetBackbone.presets`; or one of
+                {presets}.
+            load_weights: whether to load the trained weights. `None` loads them if the preset has
+                any.
             input_shape: optional shape of the images, `None` for the preset's.
-            **kwargs: arguments of `ImageClassifier` and of `CSPDarkNetBackbone` that take the place
-                of the preset's. `num_classes` is required for a backbone's preset. `dtype`
-                holds for both parts, `name` and `trainable` for the whole. Those that change
-                what the weights mean are refused when weights are loaded.
+            **kwargs: arguments of `ImageClassifier` and of `CSPDarkNetBackbone` that override the
+                preset's. `num_classes` is required for a backbone's preset. `dtype` is that of
+                backbone and head, `name` and `trainable` are those of the classifier. Arguments
+                that the weights depend on cannot be overridden when weights are loaded.
 
         Returns:
             An `ImageClassifier`.
@@ -186,13 +178,4 @@ class ImageClassifier(PresetModel):
         """
         if input_shape is not None:
             kwargs["input_shape"] = input_shape
-        return preset_loading.build_classifier(
-            ImageClassifier, CSPDarkNetBackbone, preset, load_weights, kwargs
-        )
-
-
-def _deserialized(backbone: dict[str, Any], custom_objects: Any) -> keras.Model:
-    if backbone.get("registered_name") in KNOWN_BACKBONES:
-        return CSPDarkNetBackbone.from_config(backbone["config"], custom_objects)
-    backbone = copy.deepcopy(backbone)  # Keras empties what it deserializes
-    return keras.saving.deserialize_keras_object(backbone, custom_objects=custom_objects)
+        return build(ImageClassifier, find(preset, load_weights), kwargs)

@@ -1,4 +1,4 @@
-"""Questions about the graph that a Keras tensor stands at the end of."""
+"""Queries of the Keras graph that a symbolic tensor belongs to."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def producer(tensor: Any) -> Any:
 
 
 def free_name(name: str, inputs: Any) -> str:
-    """Return `name`, or a variant of it that no layer after these inputs has."""
+    """Return `name`, or a variant of it that no layer downstream of `inputs` has."""
     taken = set()
     open_operations = [producer(tensor) for tensor in keras.tree.flatten(inputs)]
     seen = set()
@@ -28,8 +28,8 @@ def free_name(name: str, inputs: Any) -> str:
 def source_inputs(tensor: Any) -> list[Any]:
     """Return the `keras.Input` tensors that `tensor` is computed from, in order of appearance.
 
-    `keras.utils.get_source_inputs` answers the same, but walks every path, of which a network with
-    n residual connections has 2 ** n; here each node is visited once.
+    `keras.utils.get_source_inputs` returns the same, but follows every path, of which a network
+    with n residual connections has 2 ** n; here each node is visited once.
     """
     sources: list[Any] = []
     seen: set[int] = set()

@@ -1,20 +1,62 @@
-"""Loading of a model of any task from whatever names it."""
+"""`load_model`: a model of any task from the name or path of its preset, run or weight file."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from cspdarknet._arguments import check_choice
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.classifier import ImageClassifier
 from cspdarknet.models.detector import YOLOXDetector
-from cspdarknet.presets import sources
-from cspdarknet.train.run_folder import model_folder
+from cspdarknet.presets.config import BEST
+from cspdarknet.presets.load import build
+from cspdarknet.presets.sources import PresetFiles, find
+
+CLASSES = {model.task: model for model in (CSPDarkNetBackbone, ImageClassifier, YOLOXDetector)}
 
 
-def load_model(source: str | Path) -> keras.Model:
-    """Return the backbone, classifier or detector of a preset or a run folder."""
-    preset = model_folder(source)
-    files = sources.find(preset, load_weights=False)
-    if files.head is None:
-        return CSPDarkNetBackbone.from_preset(preset)
-    return (YOLOXDetector if files.is_detector else ImageClassifier).from_preset(preset)
+def load_model(
+    source: str | Path,
+    task: str | None = None,
+    *,
+    which: str = BEST,
+    load_weights: bool | None = None,
+    **arguments: Any,
+) -> keras.Model:
+    """Load a backbone, a classifier or a detector.
+
+    Args:
+        source: a built-in preset's name; a preset folder; a run folder of a training; a weight
+            file (`.pth`, `.onnx`, `.safetensors`, `.h5`, `.keras`, ...);
+            `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`.
+        task: `"features"` for the backbone alone, `"classification"` or `"detection"`; `None` for
+            the task of the source.
+        which: the model of a run folder, `"best"` or `"last"`.
+        load_weights: whether to load the trained weights. `None` loads them if there are any.
+        **arguments: constructor arguments that override the stored ones. With `num_classes` the
+            model gets a new head if the source has none for the task and these classes. A bare
+            `.weights.h5` of this package needs its architecture: `stackwise_channels`,
+            `stackwise_depth` and `include_rescaling`.
+
+    Returns:
+        A `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
+
+    Raises:
+        ValueError: if the source is unknown, damaged, or a model for another task; or if an
+            argument does not fit its weights.
+        ConnectionError: if files must be downloaded and cannot be.
+
+    Example:
+        >>> load_model("csp_darknet_tiny_clothing").class_names[:3]
+        ('dress', 'hat', 'longsleeve')
+        >>> load_model("csp_darknet_tiny_clothing", "features").count_params()
+        2380416
+    """
+    check_choice("task", task, (None, *CLASSES))
+    return build_model(find(source, load_weights, which), task, **arguments)
+
+
+def build_model(files: PresetFiles, task: str | None = None, **arguments: Any) -> keras.Model:
+    """Build a model from the files that `presets.sources.find` returned, and close them."""
+    return build(CLASSES[files.task if task is None else task], files, arguments)

@@ -13,7 +13,7 @@ from cspdarknet.train.trainer import Trainer
 def train_classifier(
     data: str | Path,
     out: str | Path,
-    preset: str | Path = "csp_darknet_tiny_clothing",
+    model: str | Path = "csp_darknet_tiny_clothing",
     recipe: ClassificationRecipe | str | Path = "finetune",
     *,
     load_weights: bool | None = None,
@@ -33,11 +33,11 @@ def train_classifier(
             `cspdarknet.data.load_classification_dataset` takes it.
         out: the run folder. It gets settings, metrics, the best and the last model as presets,
             pictures, a report, and the state that an interrupted training continues from.
-        preset: the classifier or backbone to start from: everything that
+        model: the classifier or backbone to start from: everything that
             `ImageClassifier.from_preset` takes. The default is bundled with this package.
         recipe: a `ClassificationRecipe`; or the name of one: `"finetune"`, `"scratch"` or
             `"imagenet"`; or a JSON file.
-        load_weights: `False` starts from random weights, even if the preset has trained ones.
+        load_weights: `False` starts from random weights, even if the model has trained ones.
         validation_split: fraction of each class to validate on, if the dataset has no validation
             split.
         check: whether each image is decoded once before the training, and damaged ones are skipped.
@@ -68,7 +68,7 @@ def train_classifier(
         ClassificationTask(load_recipe(recipe, "classification")),
         data,
         out,
-        preset,
+        model,
         load_weights,
         validation_split,
         check,

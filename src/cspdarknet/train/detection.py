@@ -13,7 +13,7 @@ from cspdarknet.train.trainer import Trainer
 def train_detector(
     data: str | Path,
     out: str | Path,
-    preset: str | Path = "yolox_nano_bccd",
+    model: str | Path = "yolox_nano_bccd",
     recipe: DetectionRecipe | str | Path = "finetune",
     *,
     load_weights: bool | None = None,
@@ -34,11 +34,11 @@ def train_detector(
             `cspdarknet.data.load_detection_dataset` takes them.
         out: the run folder. It gets settings, metrics, the best and the last model as presets,
             pictures, a report, and the state that an interrupted training continues from.
-        preset: the detector or backbone to start from: everything that
+        model: the detector or backbone to start from: everything that
             `YOLOXDetector.from_preset` takes. The default is bundled with this package.
         recipe: a `DetectionRecipe`; or the name of one: `"finetune"`, `"scratch"` or `"coco"`; or
             a JSON file.
-        load_weights: `False` starts from random weights, even if the preset has trained ones.
+        load_weights: `False` starts from random weights, even if the model has trained ones.
         validation_split: fraction of the images to validate on, if the dataset has no validation
             split.
         on_problem: what is done about invalid annotations: `"raise"` an error; or `"fix"` them by
@@ -75,7 +75,7 @@ def train_detector(
         DetectionTask(load_recipe(recipe, "detection"), on_problem),
         data,
         out,
-        preset,
+        model,
         load_weights,
         validation_split,
         check,

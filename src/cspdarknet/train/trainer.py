@@ -35,7 +35,7 @@ class Trainer:
         task: the task, with its recipe.
         data: the dataset.
         out: the run folder.
-        preset: the model to start from.
+        model: the model to start from, as its name or path.
         load_weights: whether its trained weights are loaded; `None` for those that it has.
         validation_split: fraction of the images to validate on, if the dataset has no such split.
         check: whether each image is decoded once before the training.
@@ -47,7 +47,7 @@ class Trainer:
     task: Task
     data: str | Path
     out: str | Path
-    preset: str | Path
+    model: str | Path
     load_weights: bool | None = None
     validation_split: float = 0.15
     check: bool = True
@@ -95,7 +95,7 @@ class Trainer:
         return {
             "task": self.task.name,
             "data": str(self.data),
-            "preset": str(self.preset),
+            "model": str(self.model),
             "load_weights": self.load_weights,
             "backend": keras.backend.backend(),
             "class_names": list(splits.class_names),
@@ -144,7 +144,7 @@ class Trainer:
         task.check_data(splits.train)
         distributed.distribute()
         _set_seed(recipe.seed)
-        model = task.build_model(self.preset, self.load_weights, splits.class_names)
+        model = task.build_model(self.model, self.load_weights, splits.class_names)
         for phase in recipe.phases:
             check_trained_layers(model, phase.train)
         run.check_space(4 * model.count_params())

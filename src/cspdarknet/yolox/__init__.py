@@ -1,1 +1,6 @@
-"""YOLOX around the backbone: neck, head, boxes, label assignment and losses."""
+"""The parts of YOLOX that stand on a backbone: neck, head, label assignment, losses, decoding, NMS.
+
+References:
+    YOLOX (https://arxiv.org/abs/2107.08430). Outputs, losses and detections are those of the
+    official code, https://github.com/Megvii-BaseDetection/YOLOX; the docstrings name its files.
+"""

@@ -1,4 +1,4 @@
-"""The 80 classes of the COCO data set, in the order of its category numbers.
+"""The 80 class names of COCO, in the order of its category ids.
 
 Source: COCO (https://cocodataset.org), `instances_val2017.json`, `categories`.
 """

@@ -1,31 +1,33 @@
-"""Fit a photo into a square as YOLOX does, to the last bit.
+"""Letterboxing of images as YOLOX does it: resized into a gray square, bit for bit.
 
-The published weights were trained on photos resized by OpenCV. Its bilinear rule is one of
-integers, without smoothing: resizing by any other moves the scores and boxes of a detector.
+The published weights were trained on images resized by OpenCV. Its bilinear interpolation computes
+with integers and without antialiasing; any other interpolation moves a detector's scores and boxes.
+
+References:
+    `preproc` of `yolox/data/data_augment.py`; OpenCV, `modules/imgproc/src/resize.cpp`.
 """
 
 from typing import Any
 
 import numpy as np
 
-PADDING = 114
-# Bits after the point of the integer weights.
-BITS = 11
+PADDING = 114  # gray value beside the image
+WEIGHT_BITS = 11  # fractional bits of OpenCV's integer weights
 
 
 def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, float]:
-    """Resize a photo so that it just fits a square, and put it into its top left corner.
+    """Resize an image to fit a square, and place it in the square's top left corner.
 
     Args:
         image: uint8 array `(height, width, 3)`.
-        size: side of the square, in pixels.
+        size: side of the square in pixels.
 
     Returns:
-        The square, a uint8 array `(size, size, 3)` that is gray (114) beside the photo; and the
-        ratio of resizing: pixels of the square are pixels of the photo times this.
+        The square, a uint8 array `(size, size, 3)` that is gray (114) beside the image; and the
+        resize ratio: coordinates in the square are those in the image times this.
 
     Raises:
-        ValueError: if the image is of another form.
+        ValueError: if `image` is not such an array.
 
     Example:
         >>> square, ratio = letterbox(np.zeros((480, 640, 3), "uint8"), 416)
@@ -35,32 +37,34 @@ def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, float]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
             "`image` must be a uint8 array (height, width, 3). "
-            f"Received: {image.dtype} {image.shape}"
+            f"Received: image of dtype {image.dtype} and shape {image.shape}"
         )
-    height, width, ratio = fitted(image.shape[0], image.shape[1], size)
+    height, width, ratio = fitted_size(image.shape[0], image.shape[1], size)
     square = np.full((size, size, 3), PADDING, "uint8")
     square[:height, :width] = resize(image, height, width)
     return square, ratio
 
 
-def fitted(height: int, width: int, size: int) -> tuple[int, int, float]:
-    """Return height, width and ratio of a photo that is resized to fit a square.
+def fitted_size(height: int, width: int, size: int) -> tuple[int, int, float]:
+    """Return the height, width and resize ratio of an image that is resized to fit a square.
 
-    The sides are cut off to whole pixels, not rounded: 720 x 576 becomes 415 x 332 in 416.
+    The sides are truncated to whole pixels, not rounded: 720 x 576 becomes 415 x 332 in 416.
     """
     ratio = min(size / height, size / width)
     return max(1, int(height * ratio)), max(1, int(width * ratio)), ratio
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a uint8 image `(h, w, channels)` by OpenCV's rule (`cv2.INTER_LINEAR`)."""
+    """Resize a uint8 image `(h, w, channels)` as OpenCV's `cv2.INTER_LINEAR` does."""
     height_in, width_in, channels = image.shape
     values = np.ascontiguousarray(image).reshape(height_in, -1)
-    left, right, weight_left, weight_right = taps(width_in, width, clamp_fraction=True)
-    rows = _spread(values, left, channels) * np.repeat(weight_left, channels)
-    rows += _spread(values, right, channels) * np.repeat(weight_right, channels)
+    left, right, weight_left, weight_right = bilinear_taps(width_in, width, clamp_fraction=True)
+    rows = _take_pixels(values, left, channels) * np.repeat(weight_left, channels)
+    rows += _take_pixels(values, right, channels) * np.repeat(weight_right, channels)
     rows >>= 4
-    upper, lower, weight_upper, weight_lower = taps(height_in, height, clamp_fraction=False)
+    upper, lower, weight_upper, weight_lower = bilinear_taps(
+        height_in, height, clamp_fraction=False
+    )
     total = rows[upper] * weight_upper[:, None]
     total >>= 16
     below = rows[lower] * weight_lower[:, None]
@@ -71,31 +75,31 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return total.astype("uint8").reshape(height, width, channels)
 
 
-def _spread(values: np.ndarray, places: np.ndarray, channels: int) -> np.ndarray:
-    """Pick pixels of flat rows: a flat array is several times faster than one of short pixels."""
-    return np.take(values, (places[:, None] * channels + np.arange(channels)).ravel(), axis=1)
+def _take_pixels(values: np.ndarray, columns: np.ndarray, channels: int) -> np.ndarray:
+    """Take pixels from flattened rows, several times faster than from rows of short pixels."""
+    return np.take(values, (columns[:, None] * channels + np.arange(channels)).ravel(), axis=1)
 
 
-def taps(
+def bilinear_taps(
     length_in: Any,
     length_out: Any,
     clamp_fraction: bool,
     count: int | None = None,
     ops: Any = None,
 ) -> tuple[Any, Any, Any, Any]:
-    """Return where each pixel of a resized axis comes from, and with which weights.
+    """Return the two source pixels, and their weights, of each pixel of a resized axis.
 
     Args:
         length_in: pixels of the axis before: a number, or a tensor where a graph does not know it.
         length_out: pixels of the axis after, likewise.
-        clamp_fraction: at the borders, give the outermost pixel all of the weight, as OpenCV does
+        clamp_fraction: at the borders, give the outermost pixel the whole weight, as OpenCV does
             along rows. Along columns it repeats the outermost pixel and keeps the two weights,
-            which round on their own.
-        count: how many pixels to answer for; `None` for all.
+            which are rounded separately.
+        count: number of output pixels to compute; `None` for all.
         ops: `keras.ops`, needed where the lengths are tensors.
 
     Returns:
-        Four int32 arrays `(count,)`: the places of the first and the second pixel, and their
+        Four int32 arrays `(count,)`: the indices of the first and the second pixel, and their
         weights in 1/2048.
     """
     known = isinstance(length_out, int)
@@ -114,5 +118,5 @@ def taps(
     if clamp_fraction:
         fraction = xp.where((first < 0) | (first >= last), xp.zeros_like(fraction), fraction)
     lower, upper = (cast(xp.clip(first + i, 0, last), "int32") for i in (0, 1))
-    weights = (cast(xp.round(w * 2**BITS), "int32") for w in (1 - fraction, fraction))
+    weights = (cast(xp.round(w * 2**WEIGHT_BITS), "int32") for w in (1 - fraction, fraction))
     return lower, upper, *weights

@@ -1,7 +1,8 @@
-"""The losses of YOLOX: overlap, objectness, class, and late in a training L1.
+"""The losses of YOLOX: IoU, objectness, classification, and L1 in the last epochs of a training.
 
 References:
-    YOLOX (https://arxiv.org/abs/2107.08430) section 2; `yolox/models/yolo_head.py`, `losses.py`.
+    YOLOX (https://arxiv.org/abs/2107.08430) section 2.1; `get_losses` of
+    `yolox/models/yolo_head.py`, and `yolox/models/losses.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,88 +11,84 @@ from typing import Any
 from keras import ops
 
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes, encode_boxes
+from cspdarknet.yolox.boxes import from_center, iou
 from cspdarknet.yolox.simota import Assignment, assign
 
 BOX_WEIGHT = 5.0
+LOSS_NAMES = ("box", "objectness", "class", "l1")
 
 
 def yolox_losses(
-    predictions: Mapping[str, Any],
-    true_boxes: Any,
-    true_classes: Any,
+    outputs: Mapping[str, Any],
+    gt_boxes: Any,
+    gt_classes: Any,
     image_size: tuple[Any, Any],
     strides: Sequence[int],
     sample_weight: Any = None,
 ) -> dict[str, Any]:
-    """Compute each part of the loss of a batch.
-
-    Each is a sum over the batch, divided by the number of places that answer for an object.
+    """Compute the losses of a batch: sums over the batch, divided by the number of positives.
 
     Args:
-        predictions: the head's outputs.
-        true_boxes: `(batch, objects, 4)`: center x and y, width, height, in pixels.
-        true_classes: int `(batch, objects)`; -1 marks padding. Objects of classes beyond those of
-            the predictions, and with boxes that are no numbers or of negative size, don't count.
+        outputs: the head's raw outputs, `"boxes"`, `"objectness"` and `"classes"`.
+        gt_boxes: ground-truth boxes `(batch, objects, 4)`: center x and y, width, height, in
+            pixels.
+        gt_classes: integer class ids `(batch, objects)`; -1 marks padding. Objects with a class id
+            beyond the outputs' classes, a negative size or NaN are treated as padding, too.
         image_size: height and width of the images in pixels.
-        strides: of the levels.
-        sample_weight: optional `(batch,)`, weight of each image. The number of places is weighted
-            too, so that only the ratios between images matter.
+        strides: stride of each level in pixels.
+        sample_weight: optional `(batch,)`, weight of each image. The number of positives is
+            weighted likewise, so that only the ratios between the weights matter.
 
     Returns:
         Scalars by name: `"box"` (1 - IoU², times 5), `"objectness"`, `"class"` and `"l1"`.
     """
-    raw = ops.cast(predictions["boxes"], "float32")
-    objectness = ops.cast(predictions["objectness"], "float32")
-    classes = ops.cast(predictions["classes"], "float32")
-    true_boxes, true_classes = _only_possible(true_boxes, true_classes, ops.shape(classes)[-1])
-    grid, steps = anchor_grid(*image_size, strides)
-    boxes = decode_boxes(raw, grid, steps)
-    found = assign(boxes, objectness, classes, true_boxes, true_classes, grid, steps)
+    raw_boxes = ops.cast(outputs["boxes"], "float32")
+    objectness = ops.cast(outputs["objectness"], "float32")
+    classes = ops.cast(outputs["classes"], "float32")
+    num_classes = ops.shape(classes)[-1]
+    gt_boxes, gt_classes = _pad_invalid(gt_boxes, gt_classes, num_classes)
+    grid, anchor_strides = anchor_grid(*image_size, strides)
+    boxes = decode_boxes(raw_boxes, grid, anchor_strides)
+    assignment = assign(boxes, objectness, classes, gt_boxes, gt_classes, grid, anchor_strides)
 
-    weight = ops.ones_like(raw[:, 0, 0])
+    weight = ops.ones_like(raw_boxes[:, 0, 0])
     if sample_weight is not None:
         weight = ops.cast(ops.reshape(sample_weight, ops.shape(weight)), "float32")
-    positive = ops.cast(found.positive, "float32") * weight[:, None]
-    count = ops.maximum(ops.sum(positive), 1.0)
-    target = ops.take_along_axis(true_boxes, found.matched[:, :, None], axis=1)
-    # What a place without an object is compared with doesn't count, but has to be finite.
-    target = ops.where(found.positive[:, :, None], target, ops.stop_gradient(boxes))
+    positive = ops.cast(assignment.positive, "float32") * weight[:, None]
+    num_positives = ops.maximum(ops.sum(positive), 1.0)
+    box_targets = ops.take_along_axis(gt_boxes, assignment.matched[:, :, None], axis=1)
+    # Targets of negative anchor points are multiplied by 0, but have to be finite.
+    box_targets = ops.where(assignment.positive[:, :, None], box_targets, ops.stop_gradient(boxes))
+    class_targets = _class_targets(assignment, gt_classes, num_classes)
 
-    overlap = 1 - _iou(boxes, target) ** 2
-    present = _cross_entropy(objectness[:, :, 0], ops.cast(found.positive, "float32"))
-    kinds = _cross_entropy(classes, _class_targets(found, true_classes, ops.shape(classes)[-1]))
-    distance = ops.abs(raw - encode_boxes(target, grid, steps))
+    box_loss = 1 - iou(from_center(boxes), from_center(box_targets)) ** 2
+    objectness_loss = _binary_crossentropy(
+        objectness[:, :, 0], ops.cast(assignment.positive, "float32")
+    )
+    class_loss = ops.sum(_binary_crossentropy(classes, class_targets), axis=-1)
+    l1_targets = encode_boxes(box_targets, grid, anchor_strides)
+    l1_loss = ops.sum(ops.abs(raw_boxes - l1_targets), axis=-1)
     return {
-        "box": BOX_WEIGHT * ops.sum(overlap * positive) / count,
-        "objectness": ops.sum(present * weight[:, None]) / count,
-        "class": ops.sum(ops.sum(kinds, axis=-1) * positive) / count,
-        "l1": ops.sum(ops.sum(distance, axis=-1) * positive) / count,
+        "box": BOX_WEIGHT * ops.sum(box_loss * positive) / num_positives,
+        "objectness": ops.sum(objectness_loss * weight[:, None]) / num_positives,
+        "class": ops.sum(class_loss * positive) / num_positives,
+        "l1": ops.sum(l1_loss * positive) / num_positives,
     }
 
 
-def _only_possible(true_boxes: Any, true_classes: Any, classes: Any) -> tuple[Any, Any]:
-    """Turn objects that cannot be into padding: a single NaN would spread over the batch."""
-    boxes, labels = ops.cast(true_boxes, "float32"), ops.cast(true_classes, "int32")
-    good = (labels >= 0) & (labels < classes)
-    good = good & ops.all(ops.isfinite(boxes), axis=-1) & ops.all(boxes[..., 2:] >= 0, axis=-1)
-    return ops.where(good[..., None], boxes, 0.0), ops.where(good, labels, -1)
+def _pad_invalid(gt_boxes: Any, gt_classes: Any, num_classes: Any) -> tuple[Any, Any]:
+    """Turn impossible objects into padding: a single NaN would spread over the whole batch."""
+    boxes, class_ids = ops.cast(gt_boxes, "float32"), ops.cast(gt_classes, "int32")
+    valid = (class_ids >= 0) & (class_ids < num_classes)
+    valid = valid & ops.all(ops.isfinite(boxes), axis=-1) & ops.all(boxes[..., 2:] >= 0, axis=-1)
+    return ops.where(valid[..., None], boxes, 0.0), ops.where(valid, class_ids, -1)
 
 
-def _class_targets(found: Assignment, true_classes: Any, classes: Any) -> Any:
-    """Return one-hot classes, times the overlap: a box that is half right is half sure."""
-    label = ops.take_along_axis(true_classes, found.matched, axis=1)
-    return ops.one_hot(label, classes) * found.iou[:, :, None]
+def _class_targets(assignment: Assignment, gt_classes: Any, num_classes: Any) -> Any:
+    """Return one-hot class targets, multiplied by the IoU of the predicted box."""
+    class_ids = ops.take_along_axis(gt_classes, assignment.matched, axis=1)
+    return ops.one_hot(class_ids, num_classes) * assignment.iou[:, :, None]
 
 
-def _iou(a: Any, b: Any) -> Any:
-    """Return the overlap of boxes with their partners, both as center, width and height."""
-    end = ops.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
-    start = ops.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
-    sides = ops.maximum(end - start, 0.0)
-    overlap = sides[..., 0] * sides[..., 1]
-    union = a[..., 2] * a[..., 3] + b[..., 2] * b[..., 3] - overlap
-    return overlap / (union + 1e-16)
-
-
-def _cross_entropy(logits: Any, target: Any) -> Any:
-    return ops.maximum(logits, 0.0) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
+def _binary_crossentropy(logits: Any, targets: Any) -> Any:
+    return ops.maximum(logits, 0.0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))

@@ -1,4 +1,8 @@
-"""The neck: features of three levels exchange what they know, downwards and then upwards."""
+"""The neck of YOLOX: a path aggregation feature pyramid network (PAFPN) with CSP stages.
+
+References:
+    PANet (https://arxiv.org/abs/1803.01534) section 3.1; `yolox/models/yolo_pafpn.py`.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,20 +21,17 @@ def pafpn(
     name: str = "neck",
     settings: BlockSettings,
 ) -> list[Any]:
-    """Path aggregation feature pyramid network, with CSP stages.
+    """Fuse the feature maps of three levels, top-down and then bottom-up.
 
     Args:
         features: feature maps of three levels that halve in size, the largest first.
         depth: number of bottlenecks in each of its four CSP stages.
-        use_depthwise: make the 3x3 blocks depthwise ones.
+        use_depthwise: whether the 3x3 blocks are depthwise separable.
         name: prefix of the layers' names.
         settings: as in `conv_block`.
 
     Returns:
-        Three Keras tensors of the same shapes.
-
-    References:
-        PANet (https://arxiv.org/abs/1803.01534); `yolox/models/yolo_pafpn.py`.
+        Three Keras tensors of the shapes of `features`.
     """
     p3, p4, p5 = features
     c3, c4, c5 = (x.shape[settings.channel_axis] for x in features)
@@ -41,26 +42,26 @@ def pafpn(
         depthwise_conv_block if use_depthwise else conv_block, strides=2, settings=settings
     )
 
-    def join(parts: Sequence[Any], name: str) -> Any:
+    def concat(maps: Sequence[Any], name: str) -> Any:
         return keras.layers.Concatenate(
             axis=settings.channel_axis, dtype=settings.dtype, name=f"{name}_concat"
-        )(parts)
+        )(maps)
 
     def upsample(x: Any, name: str) -> Any:
         return keras.layers.UpSampling2D(
             2, data_format=settings.data_format, dtype=settings.dtype, name=f"{name}_upsample"
         )(x)
 
-    # From the deepest level down to the largest map ...
+    # Top-down, as an FPN.
     lateral5 = conv_block(p5, c4, 1, name=f"{name}_p5_lateral", settings=settings)
-    mixed4 = join([upsample(lateral5, f"{name}_p5"), p4], f"{name}_p4")
-    mixed4 = stage(mixed4, c4, name=f"{name}_p4_csp")
-    lateral4 = conv_block(mixed4, c3, 1, name=f"{name}_p4_lateral", settings=settings)
-    mixed3 = join([upsample(lateral4, f"{name}_p4"), p3], f"{name}_p3")
-    out3 = stage(mixed3, c3, name=f"{name}_p3_csp")
-    # ... and up again.
-    mixed4 = join([downsample(out3, c3, name=f"{name}_n3_down"), lateral4], f"{name}_n4")
-    out4 = stage(mixed4, c4, name=f"{name}_n4_csp")
-    mixed5 = join([downsample(out4, c4, name=f"{name}_n4_down"), lateral5], f"{name}_n5")
-    out5 = stage(mixed5, c5, name=f"{name}_n5_csp")
+    fused4 = concat([upsample(lateral5, f"{name}_p5"), p4], f"{name}_p4")
+    fused4 = stage(fused4, c4, name=f"{name}_p4_csp")
+    lateral4 = conv_block(fused4, c3, 1, name=f"{name}_p4_lateral", settings=settings)
+    fused3 = concat([upsample(lateral4, f"{name}_p4"), p3], f"{name}_p3")
+    out3 = stage(fused3, c3, name=f"{name}_p3_csp")
+    # Bottom-up: the path aggregation.
+    fused4 = concat([downsample(out3, c3, name=f"{name}_n3_down"), lateral4], f"{name}_n4")
+    out4 = stage(fused4, c4, name=f"{name}_n4_csp")
+    fused5 = concat([downsample(out4, c4, name=f"{name}_n4_down"), lateral5], f"{name}_n5")
+    out5 = stage(fused5, c5, name=f"{name}_n5_csp")
     return [out3, out4, out5]

@@ -126,10 +126,10 @@ class GraphWriter:
         """Return the finished `onnx.ModelProto`.
 
         Args:
-            inputs: Dtype and shape of each input; a string in a shape names a dynamic size.
-            outputs: For each output, the name of its value in the graph, its dtype and its shape.
-            metadata: Entries of `metadata_props`.
-            name: Name of the graph.
+            inputs: dtype and shape of each input; a string in a shape names a dynamic size.
+            outputs: for each output, the name of its value in the graph, its dtype and its shape.
+            metadata: entries of `metadata_props`.
+            name: name of the graph.
         """
         helper = self.onnx.helper
 

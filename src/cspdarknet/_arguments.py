@@ -1,0 +1,95 @@
+"""Checks of arguments, without Keras: each returns the value in Python's own type, or raises."""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+# Far above any image and any network: a damaged or hostile config could ask for more than memory.
+MAX_IMAGE_SIZE = 2**15  # side in pixels
+MAX_CHANNELS = 65_536
+MAX_DEPTH = 1_000
+MAX_CLASSES = 100_000
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer of Python or NumPy; booleans are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite real number of Python or NumPy; booleans are not."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_count(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
+    """Accept an integer of Python or NumPy in a range.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument's value.
+        least: smallest value allowed.
+        most: largest value allowed; `None` for no limit.
+
+    Raises:
+        ValueError: if the value is not an integer, or out of range.
+
+    Example:
+        >>> check_count("batch_size", np.int64(8))
+        8
+    """
+    if not is_integer(value) or value < least or (most is not None and value > most):
+        limit = "" if most is None else f" and at most {most}"
+        raise ValueError(
+            f"`{name}` must be an integer, at least {least}{limit}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_positive(name: str, value: Any) -> float:
+    """Accept a finite number greater than 0.
+
+    Raises:
+        ValueError: if the value is not such a number.
+    """
+    if not is_number(value) or value <= 0:
+        raise ValueError(f"`{name}` must be a number greater than 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_fraction(name: str, value: Any, *, below_one: bool = False) -> float:
+    """Accept a number in [0, 1], or in [0, 1) with `below_one=True`.
+
+    Raises:
+        ValueError: if the value is not a number, or out of range.
+    """
+    if not is_number(value) or not 0 <= value <= 1 or (below_one and value == 1):
+        limit = "less than" if below_one else "at most"
+        raise ValueError(
+            f"`{name}` must be a number, at least 0 and {limit} 1. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> Any:
+    """Accept one of several values.
+
+    Raises:
+        ValueError: if the value is none of them.
+    """
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}"
+        )
+    return value
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """Accept `True` and `False` of Python or NumPy only: a string such as "no" would count as true.
+
+    Raises:
+        ValueError: if the value is of another type.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(value)

@@ -1,0 +1,103 @@
+"""Post-processing: decoding, NMS, and boxes in the original image."""
+
+import keras
+import numpy as np
+import pytest
+
+from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, RestoreBoxes
+from support import to_numpy
+
+
+@pytest.mark.one_backend
+def test_decoded_boxes_are_corners_and_scores_are_products():
+    """One anchor point of stride 32, by hand."""
+    outputs = {
+        "boxes": np.array([[[0.5, 0.5, np.log(0.5), 0]]], "float32"),
+        "objectness": np.zeros((1, 1, 1), "float32"),
+        "classes": np.array([[[0, np.log(3)]]], "float32"),
+    }
+    boxes, scores = DecodeBoxes(32, (32,))(
+        {name: keras.ops.convert_to_tensor(value) for name, value in outputs.items()}
+    )
+    np.testing.assert_allclose(to_numpy(boxes), [[[8, 0, 24, 32]]], rtol=1e-6)
+    np.testing.assert_allclose(to_numpy(scores), [[[0.25, 0.375]]], rtol=1e-6)
+
+
+def greedy_nms(boxes, scores, score_threshold, iou_threshold):
+    """Class-aware NMS as a plain loop."""
+    classes, best = scores.argmax(axis=1), scores.max(axis=1)
+    kept = []
+    for i in sorted(np.flatnonzero(best >= score_threshold), key=lambda i: -best[i]):
+        for j in kept:
+            if classes[i] == classes[j]:
+                start = np.maximum(boxes[i, :2], boxes[j, :2])
+                end = np.minimum(boxes[i, 2:], boxes[j, 2:])
+                intersection = np.prod(np.maximum(end - start, 0))
+                areas = [np.prod(boxes[k, 2:] - boxes[k, :2]) for k in (i, j)]
+                if intersection / (sum(areas) - intersection) > iou_threshold:
+                    break
+        else:
+            kept.append(i)
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nms_is_greedy(seed):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 60, (2, 200, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, (2, 200, 2))], axis=-1)
+    scores = rng.uniform(0, 1, (2, 200, 3))
+    layer = NonMaxSuppression(0.4, 0.5, 60)
+    outputs = layer(boxes.astype("float32"), scores.astype("float32"))
+    outputs = {name: to_numpy(value) for name, value in outputs.items()}
+    for i in range(2):
+        kept = greedy_nms(boxes[i], scores[i], 0.4, 0.5)[:60]
+        count = len(kept)
+        assert outputs["num_detections"][i] == count
+        np.testing.assert_allclose(outputs["boxes"][i, :count], boxes[i, kept], rtol=1e-6)
+        np.testing.assert_array_equal(outputs["classes"][i, :count], scores[i, kept].argmax(axis=1))
+        np.testing.assert_allclose(
+            outputs["confidence"][i, :count], scores[i, kept].max(axis=1), rtol=1e-6
+        )
+        for name in ("boxes", "classes", "confidence"):
+            assert (outputs[name][i, count:] == -1).all()
+
+
+@pytest.mark.one_backend
+def test_both_thresholds_are_inclusive():
+    """A score of just the threshold is kept, and so is an IoU of just the threshold."""
+    boxes = np.array([[[0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60]]], "float32")
+    scores = np.array([[[0.9], [0.8], [0.5]]], "float32")
+    for iou_threshold, count in ((0.5, 3), (0.49, 2)):
+        outputs = NonMaxSuppression(0.5, iou_threshold, 5)(boxes, scores)
+        assert to_numpy(outputs["num_detections"]).tolist() == [count]
+    outputs = NonMaxSuppression(0.51, 0.5, 5)(boxes, scores)
+    assert to_numpy(outputs["num_detections"]).tolist() == [2]
+
+
+@pytest.mark.one_backend
+def test_boxes_of_two_classes_do_not_compete():
+    boxes = np.array([[[0, 0, 10, 10], [0, 0, 10, 10]]], "float32")
+    scores = np.array([[[0.9, 0.1], [0.1, 0.8]]], "float32")
+    outputs = NonMaxSuppression(0.3, 0.5, 5)(boxes, scores)
+    assert to_numpy(outputs["classes"])[0].tolist() == [0, 1, -1, -1, -1]
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("box_format", "expected"),
+    [
+        ("xyxy", [20, 40, 60, 120]),
+        ("xywh", [20, 40, 40, 80]),
+        ("rel_xyxy", [0.1, 0.4, 0.3, 1.2]),
+        ("center_yxhw", [80, 40, 80, 40]),
+    ],
+)
+def test_boxes_are_restored_to_the_image(box_format, expected):
+    """An image of 100 x 200 pixels in a square of 50: the ratio is 1/4."""
+    boxes = np.array([[[5, 10, 15, 30], [-1, -1, -1, -1]]], "float32")
+    layer = RestoreBoxes(50, box_format)
+    restored = to_numpy(layer(boxes, np.array([[100, 200]], "float32")))
+    np.testing.assert_allclose(restored[0, 0], expected, rtol=1e-6)
+    assert (restored[0, 1] == -1).all()
+    assert RestoreBoxes.from_config(layer.get_config()).bounding_box_format == box_format
