@@ -78,6 +78,21 @@ def test_shifted_boxes_count_up_to_their_iou(dataset_of, detections_of):
     assert (metrics.map, metrics.map50, metrics.map75) == pytest.approx((0.4, 1, 0))
 
 
+def test_map75_is_that_at_iou_75(dataset_of, detections_of):
+    dataset = dataset_of([(0, 100, 100, 200, 200)], names=("a",))
+    # IoU 0.78, so that 6 of the 10 thresholds are reached, the last of them 0.75.
+    metrics = mean_average_precision(dataset, [detections_of((0, 0.9, 100, 100, 200, 178))])
+    assert (metrics.map, metrics.map75) == pytest.approx((0.6, 1))
+
+
+def test_metrics_by_area(dataset_of, detections_of):
+    small, medium, large = (0, 10, 10, 30, 30), (0, 100, 100, 150, 150), (0, 200, 200, 300, 320)
+    dataset = dataset_of([small, medium, large], names=("a",))
+    detections = detections_of(*((0, 0.9, *box[1:]) for box in (small, large)))
+    metrics = mean_average_precision(dataset, [detections])
+    assert metrics.map_by_area == pytest.approx({"small": 1, "medium": 0, "large": 1})
+
+
 def test_doubled_detections_cost_precision(dataset_of, detections_of):
     twice = detections_of(
         (0, 0.9, 10, 10, 60, 60), (0, 0.8, 10, 10, 60, 60), (0, 0.7, 90, 90, 200, 200)

@@ -25,6 +25,12 @@ def test_the_detection_of_the_highest_confidence_is_matched_first(detections_of)
     assert matches.is_counted.all()
 
 
+def test_an_iou_of_one_half_is_enough(detections_of):
+    boxes, half = np.array([[0, 0, 10, 10]]), (0, 0.9, 0, 0, 10, 5)
+    matches = match(boxes, np.array([0]), np.zeros(1, bool), detections_of(half))
+    assert matches.ground_truth.tolist() == [0]
+
+
 def test_detections_in_an_ignored_box_are_not_counted(detections_of):
     boxes, ignored = np.array([[0, 0, 100, 100]]), np.array([True])
     inside, outside, other = (

@@ -154,6 +154,15 @@ def test_rescaling_with_an_offset_is_kept():
 
 
 @pytest.mark.one_backend
+def test_a_rescaling_that_is_an_output_is_kept():
+    x = keras.Input((8, 8, 3))
+    scaled = keras.layers.Rescaling(1 / 255)(x)
+    outputs = {"scaled": scaled, "conv": keras.layers.Conv2D(4, 3)(scaled)}
+    model = keras.Model(x, outputs)
+    assert_same(model, fuse(model), images(model, 8, 8))
+
+
+@pytest.mark.one_backend
 def test_parallel_max_pools_become_a_chain():
     x = keras.Input((17, 20, 3))
     pools = [keras.layers.MaxPooling2D(k, 1, padding="same")(x) for k in (9, 5, 13)]

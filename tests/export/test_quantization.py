@@ -36,6 +36,17 @@ def test_a_depthwise_first_stage_stays_in_float(use_depthwise):
         assert not any(name.startswith("dark3_") for name in names)
 
 
+def test_the_convolutions_between_them_are_quantized(noise):
+    pytest.importorskip("onnxruntime")
+    backbone = CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True, use_depthwise=True)
+    nodes = quantize(build_onnx(backbone), [noise(32, 32)]).graph.node
+    from_int8 = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    kernels = {node.name: node.input[1] for node in nodes if node.op_type == "Conv"}
+    in_float = {name for name, kernel in kernels.items() if kernel not in from_int8}
+    outer = {name for name in kernels if name.startswith(("stem_", "dark2_"))} | {"dark3_csp"}
+    assert in_float == outer < set(kernels)
+
+
 def test_metadata_is_kept(classifier, noise, run_onnxruntime):
     pytest.importorskip("onnxruntime")
     model = build_onnx(classifier)

@@ -167,6 +167,13 @@ def test_a_second_run_keeps_what_is_there(extract, folder, tmp_path):
     assert extract()[2] == "done"
 
 
+def test_results_are_as_old_as_the_oldest_of_their_files(extract, folder, tmp_path):
+    extract(picture=True)
+    earlier = (folder / "a.jpg").stat().st_mtime - 10
+    os.utime(tmp_path / "out/a.jpg.npz", (earlier, earlier))  # its picture is newer
+    assert extract(picture=True) == ["done", "kept", "kept"]
+
+
 def test_an_interrupted_run_leaves_whole_files(folder, backbone, tmp_path):
     out = tmp_path / "out"
     files = [ImageFile(folder / "b.png", Path(f"{i}.png")) for i in range(40)]

@@ -192,6 +192,14 @@ def test_order_and_unreadable_files(classifier, files, runtime):
         Predictor(classifier, runtime=runtime)(files[3])
 
 
+def test_a_batch_has_images_of_one_size(backbone, files, monkeypatch):
+    predictor = Predictor(backbone, runtime="keras", batch_size=4)
+    shapes, run = [], predictor.run
+    monkeypatch.setattr(predictor, "run", lambda x: shapes.append(x.shape[:3]) or run(x))
+    assert len(list(predictor.stream(files))) == 7
+    assert shapes == [(2, 40, 60), (1, 50, 50), (1, 30, 90), (1, 64, 64), (1, 48, 80)]
+
+
 def test_pixels_come_with_the_results(classifier, detector, files, opened):
     """A detector's are those of the whole image, a classifier's those of its center crop."""
     for model, expected in (

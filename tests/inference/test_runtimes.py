@@ -1,9 +1,11 @@
 """OpenVINO and ONNX Runtime behind one interface."""
 
+import numpy as np
 import pytest
 
 from cspdarknet.export import export
 from cspdarknet.inference import Predictor
+from cspdarknet.inference.runtimes import OpenVINORuntime
 from cspdarknet.model_info import read_model_info
 from support import run_python
 
@@ -32,6 +34,17 @@ images = [numpy.zeros((32, 32, 3), "uint8")] * 4
 print(len(predictor(images)))
 """
     assert run_python(code, onnx_file(classifier)).stdout.split() == ["slow", "4"]
+
+
+def test_a_request_whose_run_fails_is_used_again(backbone, onnx_file):
+    pytest.importorskip("openvino")
+    runtime = OpenVINORuntime(onnx_file(backbone), threads=1, streams=1)
+    for size in (32, 48):  # compiled for the first shape, then for any
+        runtime.run(np.zeros((1, size, size, 3), "uint8"))
+    with pytest.raises(RuntimeError):
+        runtime.run(np.zeros((1, 48, 48, 4), "uint8"))
+    # Without the request, the next run would wait for it forever.
+    assert [requests.qsize() for requests in runtime._idle.values()] == [1, 1]
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])

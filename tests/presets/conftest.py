@@ -57,17 +57,21 @@ def classifier_preset(saved_presets, tmp_path):
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """Serves a content from every URL, and returns the list of the requested ones."""
+    """Serves a content from every URL, and returns the list of the requested ones.
+
+    Like Keras, it takes a file that is there already for the whole download.
+    """
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
 
     def start(content):
         requests = []
 
         def get_file(name, origin, cache_dir, cache_subdir):
-            requests.append(origin)
             path = Path(cache_dir) / cache_subdir / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            if not path.exists():
+                requests.append(origin)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
             return str(path)
 
         monkeypatch.setattr(keras.utils, "get_file", get_file)

@@ -40,6 +40,24 @@ def test_an_unknown_hash_is_kept_from_the_first_download_on(serve):
         download.fetch(url)
 
 
+def test_a_file_of_another_hash_is_removed_and_downloaded_anew(serve):
+    requests, url = serve(b"weights"), "https://host/a/b/w.h5"
+    path = download.fetch(url)
+    path.write_bytes(b"changed on disk")
+    with pytest.raises(CheckpointError, match="has been removed: run again"):
+        download.fetch(url)
+    assert download.fetch(url).read_bytes() == b"weights"
+    assert requests == [url] * 2
+
+
+def test_the_rest_of_an_interrupted_download_is_not_used(serve, tmp_path):
+    folder = tmp_path / "home" / download.CACHE
+    folder.mkdir(parents=True)
+    (folder / "a-b-w.h5.part").write_bytes(b"wei")
+    serve(b"weights")
+    assert download.fetch("https://host/a/b/w.h5").read_bytes() == b"weights"
+
+
 def test_hosts_that_cannot_be_reached(offline, tmp_path, monkeypatch):
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))

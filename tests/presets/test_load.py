@@ -150,7 +150,8 @@ class TestClassifiers:
 
     @pytest.mark.one_backend
     @pytest.mark.parametrize(
-        ("num_classes", "names"), [(3, ["a", "b", "c"]), (2, None), (2, ["a", "b"])]
+        ("num_classes", "names"),
+        [(3, ["a", "b", "c"]), (3, ["owl", "dog", "cat"]), (2, None), (2, ["a", "b"])],
     )
     def test_other_classes_are_a_new_head(self, num_classes, names, classifier_preset, classifier):
         arguments = {} if names is None else {"class_names": names}

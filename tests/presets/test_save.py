@@ -63,6 +63,11 @@ class TestReplacing:
         assert_same_weights(CSPDarkNetBackbone.from_preset(preset), backbone)
         assert [p.name for p in preset.parent.iterdir()] == ["preset"]
 
+    def test_the_metadata_are_replaced_too(self, preset, classifier):
+        classifier.save_to_preset(preset)
+        metadata = json.loads((preset / "metadata.json").read_text())
+        assert metadata["parameter_count"] == classifier.count_params()
+
     def test_a_failed_save_leaves_the_old_preset(self, preset, backbone, monkeypatch):
         def full_disk(*args, **kwargs):
             raise OSError(28, "No space left on device")

@@ -49,7 +49,7 @@ def test_other_functions_are_refused(name, tmp_path, refuses):
 def test_compressed_and_foreign_archives(tmp_path, refuses):
     path = tmp_path / "a.pth"
     data = pickle.dumps({})
-    refuses(write(path, data, zipfile.ZIP_DEFLATED), "compressed")
+    refuses(write(path, data, zipfile.ZIP_DEFLATED), "is compressed, which PyTorch files never are")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("word/document.xml", "<x/>")
     refuses(path, "no data.pkl")
@@ -73,9 +73,11 @@ def test_a_file_of_an_old_pytorch(tmp_path, refuses):
 @pytest.mark.parametrize(
     ("shape", "strides", "offset", "message"),
     [
-        ((1000,), (1,), 0, "beyond"),
-        ((2,), (1,), 10**9, "beyond"),
-        ((2, 2), (10**6, 1), 0, "beyond"),
+        ((1000,), (1,), 0, "reaches beyond"),
+        ((2,), (1,), 10**9, "reaches beyond"),
+        ((2, 2), (10**6, 1), 0, "reaches beyond"),
+        ((4,), (1,), 1, "reaches beyond"),  # by a single number
+        ((2,), (4,), 0, "reaches beyond"),
         ((10**6,), (0,), 0, "larger than"),
         ((-1,), (1,), 0, "malformed"),
     ],

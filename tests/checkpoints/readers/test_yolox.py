@@ -53,6 +53,20 @@ def test_config_of_a_detector(tmp_path):
 
 
 @pytest.mark.one_backend
+@pytest.mark.parametrize(("channels", "image_size"), [(16, 416), (24, 416), (32, 640)])
+def test_the_image_size_of_each_published_model(channels, image_size):
+    """YOLOX-nano and YOLOX-tiny, whose stem has 24 channels, are for smaller images."""
+    shapes = {
+        "backbone.backbone.stem.conv.conv.weight": (channels, 12, 3, 3),
+        "backbone.backbone.dark2.0.conv.weight": (2 * channels, channels, 3, 3),
+        "head.stems.0.conv.weight": (4 * channels, 4 * channels, 1, 1),
+        "head.cls_preds.0.weight": (80, 4 * channels, 1, 1),
+    }
+    config = yolox.config("a.pth", shapes, "backbone.backbone.")
+    assert config.head["image_size"] == image_size
+
+
+@pytest.mark.one_backend
 def test_a_training_checkpoint_with_a_prefix(state_dict, tmp_path):
     """Names of a model inside another, as `DataParallel` writes them, in a dict with `model`."""
     arrays = {f"module.{k}": v for k, v in torch_files.read_state_dict(state_dict).items()}

@@ -81,9 +81,10 @@ def test_images_that_cannot_be_used_are_left_out(tmp_path):
     assert "80 x 60 pixels, but its annotation states 60 x 80. Was it annotated without" in size
 
 
-def test_boxes_are_those_of_the_upright_image(tmp_path):
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_boxes_are_those_of_the_upright_image(tmp_path, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     for suffix in ("jpg", "png"):
         path = write_image(tmp_path / f"a.{suffix}", size=(HEIGHT, WIDTH), exif=exif)
         image = image_with(path, (0, 0, 0.5, 1), relative=True, size=(WIDTH, HEIGHT))

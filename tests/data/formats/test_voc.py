@@ -23,6 +23,11 @@ def test_sizes_with_a_fraction(tmp_path):
     assert_content(load_detection_dataset(tmp_path).train)
 
 
+def test_the_list_of_a_class_is_not_that_of_a_split(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "b"], "cell_val": ["b"]})
+    assert list(read_voc(tmp_path).splits) == ["train"]
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

@@ -1,13 +1,14 @@
 """The reader of the YOLO format."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from annotation_files import assert_content, write_image, write_labels, write_yolo, yolo_lines
 from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
-from cspdarknet.data.formats.yolo import read_yolo
+from cspdarknet.data.formats.yolo import label_file, read_yolo
 
 pytestmark = pytest.mark.one_backend
 
@@ -32,6 +33,12 @@ def test_lists_of_images_and_labels_beside_them(tmp_path):
         assert_content(splits.train)
         assert [path.stem for path in splits.validation.paths] == ["b"]
         assert len(splits.validation.boxes[0]) == 1
+
+
+def test_labels_are_in_place_of_the_last_folder_named_images():
+    assert label_file(Path("images/cells/images/train/a.jpg")) == Path(
+        "images/cells/labels/train/a.txt"
+    )
 
 
 def test_a_list_of_images_with_names_that_cannot_be(tmp_path):
