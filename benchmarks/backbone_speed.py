@@ -1,126 +1,106 @@
-"""How fast is the backbone on each Keras backend, beside KerasCV's on the same backend?
+"""How fast is the backbone on each Keras backend, compared with KerasCV's on the same backend?
 
-Both run in turn in one session: two processes stay alive, one for each library, and take turns in
-short rounds, so that a slow spell of the machine hits both. The figure to read is the ratio.
+Each library is a process of its own, and the two take turns. Compare the ratio.
 
     python benchmarks/backbone_speed.py                     # three backends, size tiny
-    python benchmarks/backbone_speed.py --sizes tiny l --backends torch --rounds 9
+    python benchmarks/backbone_speed.py --model-sizes tiny l --backends torch --rounds 9
 
 KerasCV and its TensorFlow get a virtual environment of their own, made on first use.
 """
 
-import argparse
-import importlib
 import itertools
-import statistics
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from harness.results import RESULTS, Row, write_csv, write_table
+from harness.arguments import benchmark_parser
+from harness.images import noise
+from harness.results import Row, write_results
+from harness.turns import median_ratio, median_seconds
 from harness.workers import (
-    ROOT,
-    Worker,
-    ending,
+    Work,
     kerascv_python,
-    median_ratio,
-    medians,
-    serve,
-    take_turns,
+    run_script,
+    running_workers,
+    start_worker,
+    time_workers,
 )
+from peers.kerascv import Architecture, architecture, build_backbone
 
-SIZES = {
-    "tiny": ([48, 96, 192, 384], [1, 3, 3, 1]),
-    "s": ([64, 128, 256, 512], [1, 3, 3, 1]),
-    "m": ([96, 192, 384, 768], [2, 6, 6, 2]),
-    "l": ([128, 256, 512, 1024], [3, 9, 9, 3]),
-    "xl": ([170, 340, 680, 1360], [4, 12, 12, 4]),
-}
-CASE = ("backend", "size", "pixels", "batch", "work")
+CASE = ("backend", "model_size", "image_size", "batch_size", "work")
 
 
-# The worker: one library in one process.
-
-
-def build(library: str, size: str) -> Any:
-    channels, depth = SIZES[size]
-    models = importlib.import_module(f"{library}.models")
-    return models.CSPDarkNetBackbone(
-        stackwise_channels=channels, stackwise_depth=depth, include_rescaling=True
-    )
-
-
-def step(library: str, size: str, pixels: int, batch: int, work: str) -> Callable[[], None]:
-    """Return a function that does the work once, compiled and warm."""
+def work(
+    library: str, architecture: Architecture, image_size: int, batch_size: int, train: bool
+) -> Work:
+    """Run a forward pass or a training step of a library's backbone."""
     import keras
     import numpy as np
 
-    x = np.random.default_rng(0).uniform(0, 255, (batch, pixels, pixels, 3)).astype("float32")
-    backbone = build(library, size)
-    if work == "forward":
-        return lambda: backbone.predict_on_batch(x)
+    images = noise(batch_size, image_size)
+    backbone = build_backbone(architecture, library)
+    if not train:
+        return lambda: backbone.predict_on_batch(images), {}
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     model = keras.Model(backbone.inputs, keras.layers.Dense(10)(pooled))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss)
-    y = np.arange(batch) % 10
-    return lambda: model.train_on_batch(x, y)
+    labels = np.arange(batch_size) % 10
+    return lambda: model.train_on_batch(images, labels), {}
 
 
-# The driver: two workers that take turns.
-
-
-def start(python: Path, library: str, row: Row) -> Worker:
-    """Return the process of a library."""
-    case = [str(row[key]) for key in ("size", "pixels", "batch", "work")]
-    command = [python, __file__, "--worker", library, *case]
-    return Worker(command, {"KERAS_BACKEND": row["backend"]})
-
-
-def measure(peer: Path, row: Row, rounds: int, seconds: float) -> Row:
-    """Fill a row with the median times of both libraries and the median of the rounds' ratios."""
-    with ending() as workers:
-        workers["ours"] = start(Path(sys.executable), "cspdarknet", row)
-        workers["kerascv"] = start(peer, "keras_cv", row)
-        *_, times = take_turns(workers, rounds, seconds)
+def measure(kerascv: Path, case: Row, rounds: int, seconds: float) -> Row:
+    """Return a case with the median times of both libraries and the median ratio."""
+    with running_workers() as workers:
+        for name, library, python in (
+            ("ours", "cspdarknet", sys.executable),
+            ("kerascv", "keras_cv", kerascv),
+        ):
+            workers[name] = start_worker(
+                __file__,
+                {"KERAS_BACKEND": case["backend"]},
+                python,
+                library=library,
+                architecture=architecture(case["model_size"]),
+                image_size=case["image_size"],
+                batch_size=case["batch_size"],
+                train=case["work"] == "train",
+            )
+        *_, times = time_workers(workers, rounds, seconds)
     milliseconds = {
-        f"{name}_ms": round(1e3 * statistics.median(medians(turns)), 2)
-        for name, turns in times.items()
+        f"{name}_ms": round(1e3 * median_seconds(turns), 2) for name, turns in times.items()
     }
     ratio = round(median_ratio(times["kerascv"], times["ours"]), 2)
-    return {**row, **milliseconds, "ratio": ratio}
+    return {**case, **milliseconds, "ratio": ratio}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backends", nargs="+", default=["jax", "torch", "tensorflow"])
-    parser.add_argument("--sizes", nargs="+", default=["tiny"], choices=list(SIZES))
-    parser.add_argument("--pixels", nargs="+", type=int, default=[224])
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--work", nargs="+", default=["forward", "train"])
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each library")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
-    parser.add_argument("--peer-venv", type=Path, default=ROOT / ".venv-kerascv")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    peer = kerascv_python(options.peer_venv)
-    rows: list[Row] = []
-    cases = itertools.product(
-        options.backends, options.sizes, options.pixels, options.batches, options.work
+    parser = benchmark_parser(
+        __doc__,
+        model_sizes=["tiny"],
+        image_sizes=[224],
+        batch_sizes=[1, 8],
+        rounds=7,
+        seconds=1.0,
+        kerascv=True,
     )
-    for case in cases:
-        row = dict(zip(CASE, case, strict=True))
-        rows.append(measure(peer, row, options.rounds, options.seconds))
+    parser.add_argument("--backends", nargs="+", default=["jax", "torch", "tensorflow"])
+    parser.add_argument("--work", nargs="+", default=["forward", "train"])
+    options = parser.parse_args()
+    kerascv = kerascv_python(options.kerascv_venv)
+    text = "ratio: time of KerasCV / our time; above 1, ours is faster."
+    rows: list[Row] = []
+    for values in itertools.product(
+        options.backends,
+        options.model_sizes,
+        options.image_sizes,
+        options.batch_sizes,
+        options.work,
+    ):
+        case = dict(zip(CASE, values, strict=True))
+        rows.append(measure(kerascv, case, options.rounds, options.seconds))
         print(rows[-1], flush=True)
-        write_csv(options.out / "backbone_speed.csv", rows)
-        text = "ratio: KerasCV's time over ours, above 1 is faster than KerasCV."
-        write_table(options.out / "backbone_speed.md", text, rows)
+        write_results(options.out, "backbone_speed", text, rows)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        library, size, pixels, batch, work = sys.argv[2:]
-        serve(step(library, size, int(pixels), int(batch), work))
-    else:
-        main()
+    run_script(main, work)

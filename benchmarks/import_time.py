@@ -1,31 +1,31 @@
-"""What `import cspdarknet` costs beside `import keras`: fresh processes in turn.
+"""How long does importing the package take, compared with `import keras`?
 
-KERAS_BACKEND=jax python benchmarks/import_time.py
+New processes take turns. `import cspdarknet` does not import Keras; its models do.
+
+    KERAS_BACKEND=jax python benchmarks/import_time.py
 """
 
-import argparse
-import statistics
-import subprocess
-import sys
-import time
+from harness.arguments import benchmark_parser
+from harness.results import markdown
+from harness.turns import median_ratio, median_seconds, take_turns
+from harness.workers import startup_seconds
 
-
-def seconds(code: str) -> float:
-    """Time a fresh Python that runs `code`."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+IMPORTS = ("import keras", "import cspdarknet", "import cspdarknet.models")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
-    seconds("import cspdarknet")  # fills the file cache
-    pairs = [(seconds("import keras"), seconds("import cspdarknet")) for _ in range(rounds)]
-    keras_time, ours = (statistics.median(times) for times in zip(*pairs, strict=True))
-    ratio = statistics.median(b / a for a, b in pairs)
-    print(f"import keras {keras_time:.2f} s, import cspdarknet {ours:.2f} s, ratio {ratio:.2f}")
+    options = benchmark_parser(__doc__, rounds=9, out=False).parse_args()
+    turns = {code: lambda code=code: [startup_seconds(code)] for code in IMPORTS}
+    *_, times = take_turns(turns, options.rounds, warm_up=1)  # which fills the file cache
+    rows = [
+        {
+            "program": code,
+            "seconds": round(median_seconds(times[code]), 2),
+            "ratio": round(median_ratio(times[code], times[IMPORTS[0]]), 2),
+        }
+        for code in IMPORTS
+    ]
+    print(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -1,170 +1,134 @@
-"""How much memory does inference take, and how large are the files?
+"""How much memory does inference take?
 
-The largest memory that a fresh process has had (Linux) after some calls with a batch of images;
-what Python and the library take alone stands beside it.
+The peak memory of a new process (Linux) after some calls with a batch of images, and that of a
+process that only imports the same libraries.
 
     python benchmarks/memory.py
-    python benchmarks/memory.py --sizes tiny l --batch 1
+    python benchmarks/memory.py --model-sizes tiny l --batch-size 1
 """
 
-import argparse
+import importlib
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from harness.results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
-from harness.workers import ROOT, kerascv_python, limit_threads
+from file_sizes import PRECISIONS, export_files
+from harness.arguments import benchmark_parser
+from harness.plots import plot_bars
+from harness.results import Row, write_results
+from harness.workers import Work, kerascv_python, limit_threads, run_script, start_worker
+from peers.kerascv import Architecture, architecture, build_backbone
 
 CALLS = 3
-PEAK = """
-from pathlib import Path
-status = Path("/proc/self/status").read_text()
-print("MB", int(status.partition("VmHWM:")[2].split()[0]) / 1e3)
-"""
-PREDICTOR = """
-import numpy as np
-from cspdarknet.inference import Predictor
-import {runtime}
-if {calls}:
-    predictor = Predictor({path!r}, runtime={runtime!r}, threads={threads})
-for _ in range({calls}):
-    predictor.run(np.ones(({batch}, {pixels}, {pixels}, 3), "float32"))
-"""
-KERASCV = """
-import numpy as np
-import tensorflow as tf
-from keras_cv.models import CSPDarkNetBackbone
-if {calls}:
-    model = CSPDarkNetBackbone(
-        stackwise_channels={channels}, stackwise_depth={depth}, include_rescaling=True
-    )
-    call = {call}
-for _ in range({calls}):
-    np.asarray(call(tf.ones(({batch}, {pixels}, {pixels}, 3))))
-"""
-KERASCV_CALLS = {
-    "KerasCV, model(x)": "lambda x: model(x, training=False)",
-    "KerasCV, predict": "lambda x: model.predict(x, verbose=0)",
-    "KerasCV, tf.function": "tf.function(lambda x: model(x, training=False))",
-    "KerasCV, jit_compile": "tf.function(lambda x: model(x, training=False), jit_compile=True)",
-}
-FILES = {
-    "float32": (".xml", ".onnx"),
-    "float16": (".xml", ".onnx"),
-    "int8": (".xml", ".onnx"),
-}
+INFERENCE, IMPORT_ONLY = "inference, MB", "import only, MB"
+KERASCV_CALLS = ("model(x)", "predict", "tf.function", "jit_compile")
 
 
-def peak_megabytes(python: Path, code: str, environment: Mapping[str, str]) -> float:
-    """Return the largest memory of a fresh process."""
-    done = subprocess.run(
-        [python, "-c", code + PEAK],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return float(done.stdout.split()[-1])
+def work(library: str, **arguments: Any) -> Work:
+    """Make the calls of a library; nothing is left to be timed."""
+    (kerascv if library == "keras_cv" else ours)(**arguments)
+    return lambda: None, {}
 
 
-def write_files(folder: Path, size: str) -> list[Row]:
-    """Export a size in every form and return how large the files are."""
+def ours(path: str, runtime: str, threads: int, shape: Sequence[int], calls: int) -> None:
+    """Call a `Predictor` on an exported file."""
     import numpy as np
 
-    from cspdarknet.export import export
-    from cspdarknet.models import CSPDarkNetBackbone
+    from cspdarknet import Predictor
 
-    model = CSPDarkNetBackbone.from_preset(f"csp_darknet_{size}")
-    calibration = list(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), "uint8"))
-    rows = []
-    for precision, suffixes in FILES.items():
-        row: Row = {"size": size, "precision": precision}
-        for suffix in suffixes:
-            path = folder / f"{size}_{precision}{suffix}"
-            images = calibration if precision == "int8" else None
-            result = export(model, path, precision=precision, calibration=images, inputs="float32")
-            row[f"{suffix}, MB"] = round(result.num_bytes / 1e6, 1)
-        rows.append(row)
-    return rows
+    importlib.import_module(runtime)
+    if calls:
+        predictor = Predictor(path, runtime=runtime, threads=threads)
+        for _ in range(calls):
+            predictor.run(np.ones(shape, "float32"))
 
 
-def contestants(
-    folder: Path, size: str, options: argparse.Namespace
-) -> dict[str, tuple[Path, str, dict[str, str]]]:
-    """Return interpreter, code without the number of calls, and environment of each."""
-    from cspdarknet.presets.sizes import SIZES
+def kerascv(architecture: Architecture, call: str, shape: Sequence[int], calls: int) -> None:
+    """Call KerasCV's backbone."""
+    import numpy as np
+    import tensorflow as tf
 
-    shape = {"batch": options.batch, "pixels": options.pixels, "calls": "{calls}"}
-    found: dict[str, tuple[Path, str, dict[str, str]]] = {}
-    for precision in ("float32", "float16", "int8"):
+    importlib.import_module("keras_cv.models")
+    if calls:
+        model = build_backbone(architecture)
+        compiled = tf.function(
+            lambda x: model(x, training=False), jit_compile=call == "jit_compile"
+        )
+        run = {
+            "model(x)": lambda x: model(x, training=False),
+            "predict": lambda x: model.predict(x, verbose=0),
+        }.get(call, compiled)
+        for _ in range(calls):
+            np.asarray(run(tf.ones(shape)))
+
+
+def contestants(folder: Path, model_size: str, options: Namespace) -> Iterator[Row]:
+    """Yield the name of each contestant, and the arguments of `start_worker` for it."""
+    shape = [options.batch_size, options.image_size, options.image_size, 3]
+    for precision in PRECISIONS:
         for runtime, suffix in (("openvino", ".xml"), ("onnxruntime", ".onnx")):
-            path = str(folder / f"{size}_{precision}{suffix}")
-            code = PREDICTOR.format(path=path, runtime=runtime, threads=options.threads, **shape)
-            found[f"ours, {runtime}, {precision}"] = (Path(sys.executable), code, {})
-    peer = kerascv_python(options.peer_venv)
-    architecture = {
-        "channels": list(SIZES[size].stackwise_channels),
-        "depth": list(SIZES[size].stackwise_depth),
-    }
-    for name, call in KERASCV_CALLS.items():
-        code = KERASCV.format(call=call, **architecture, **shape)
-        found[name] = (peer, code, {"KERAS_BACKEND": "tensorflow"})
-    return found
+            yield {
+                "name": f"ours, {runtime}, {precision}",
+                "python": sys.executable,
+                "library": "cspdarknet",
+                "path": str(folder / f"{model_size}_{precision}{suffix}"),
+                "runtime": runtime,
+                "threads": options.threads,
+                "shape": shape,
+            }
+    for call in KERASCV_CALLS:
+        yield {
+            "name": f"KerasCV, {call}",
+            "python": kerascv_python(options.kerascv_venv),
+            "library": "keras_cv",
+            "architecture": architecture(model_size),
+            "call": call,
+            "shape": shape,
+        }
 
 
-def write(rows: list[Row], files: list[Row], options: argparse.Namespace) -> None:
-    out = options.out
-    write_csv(out / "memory.csv", rows)
+def peak_megabytes(threads: int, calls: int, arguments: Row) -> int:
+    """Return the peak memory of a new process after some calls."""
+    environment = {"KERAS_BACKEND": "tensorflow", **limit_threads(threads)}
+    worker = start_worker(__file__, environment, calls=calls, **arguments)
+    worker.stop()
+    return round(float(worker.facts["peak_megabytes"]))
+
+
+def write(rows: Sequence[Row], options: Namespace) -> None:
+    """Write the results so far."""
     text = (
-        f"Largest memory of a fresh process, {CALLS} calls with {options.batch} images of "
-        f"{options.pixels}² on {options.threads} threads, and of one that only imports the same."
+        f"Peak memory of a new process after {CALLS} calls with {options.batch_size} images of "
+        f"{options.image_size}² on {options.threads} threads, and of one that only imports the "
+        "same libraries."
     )
-    write_table(out / "memory.md", text, rows)
-    write_csv(out / "file_sizes.csv", files)
-    write_table(out / "file_sizes.md", "Sizes of exported files.", files)
-    figure, axes = new_figure(size=(7, 1 + 0.25 * len(rows)))
-    names = [f"{row['size']}: {row['contestant']}" for row in rows]
-    bars = axes[0, 0].barh(names, [row["MB"] for row in rows], label="inference")
-    axes[0, 0].bar_label(bars, padding=3)
-    axes[0, 0].barh(names, [row["import alone, MB"] for row in rows], label="import alone")
-    axes[0, 0].invert_yaxis()
-    axes[0, 0].set_xlabel("MB at the most")
-    figure.legend(loc="outside upper center", ncols=2)
-    save_figure(figure, out / "memory.png")
+    write_results(options.out, "memory", text, rows)
+    path, names = options.out / "memory.png", ["model_size", "contestant"]
+    plot_bars(path, rows, names, [INFERENCE, IMPORT_ONLY], "peak memory in MB")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="+", default=["l"])
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--pixels", type=int, default=224)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--peer-venv", type=Path, default=ROOT / ".venv-kerascv")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = benchmark_parser(__doc__, model_sizes=["l"], threads=True, kerascv=True)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--image-size", type=int, default=224, help="side in pixels")
     options = parser.parse_args()
-    os.environ.setdefault("KERAS_BACKEND", "torch")  # of the process that exports
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # of this process, which exports
     rows: list[Row] = []
-    files: list[Row] = []
     with tempfile.TemporaryDirectory() as temporary:
-        for size in options.sizes:
-            files += write_files(Path(temporary), size)
-            for name, case in contestants(Path(temporary), size, options).items():
-                python, code, environment = case
-                environment |= limit_threads(options.threads)
-                most, alone = (
-                    round(peak_megabytes(python, code.replace("{calls}", str(calls)), environment))
-                    for calls in (CALLS, 0)
-                )
-                rows.append(
-                    {"size": size, "contestant": name, "MB": most, "import alone, MB": alone}
-                )
-                print(rows[-1], flush=True)
-                write(rows, files, options)
+        for model_size in options.model_sizes:
+            export_files(Path(temporary), model_size)
+            for arguments in contestants(Path(temporary), model_size, options):
+                row = {"model_size": model_size, "contestant": arguments.pop("name")}
+                for column, calls in ((INFERENCE, CALLS), (IMPORT_ONLY, 0)):
+                    row[column] = peak_megabytes(options.threads, calls, arguments)
+                rows.append(row)
+                print(row, flush=True)
+                write(rows, options)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main, work)

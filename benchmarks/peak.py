@@ -1,19 +1,14 @@
-"""How fast can this machine multiply? The best rate of single large operations through oneDNN.
+"""How fast can this machine multiply?
 
-Convolutions and matrix products, each alone, by OpenVINO and PyTorch, the ways to oneDNN that are
-installed. The peak is the rate of the best of them. Other scripts let a process of this one take
-turns with what they measure, so that a share of the peak is that of the same minute.
+The rates of single large convolutions and matrix products, by OpenVINO and PyTorch, which both use
+oneDNN. The peak is the highest of these rates. Other scripts let a worker of this one take turns
+with what they measure, so that a fraction of the peak refers to the peak of the same minute.
 
     python benchmarks/peak.py
     python benchmarks/peak.py --threads 1 --precisions float32 int8
 """
 
-import argparse
 import importlib.util
-import os
-import statistics
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,41 +16,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness.results import RESULTS, Row, new_figure, save_figure, write_csv, write_table
-from harness.workers import Worker, limit_threads, serve
+from harness.arguments import benchmark_parser
+from harness.plots import plot_bars
+from harness.results import Row, write_results
+from harness.turns import Run, median_seconds, time_functions
+from harness.workers import Work, Worker, limit_threads, run_script, start_worker
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-# Batch, channels, pixels of a side, and the side of the kernel. Large enough that reading and
-# writing cost little beside the arithmetic, small enough for a processor's caches.
+# Batch size, channels, image size and kernel size: large enough that reading and writing cost
+# little compared with the arithmetic, small enough for the caches of a processor.
 CONVOLUTIONS = [(8, 128, 56, 3), (8, 256, 28, 3), (8, 512, 14, 3), (2, 256, 56, 3), (1, 512, 28, 3)]
 SIDES = [1024, 2048]  # of square matrices
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One convolution or matrix product.
+    """A convolution or a matrix product.
 
     Attributes:
-        name: what it is, and by which library.
-        gflop: its billions of additions and multiplications.
-        run: does it once.
+        name: Its library, kind and size.
+        gflop: Its billions of additions and multiplications.
+        run: A function that executes it once.
     """
 
     name: str
     gflop: float
-    run: Callable[[], object]
+    run: Run
 
 
 def operations(precision: str, threads: int) -> list[Operation]:
     """Return the operations of a precision that the installed libraries offer."""
-    found: list[Operation] = []
+    offered: list[Operation] = []
     if importlib.util.find_spec("openvino"):
-        found += openvino_operations(precision, threads)
+        offered += openvino_operations(precision, threads)
     if importlib.util.find_spec("torch") and precision != "int8":
-        found += torch_operations(precision, threads)
-    if not found:
-        raise SystemExit(f"No library for {precision} here: pip install openvino torch.")
-    return found
+        offered += torch_operations(precision, threads)
+    if not offered:
+        raise SystemExit(
+            f"A library for {precision} must be installed: pip install openvino torch."
+        )
+    return offered
 
 
 def available_precisions() -> list[str]:
@@ -64,7 +64,7 @@ def available_precisions() -> list[str]:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16, rather than widening it."""
+    """Whether the processor multiplies bfloat16 without converting it to float32."""
     if importlib.util.find_spec("openvino"):
         import openvino
 
@@ -85,8 +85,8 @@ def openvino_operations(precision: str, threads: int) -> Iterator[Operation]:
     }
     rng = np.random.default_rng(0)
 
-    def narrow(tensor: Any, low: float, levels: int) -> Any:
-        """Round to 8 bits if that is wanted: OpenVINO then computes in whole numbers."""
+    def quantized(tensor: Any, low: float, levels: int) -> Any:
+        """Round to 8 bits for int8: OpenVINO then computes with integers."""
         if precision != "int8":
             return tensor
         ends = np.float32(low), np.float32(1)
@@ -98,19 +98,20 @@ def openvino_operations(precision: str, threads: int) -> Iterator[Operation]:
         request.set_input_tensor(openvino.Tensor(rng.random(shape, "float32")))
         return request.infer  # type: ignore[no-any-return]
 
-    def parts(shape: tuple[int, ...], weights: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    def operands(shape: tuple[int, ...], weights: tuple[int, ...]) -> tuple[Any, Any, Any]:
         source = ops.parameter(shape, np.float32)
         constant = ops.constant(2 * rng.random(weights, "float32") - 1)
-        return source, narrow(source, 0, 256), narrow(constant, -1, 255)
+        return source, quantized(source, 0, 256), quantized(constant, -1, 255)
 
-    for batch, channels, pixels, kernel in CONVOLUTIONS:
-        shape = (batch, channels, pixels, pixels)
-        source, x, weights = parts(shape, (channels, channels, kernel, kernel))
-        edge = [kernel // 2] * 2
-        run = compiled(ops.convolution(x, weights, [1, 1], edge, edge, [1, 1]), source, shape)
-        yield Operation(*describe("OpenVINO", batch, channels, pixels, kernel), run)
+    for batch, channels, size, kernel in CONVOLUTIONS:
+        shape = (batch, channels, size, size)
+        source, x, weights = operands(shape, (channels, channels, kernel, kernel))
+        padding = [kernel // 2] * 2
+        output = ops.convolution(x, weights, [1, 1], padding, padding, [1, 1])
+        run = compiled(output, source, shape)
+        yield Operation(*describe("OpenVINO", batch, channels, size, kernel), run)
     for side in SIDES:
-        source, x, weights = parts((side, side), (side, side))
+        source, x, weights = operands((side, side), (side, side))
         run = compiled(ops.matmul(x, weights, False, True), source, (side, side))
         yield Operation(f"OpenVINO, product of {side} x {side}", 2e-9 * side**3, run)
 
@@ -129,12 +130,12 @@ def torch_operations(precision: str, threads: int) -> Iterator[Operation]:
 
         return run
 
-    for batch, channels, pixels, kernel in CONVOLUTIONS:
+    for batch, channels, size, kernel in CONVOLUTIONS:
         conv = torch.nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
         conv = conv.eval().to(dtype, memory_format=torch.channels_last)
-        x = torch.rand(batch, channels, pixels, pixels, dtype=dtype)
+        x = torch.rand(batch, channels, size, size, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
-        name, gflop = describe("PyTorch", batch, channels, pixels, kernel)
+        name, gflop = describe("PyTorch", batch, channels, size, kernel)
         yield Operation(name, gflop, inference(partial(conv, x)))
     for side in SIDES:
         a, b = torch.rand(2, side, side, dtype=dtype)
@@ -142,74 +143,48 @@ def torch_operations(precision: str, threads: int) -> Iterator[Operation]:
         yield Operation(name, 2e-9 * side**3, inference(partial(torch.mm, a, b)))
 
 
-def describe(
-    library: str, batch: int, channels: int, pixels: int, kernel: int
-) -> tuple[str, float]:
+def describe(library: str, batch: int, channels: int, size: int, kernel: int) -> tuple[str, float]:
     """Return the name of a convolution and its GFLOP."""
-    name = f"{library}, conv {kernel} x {kernel} of {batch} x {pixels}² x {channels}"
-    return name, 2e-9 * batch * (pixels * channels * kernel) ** 2
+    name = f"{library}, conv {kernel} x {kernel} of {batch} x {size}² x {channels}"
+    return name, 2e-9 * batch * (size * channels * kernel) ** 2
 
 
 def rates(candidates: list[Operation], rounds: int) -> dict[str, float]:
-    """Return GFLOP/s of each: the median of rounds in turns."""
-    times: dict[str, list[float]] = {operation.name: [] for operation in candidates}
-    for i in range(rounds + 1):  # one to warm up
-        for operation in candidates:
-            start = time.perf_counter()
-            operation.run()
-            if i:
-                times[operation.name].append(time.perf_counter() - start)
-    return {o.name: o.gflop / statistics.median(times[o.name]) for o in candidates}
+    """Return the GFLOP/s of each operation: the median of rounds in turns."""
+    times = time_functions({operation.name: operation.run for operation in candidates}, rounds)
+    return {o.name: o.gflop / median_seconds(times[o.name]) for o in candidates}
 
 
-def fastest(precision: str, threads: int, rounds: int = 5) -> Operation:
-    """Return the operation of the best rate."""
+def work(precision: str, threads: int) -> Work:
+    """Run the operation with the highest rate."""
     candidates = operations(precision, threads)
-    found = rates(candidates, rounds)
-    return max(candidates, key=lambda operation: found[operation.name])
+    measured = rates(candidates, rounds=5)
+    fastest = max(candidates, key=lambda operation: measured[operation.name])
+    return fastest.run, {"gflop": fastest.gflop}
 
 
-def peak_worker(precision: str, threads: int) -> Worker:
-    """Return a process whose turns run the fastest operation; `about` has its "gflop"."""
-    command = [sys.executable, __file__, "--worker", "--precisions", precision]
-    return Worker([*command, "--threads", str(threads)], limit_threads(threads))
-
-
-def plot(rows: list[Row], path: Path) -> None:
-    figure, axes = new_figure(size=(7, 1 + 0.22 * len(rows)))
-    labels = [f"{row['operation']} ({row['precision']})" for row in rows]
-    axes[0, 0].barh(labels, [row["GFLOP/s"] for row in rows])
-    axes[0, 0].invert_yaxis()
-    axes[0, 0].set_xlabel("GFLOP/s")
-    save_figure(figure, path)
+def start_peak_worker(precision: str, threads: int) -> Worker:
+    """Start a worker that runs the fastest operation; its facts have the `"gflop"` of a call."""
+    return start_worker(__file__, limit_threads(threads), precision=precision, threads=threads)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--worker", action="store_true", help="for the other scripts")
+    parser = benchmark_parser(__doc__, rounds=15, threads=True)
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="all by default")
     options = parser.parse_args()
-    precisions = options.precisions or available_precisions()
-    if options.worker:
-        best = fastest(precisions[0], options.threads)
-        serve(best.run, gflop=best.gflop, name=best.name)
-        return
+    text = f"Single operations on {options.threads} threads, medians of {options.rounds} turns."
     rows: list[Row] = []
-    for precision in precisions:
-        found = rates(operations(precision, options.threads), options.rounds)
+    for precision in options.precisions or available_precisions():
+        measured = rates(operations(precision, options.threads), options.rounds)
         rows += [
             {"precision": precision, "operation": name, "GFLOP/s": round(rate, 1)}
-            for name, rate in sorted(found.items(), key=lambda item: -item[1])
+            for name, rate in sorted(measured.items(), key=lambda item: -item[1])
         ]
-        print(f"{precision}: {max(found.values()):.0f} GFLOP/s", flush=True)
-        write_csv(options.out / "peak.csv", rows)
-        text = f"Single operations on {options.threads} threads, medians of {options.rounds} turns."
-        write_table(options.out / "peak.md", text, rows)
-        plot(rows, options.out / "peak.png")
+        print(f"{precision}: {max(measured.values()):.0f} GFLOP/s", flush=True)
+        write_results(options.out, "peak", text, rows)
+        names = ["operation", "precision"]
+        plot_bars(options.out / "peak.png", rows, names, ["GFLOP/s"], "GFLOP/s")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main, work)

@@ -1,137 +1,144 @@
-"""What do bfloat16 and int8 cost in accuracy, and what do they gain?
+"""What do bfloat16 and int8 cost in accuracy?
 
-On photos that the boxed presets were not trained on: top-1 of `csp_darknet_tiny_clothing`, and
-mAP of `yolox_nano_bccd`. The calibration photos are from the training parts.
+On images that the bundled presets were not trained on: the top-1 accuracy of
+`csp_darknet_tiny_clothing`, and the mAP of `yolox_nano_bccd`. The images for calibration are from
+the training splits.
 
     KERAS_BACKEND=torch python benchmarks/precision_cost.py --clothing DIR --bccd DIR
 
-The data sets are named in the presets' cards. `--nano yolox_nano.onnx --photos DIR` adds the
-official YOLOX-nano: how many of its detections are found again.
+The model cards of the presets name the datasets. `--nano yolox_nano.onnx --images DIR` adds the
+official YOLOX-nano: how many of its float32 detections the other precisions also find.
 """
 
-import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from harness.results import RESULTS, write_csv, write_table
+import keras
+from harness.arguments import benchmark_parser
+from harness.results import Row, write_results
 
-from cspdarknet.data.classification.find import load_classification_dataset
-from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
-from cspdarknet.detections import DetectionOptions, Detections
-from cspdarknet.evaluate import mean_average_precision
+from cspdarknet import Detections, Predictor, load_model
+from cspdarknet.data import (
+    load_classification_dataset,
+    load_detection_dataset,
+    load_detection_split,
+)
+from cspdarknet.evaluate import EVALUATION_OPTIONS, evaluate_classifier, evaluate_detector
 from cspdarknet.evaluate.matching import pairwise_iou
 from cspdarknet.images import find_images
-from cspdarknet.inference import Predictor
-from cspdarknet.models import ImageClassifier, YOLOXDetector
 
 RUNTIMES = ("openvino", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16", "int8")
-CALIBRATION = 128
-Row = dict[str, Any]
+CALIBRATION_IMAGES = 128
+MATCH_IOU = 0.5
 
 
-def variants(
-    model: Any, calibration: Sequence[Any], **settings: Any
+def predictors(
+    model: keras.Model, calibration: Sequence[Path], **arguments: Any
 ) -> Iterator[tuple[Row, Predictor]]:
-    """Yield the model in each precision on each runtime that has it on this processor."""
+    """Yield a `Predictor` for each precision and runtime that this processor supports."""
     for precision in PRECISIONS:
         for runtime in RUNTIMES:
-            photos = calibration if precision == "int8" else None
+            images = calibration if precision == "int8" else None
             try:
                 predictor = Predictor(
-                    model, runtime=runtime, precision=precision, calibration=photos, **settings
+                    model, runtime=runtime, precision=precision, calibration=images, **arguments
                 )
-            except ValueError as error:  # bfloat16 where the processor or the runtime has none
+            except ValueError as error:  # the processor or the runtime does not support bfloat16
                 print(f"{precision} on {runtime}: {error}", flush=True)
                 continue
             yield {"precision": precision, "runtime": runtime}, predictor
 
 
 def classifier_rows(folder: Path) -> Iterator[Row]:
-    """Top-1 of the clothing classifier on the validation photos."""
-    model = ImageClassifier.from_preset("csp_darknet_tiny_clothing")
-    parts = load_classification_dataset(folder)
-    photos = parts.validation
-    step = max(1, len(parts.train.paths) // CALIBRATION)
-    for row, predictor in variants(model, parts.train.paths[::step][:CALIBRATION]):
-        answers = np.argmax(predictor(photos.paths), axis=1)
-        share = 100 * float(np.mean(answers == photos.labels))
-        yield {"model": "csp_darknet_tiny_clothing", **row, "figure": "top-1, %", "is": share}
+    """Yield the top-1 accuracy of the clothing classifier on the validation images."""
+    name = "csp_darknet_tiny_clothing"
+    splits = load_classification_dataset(folder)
+    step = max(1, len(splits.train) // CALIBRATION_IMAGES)
+    calibration = splits.train.paths[::step][:CALIBRATION_IMAGES]
+    for row, predictor in predictors(load_model(name), calibration):
+        accuracy = evaluate_classifier(predictor, splits.validation).accuracy
+        yield {"model": name, **row, "metric": "top-1, %", "value": 100 * accuracy}
 
 
 def detector_rows(folder: Path) -> Iterator[Row]:
-    """COCO's figures of the blood cell detector on the validation photos."""
-    model = YOLOXDetector.from_preset("yolox_nano_bccd")
-    part = load_detection_split(folder, model.class_names or (), on_problem="fix")
-    train = load_detection_dataset(folder, on_problem="fix").train.paths[:CALIBRATION]
-    for row, predictor in variants(model, train, options=DetectionOptions(score_threshold=0.001)):
-        figures = mean_average_precision(part.dataset, predictor(part.dataset.paths))
-        for name, value in (("mAP, %", figures.map), ("mAP at 0.5, %", figures.map50)):
+    """Yield the COCO metrics of the blood cell detector on the validation images."""
+    name = "yolox_nano_bccd"
+    detector = load_model(name)
+    dataset = load_detection_split(folder, detector.class_names, on_problem="fix").dataset
+    train = load_detection_dataset(folder, on_problem="fix").train
+    calibration = train.paths[:CALIBRATION_IMAGES]
+    for row, predictor in predictors(detector, calibration, options=EVALUATION_OPTIONS):
+        metrics = evaluate_detector(predictor, dataset).average_precision
+        for metric, value in (("mAP, %", metrics.map), ("mAP@0.5, %", metrics.map50)):
             assert value is not None
-            yield {"model": "yolox_nano_bccd", **row, "figure": name, "is": 100 * value}
+            yield {"model": name, **row, "metric": metric, "value": 100 * value}
 
 
 def agreement_rows(weights: Path, folder: Path) -> Iterator[Row]:
-    """Share of the official YOLOX-nano's detections that are found again."""
-    model = YOLOXDetector.from_preset(weights, image_size=416, score_threshold=0.3)
-    photos = [photo.path for photo in find_images(folder)]
+    """Yield the percentage of the official YOLOX-nano's detections that are also found."""
+    detector = load_model(weights, image_size=416, score_threshold=0.3)
+    paths = [file.path for file in find_images(folder)]
     expected: list[Detections] = []
-    for row, predictor in variants(model, photos):
-        found = predictor(photos)
-        expected = expected or found
-        share = 100 * found_again(expected, found)
-        yield {"model": "yolox_nano_coco", **row, "figure": "found again, %", "is": share}
+    for row, predictor in predictors(detector, paths):
+        detections = predictor(paths)
+        expected = expected or detections
+        percent = 100 * matched_fraction(expected, detections)
+        metric = "detections matched, %"
+        yield {"model": "yolox_nano_coco", **row, "metric": metric, "value": percent}
 
 
-def found_again(expected: Sequence[Detections], found: Sequence[Detections]) -> float:
-    """Return the share of objects that have another of their class at an overlap of 0.5."""
-    again = total = 0
-    for before, after in zip(expected, found, strict=True):
-        fits = pairwise_iou(before.xyxy, after.xyxy) >= 0.5
-        fits &= before.class_id[:, None] == after.class_id
-        again, total = again + int(fits.any(axis=1).sum()), total + len(before)
-    return again / total
+def matched_fraction(expected: Sequence[Detections], detections: Sequence[Detections]) -> float:
+    """Return the fraction of detections that have another of their class with an IoU of 0.5."""
+    matched = total = 0
+    for reference, result in zip(expected, detections, strict=True):
+        fits = pairwise_iou(reference.xyxy, result.xyxy) >= MATCH_IOU
+        fits &= reference.class_id[:, None] == result.class_id
+        matched, total = matched + int(fits.any(axis=1).sum()), total + len(reference)
+    return matched / total
 
 
 def with_loss(rows: Sequence[Row]) -> list[Row]:
-    """Add what each row loses beside float32 on OpenVINO."""
+    """Add to each row the loss against float32 on OpenVINO."""
     base = {
-        (row["model"], row["figure"]): row["is"]
+        (row["model"], row["metric"]): row["value"]
         for row in reversed(rows)
         if row["precision"] == "float32"
     }
     return [
-        row
-        | {"is": f"{row['is']:.2f}", "loss": f"{base[row['model'], row['figure']] - row['is']:.2f}"}
+        {
+            **row,
+            "value": f"{row['value']:.2f}",
+            "loss": f"{base[row['model'], row['metric']] - row['value']:.2f}",
+        }
         for row in rows
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clothing", type=Path, help="photos of the clothing data set")
-    parser.add_argument("--bccd", type=Path, help="the BCCD data set")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--clothing", type=Path, help="folder of the clothing dataset")
+    parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset")
     parser.add_argument("--nano", type=Path, help="the official YOLOX-nano, .onnx or .pth")
-    parser.add_argument("--photos", type=Path, help="photos for --nano")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--images", type=Path, help="folder of images for --nano")
     options = parser.parse_args()
-    jobs: list[tuple[Callable[..., Iterator[Row]], tuple[Path, ...]]] = []
+    jobs: list[Iterator[Row]] = []
     if options.clothing:
-        jobs.append((classifier_rows, (options.clothing,)))
+        jobs.append(classifier_rows(options.clothing))
     if options.bccd:
-        jobs.append((detector_rows, (options.bccd,)))
-    if options.nano and options.photos:
-        jobs.append((agreement_rows, (options.nano, options.photos)))
+        jobs.append(detector_rows(options.bccd))
+    if options.nano and options.images:
+        jobs.append(agreement_rows(options.nano, options.images))
+    if not jobs:
+        parser.error("at least one dataset is needed: --clothing, --bccd, or --nano and --images")
+    text = "Accuracy in each precision, and the loss in points against float32."
     rows: list[Row] = []
-    for job, arguments in jobs:
-        for row in job(*arguments):
+    for job in jobs:
+        for row in job:
             rows.append(row)
             print(row, flush=True)
-            write_csv(options.out / "precision_cost.csv", with_loss(rows))
-    text = "Accuracy in each precision, and the loss in points beside float32."
-    write_table(options.out / "precision_cost.md", text, with_loss(rows))
+            write_results(options.out, "precision_cost", text, with_loss(rows))
 
 
 if __name__ == "__main__":

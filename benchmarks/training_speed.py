@@ -1,100 +1,85 @@
-"""What does Keras cost on PyTorch, and which layout is faster there? Time of a training step.
+"""How fast is a training step of Keras on PyTorch, compared with plain PyTorch?
 
-`ImageClassifier` of size tiny with Keras' channels last and channels first, and the same network in
-plain PyTorch in both memory formats, in turns within one process.
+`ImageClassifier` of size tiny in both data formats of Keras, and an equivalent network in plain
+PyTorch in both memory formats, take turns in one process.
 
     KERAS_BACKEND=torch python benchmarks/training_speed.py
 """
 
-import argparse
-import csv
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
-
 import keras
 import numpy as np
 import torch
-from peers.plain_pytorch import Classifier
+from harness.arguments import benchmark_parser
+from harness.images import noise
+from harness.results import Row, write_results
+from harness.turns import Run, median_seconds, time_functions
+from peers.plain_backbone import PlainBackbone, PlainClassifier
 
-from cspdarknet.models import ImageClassifier
+from cspdarknet import load_model
 
-RESULTS = Path(__file__).parent / "results"
+NUM_CLASSES = 10
 
 
-def keras_step(x: np.ndarray, y: np.ndarray, data_format: str) -> Callable[[], object]:
+def keras_step(images: np.ndarray, labels: np.ndarray, data_format: str) -> Run:
     """Return a training step of the Keras model."""
-    model = ImageClassifier.from_preset(
-        "csp_darknet_tiny", num_classes=10, activation=None, data_format=data_format
+    model = load_model(
+        "csp_darknet_tiny",
+        "classification",
+        num_classes=NUM_CLASSES,
+        activation=None,
+        data_format=data_format,
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.AdamW(1e-4), loss, jit_compile=False)
-    images = x.transpose(0, 3, 1, 2).copy() if data_format == "channels_first" else x
-    return lambda: model.train_on_batch(images, y)
+    x = images.transpose(0, 3, 1, 2).copy() if data_format == "channels_first" else images
+    return lambda: model.train_on_batch(x, labels)
 
 
-def plain_step(x: np.ndarray, y: np.ndarray, layout: torch.memory_format) -> Callable[[], object]:
+def plain_step(images: np.ndarray, labels: np.ndarray, memory_format: torch.memory_format) -> Run:
     """Return a training step of the plain PyTorch model."""
-    model = Classifier().to(memory_format=layout)
+    backbone = PlainBackbone("tiny", focus=False, cascade=True)
+    model = PlainClassifier(backbone, NUM_CLASSES).to(memory_format=memory_format)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
-    images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-    labels = torch.from_numpy(y)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+    y = torch.from_numpy(labels)
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+        torch.nn.functional.cross_entropy(model(x / 255), y).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
 
 
-def measure(pixels: int, batch: int, rounds: int) -> dict[str, float]:
-    """Return the median time of a step of each, in milliseconds per image."""
-    x = np.random.default_rng(0).uniform(0, 255, (batch, pixels, pixels, 3)).astype("float32")
-    y = np.arange(batch) % 10
+def measure(image_size: int, batch_size: int, rounds: int) -> Row:
+    """Return the row of an image size: milliseconds per image."""
+    images, labels = noise(batch_size, image_size), np.arange(batch_size) % NUM_CLASSES
     steps = {
-        "keras_channels_last": keras_step(x, y, "channels_last"),
-        "keras_channels_first": keras_step(x, y, "channels_first"),
-        "plain_channels_last": plain_step(x, y, torch.channels_last),
-        "plain_contiguous": plain_step(x, y, torch.contiguous_format),
+        "keras_channels_last": keras_step(images, labels, "channels_last"),
+        "keras_channels_first": keras_step(images, labels, "channels_first"),
+        "plain_channels_last": plain_step(images, labels, torch.channels_last),
+        "plain_contiguous": plain_step(images, labels, torch.contiguous_format),
     }
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(rounds + 2):  # two to warm up
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if i >= 2:
-                times[name].append(time.perf_counter() - start)
-    return {name: round(1e3 * statistics.median(t) / batch, 2) for name, t in times.items()}
+    times = time_functions(steps, rounds, warm_up=2)
+    milliseconds = {
+        name: round(1e3 * median_seconds(t) / batch_size, 2) for name, t in times.items()
+    }
+    return {"image_size": image_size, **milliseconds}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pixels", nargs="+", type=int, default=[96, 160, 224])
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = benchmark_parser(__doc__, image_sizes=[96, 160, 224], rounds=9)
+    parser.add_argument("--batch-size", type=int, default=16)
     options = parser.parse_args()
-    rows = []
-    for pixels in options.pixels:
-        rows.append({"pixels": pixels, **measure(pixels, options.batch, options.rounds)})
-        print(rows[-1], flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / "training_speed.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
-    lines += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
-    threads = torch.get_num_threads()
-    note = (
-        f"Milliseconds per image of a training step, size tiny, batch {options.batch}, AdamW. "
-        f"{threads} threads of {os.cpu_count()} cores, {platform.machine()}, torch "
-        f"{torch.__version__}, Keras {keras.__version__}."
+    text = (
+        f"Milliseconds per image of a training step, size tiny, batch {options.batch_size}, AdamW, "
+        f"{torch.get_num_threads()} threads."
     )
-    (RESULTS / "training_speed.md").write_text("\n".join([note, "", *lines]) + "\n")
+    rows: list[Row] = []
+    for image_size in options.image_sizes:
+        rows.append(measure(image_size, options.batch_size, options.rounds))
+        print(rows[-1], flush=True)
+        write_results(options.out, "training_speed", text, rows)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ yours.
 """
 
 import argparse
-import dataclasses
-import json
 import os
 import shutil
 import subprocess
@@ -23,9 +21,10 @@ from rich.console import Console
 from sklearn.datasets import load_digits, load_sample_images
 
 import cspdarknet
-from cspdarknet.data import ClassificationAugmentation, load_classification_dataset
+from cspdarknet.data import ClassificationDataset, load_classification_dataset
+from cspdarknet.evaluate import evaluate_classifier
 from cspdarknet.images import ImageError, read_image
-from cspdarknet.train import CLASSIFICATION_RECIPES, Phase, train_classifier
+from cspdarknet.train import CLASSIFICATION_RECIPES, Phase, customize, train_classifier
 from cspdarknet.visualize import feature_picture
 
 PRESET = "csp_darknet_tiny_clothing"
@@ -40,18 +39,28 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
 """
 
 
+def classify_garment(image: Path) -> str:
+    """Return the three most probable garments in an image."""
+    predictor = cspdarknet.Predictor(PRESET)
+    try:
+        probabilities = predictor(image)
+    except ImageError as error:
+        raise SystemExit(str(error)) from error
+    best = probabilities.argsort()[::-1][:3]
+    return ", ".join(f"{predictor.class_names[i]} {probabilities[i]:.0%}" for i in best)
+
+
 def extract_features(out: Path) -> list[Path]:
     """Run a backbone on the two photographs and draw the feature maps of each pyramid level."""
-    backbone = cspdarknet.load_model(PRESET, task="features")
-    pyramid = backbone.feature_pyramid(["P2", "P3", "P4", "P5"])
+    predictor = cspdarknet.Predictor(PRESET, levels=["P2", "P3", "P4", "P5"])
     samples = load_sample_images()
     pictures = []
     for name, image in zip(samples.filenames, samples.images, strict=True):
-        maps = pyramid.predict_on_batch(image[None].astype("float32"))
-        shapes = ", ".join(f"{level} {value.shape[1:]}" for level, value in maps.items())
+        features = predictor(image)
+        shapes = ", ".join(f"{level} {maps.shape}" for level, maps in features.items())
         console.print(f"  {Path(name).name}: {shapes}", soft_wrap=True)
         picture = out / f"{Path(name).stem}-features.png"
-        feature_picture(image, {level: np.asarray(v[0]) for level, v in maps.items()}).save(picture)
+        feature_picture(image, features).save(picture)
         pictures.append(picture)
     return pictures
 
@@ -66,18 +75,19 @@ def write_digits(folder: Path, per_class: int = 60) -> None:
             image.save(folder / str(label) / f"{i}.png")
 
 
-def fine_tune(data: Path, run: Path, epochs: int) -> keras.Model:
-    """Fine-tune the classifier of garments on digits, and return the best model."""
-    recipe = dataclasses.replace(
+def fine_tune(data: Path, run: Path, epochs: int) -> None:
+    """Fine-tune the classifier of garments on digits; the run folder gets the best model."""
+    recipe = customize(
         CLASSIFICATION_RECIPES["finetune"],
-        phases=(Phase(epochs, 64),),
+        phases=(Phase(epochs, image_size=64),),
         learning_rate=2e-3,
         layer_decay=0.9,
         batch_norm_momentum=0.9,
         ema_decay=0.95,
-        augmentation=ClassificationAugmentation(
-            crop_area=(0.7, 1.0), flip=0.0, rand_augment=1, erase=0.0
-        ),
+        crop_area=(0.7, 1.0),
+        flip=0.0,
+        rand_augment=1,
+        erase=0.0,
     )
     train_classifier(
         data,
@@ -88,29 +98,21 @@ def fine_tune(data: Path, run: Path, epochs: int) -> keras.Model:
         check=False,
         console=console,
     )
-    return cspdarknet.load_model(run)
 
 
-def classify_garment(image: Path) -> str:
-    """Return the three most probable garments in an image."""
-    predictor = cspdarknet.Predictor(PRESET)
-    try:
-        probabilities = predictor(image)
-    except ImageError as error:
-        raise SystemExit(str(error)) from error
-    best = probabilities.argsort()[::-1][:3]
-    return ", ".join(f"{predictor.class_names[i]} {probabilities[i]:.0%}" for i in best)
-
-
-def same_after_reload(model: keras.Model, x: np.ndarray, out: Path) -> bool:
+def same_after_reload(model: keras.Model, dataset: ClassificationDataset, out: Path) -> bool:
     """Save the model, load it in a new process, and compare the predictions."""
-    files = [out / "digits.keras", out / "digits-test.npy", out / "digits-reloaded.npy"]
-    model.save(files[0])
-    np.save(files[1], x)
-    expected = model.predict(x, verbose=0)
+    saved, inputs, outputs = (
+        out / name for name in ("digits.keras", "digits-images.npy", "digits-predictions.npy")
+    )
+    images = np.stack([read_image(path) for path in dataset.paths[:32]]).astype("float32")
+    expected = model.predict(images, verbose=0)
+    model.save(saved)
+    np.save(inputs, images)
+    command = [sys.executable, "-c", RELOAD, str(saved), str(inputs), str(outputs)]
     environment = {**os.environ, "KERAS_BACKEND": keras.backend.backend()}
-    subprocess.run([sys.executable, "-c", RELOAD, *map(str, files)], check=True, env=environment)
-    return bool(np.array_equal(np.load(files[2]), expected))
+    subprocess.run(command, check=True, env=environment)
+    return bool(np.array_equal(np.load(outputs), expected))
 
 
 def main() -> None:
@@ -119,29 +121,33 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8, help="number of training epochs")
     parser.add_argument("--image", type=Path, help="an image of a garment, to be classified")
     options = parser.parse_args()
+    digits, run = options.out / "digits", options.out / "digits-run"
     options.out.mkdir(parents=True, exist_ok=True)
-    run = options.out / "digits-run"
     shutil.rmtree(run, ignore_errors=True)  # otherwise a finished training is not repeated
     start = time.perf_counter()
 
     console.print(f"Backend: {keras.backend.backend()}, Keras {keras.__version__}")
     if options.image is not None:
         console.print(f"[bold]Your image:[/] {classify_garment(options.image)}")
+
     console.print(f"[bold]1. Feature maps of two photographs[/] ({PRESET})")
     pictures = extract_features(options.out)
+
     console.print("[bold]2. Fine-tune the classifier of garments on handwritten digits[/]")
-    write_digits(options.out / "digits")
-    model = fine_tune(options.out / "digits", run, options.epochs)
-    accuracy = json.loads((run / "evaluation.json").read_text())["accuracy"]
-    console.print("[bold]3. Save, load in a new process, predict[/]")
-    validation = load_classification_dataset(options.out / "digits", VALIDATION_SPLIT).validation
-    x = np.stack([read_image(path) for path in validation.paths[:32]]).astype("float32")
-    same = same_after_reload(model, x, options.out)
+    write_digits(digits)
+    fine_tune(digits, run, options.epochs)
+    model = cspdarknet.load_model(run)
+    validation = load_classification_dataset(digits, VALIDATION_SPLIT).validation
+    accuracy = evaluate_classifier(model, validation).accuracy
     console.print(f"  validation accuracy: {accuracy:.2%} of {len(validation)} digits")
+
+    console.print("[bold]3. Save, load in a new process, predict[/]")
+    same = same_after_reload(model, validation, options.out)
     console.print(f"  predictions after loading: {'equal' if same else 'DIFFERENT'}")
+
     console.print(f"Done in {time.perf_counter() - start:.0f} s. Results:")
-    for picture in [*pictures, run / "report.html"]:
-        console.print(f"  {picture.resolve()}", soft_wrap=True)
+    for path in [*pictures, run / "report.html"]:
+        console.print(f"  {path.resolve()}", soft_wrap=True)
     if options.image is None:
         console.print("To classify a garment in an image of yours: make demo IMAGE=photo.jpg")
     if not same:

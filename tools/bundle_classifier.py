@@ -5,20 +5,15 @@ python tools/bundle_classifier.py RUN NAME --data "name of the dataset" --folder
 """
 
 import argparse
-import csv
-import json
-import shutil
-from pathlib import Path
-from typing import Any
 
 import keras
+from bundle import common_fields, decimal, parse_options, store
 
 from cspdarknet.data import load_classification_dataset
 from cspdarknet.evaluate import ClassificationEvaluation, evaluate_classifier
 from cspdarknet.models import load_model
-from cspdarknet.presets.config import RUN_SETTINGS
-from cspdarknet.presets.records import BUNDLED
-from cspdarknet.presets.save import save_preset
+
+IMAGE_SIZES = (96, 128, 160, 192, 224)  # that are evaluated
 
 CARD = """# {name}
 
@@ -81,85 +76,13 @@ Phases of the last training (epochs at pixels): {phases}. Settings: {recipe} The
 def main() -> None:
     options = parse_options(__doc__)
     trained = load_model(options.run, "classification")
-    sizes = sorted({96, 128, 160, 192, 224, trained.image_size or 224})
-    evaluations = evaluate_at(trained, options.folder, sizes)
+    dataset = load_classification_dataset(options.folder).validation
+    sizes = sorted({*IMAGE_SIZES, trained.image_size or 224})
+    evaluations = {size: evaluate_classifier(trained, dataset, image_size=size) for size in sizes}
     best = max(sizes, key=lambda size: (evaluations[size].accuracy, -evaluations[size].loss))
     stored, folder = store(trained, options, image_size=best)
-    result = evaluate_at(stored, options.folder, [best])[best]
+    result = evaluate_classifier(stored, dataset)
     (folder / "README.md").write_text(model_card(options, stored, result, evaluations))
-
-
-def parse_options(description: str | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("run", type=Path, help="run folder of the training")
-    parser.add_argument("name", help="name of the preset")
-    parser.add_argument("--data", required=True, help="name of the dataset, for the model card")
-    parser.add_argument("--folder", required=True, help="folder of the images")
-    parser.add_argument("--license", required=True, help="license of the weights")
-    parser.add_argument("--command", required=True, help="command that trained the model")
-    parser.add_argument("--start", default="random weights", help="initial weights")
-    return parser.parse_args()
-
-
-def evaluate_at(
-    classifier: keras.Model, folder: str, sizes: list[int]
-) -> dict[int, ClassificationEvaluation]:
-    """Evaluate a classifier on the validation images at several image sizes."""
-    dataset = load_classification_dataset(folder).validation
-    return {size: evaluate_classifier(classifier, dataset, image_size=size) for size in sizes}
-
-
-def store(
-    trained: keras.Model, options: argparse.Namespace, **changes: Any
-) -> tuple[keras.Model, Path]:
-    """Write the files of the preset, and return the stored model and its folder.
-
-    Args:
-        trained: the model.
-        options: options of the command line.
-        **changes: constructor arguments of the stored model in place of the trained one's.
-    """
-    model = type(trained).from_config({**trained.get_config(), **changes})
-    model.set_weights(trained.get_weights())
-    # Paths of the machine that trained it are left out.
-    run = {k: v for k, v in run_settings(options).items() if k not in ("data", "preset")}
-    source = {"name": options.data, "license": options.license, "run": run}
-    folder = BUNDLED / options.name
-    save_preset(model, folder, source, weights_dtype="float16")
-    shutil.copy(options.run / "curves.png", folder / "curves.png")
-    return load_model(folder), folder
-
-
-def run_settings(options: argparse.Namespace) -> dict[str, Any]:
-    return dict(json.loads((options.run / RUN_SETTINGS).read_text()))
-
-
-def common_fields(options: argparse.Namespace, model: keras.Model) -> dict[str, Any]:
-    """Return the fields of a model card that classifiers and detectors have."""
-    settings = run_settings(options)
-    recipe = settings["recipe"]
-    with (options.run / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    shown = (
-        *("optimizer", "learning_rate", "weight_decay", "batch_size", "ema_decay", "clip_norm"),
-        *("label_smoothing", "dropout", "batch_norm_momentum", "seed"),
-    )
-    return {
-        "name": options.name,
-        "names": ", ".join(model.class_names or ()),
-        "data": options.data,
-        "train": settings["splits"]["train"]["images"],
-        "validation": settings["splits"]["validation"]["images"],
-        "license": options.license,
-        "start": options.start,
-        "size": model.image_size,
-        "parameters": model.count_params(),
-        "epochs": len(rows),
-        "hours": sum(float(row["seconds"]) for row in rows) / 3600,
-        "command": options.command,
-        "phases": ", ".join(f"{p['epochs']} at {p['image_size']}" for p in recipe["phases"]),
-        "recipe": ", ".join(f"{key} {recipe[key]}" for key in shown if key in recipe) + ".",
-    }
 
 
 def model_card(
@@ -181,7 +104,8 @@ def model_card(
         rule="|".join("---" for _ in evaluations),
         accuracies=" | ".join(f"{e.accuracy:.2%}" for e in evaluations.values()),
         table="\n".join(
-            f"| {c.name} | {c.images} | {c.precision:.3f} | {c.recall:.3f} | {c.f1:.3f} |"
+            f"| {c.name} | {c.images} | {decimal(c.precision)} | {decimal(c.recall)} "
+            f"| {decimal(c.f1)} |"
             for c in result.classes
         ),
         count=model.num_classes,

@@ -8,7 +8,7 @@ import argparse
 
 import keras
 import numpy as np
-from bundle_classifier import common_fields, parse_options, store
+from bundle import common_fields, decimal, parse_options, store
 from PIL import Image
 
 from cspdarknet.data import DetectionDataset, load_detection_dataset
@@ -40,8 +40,8 @@ backbone = load_model("{name}", task="features")
 | data | {data}: {train} training images, {validation} validation images |
 | license of the weights | {license} |
 | initial weights | {start} |
-| mAP@0.5:0.95 on the validation images | **{map:.3f}** |
-| mAP@0.5, mAP@0.75 | **{map50:.3f}**, {map75:.3f} |
+| mAP@0.5:0.95 on the validation images | **{map}** |
+| mAP@0.5, mAP@0.75 | **{map50}**, {map75} |
 | 95 % confidence interval of mAP@0.5 (bootstrap over images) | {low:.3f} to {high:.3f} |
 | score threshold | {threshold:.2f}, which gives the best mean F1 on the validation images |
 | input | RGB images with values 0..255, of any size, letterboxed to {size} pixels |
@@ -129,19 +129,19 @@ def model_card(
     metrics = result.average_precision
     return CARD.format(
         **common_fields(options, model),
-        map=metrics.map,
-        map50=metrics.map50,
-        map75=metrics.map75,
+        map=decimal(metrics.map),
+        map50=decimal(metrics.map50),
+        map75=decimal(metrics.map75),
         low=low,
         high=high,
         threshold=model.score_threshold,
         sizes=" | ".join(map(str, evaluations)),
         rule="|".join("---" for _ in evaluations),
-        maps=" | ".join(f"{e.average_precision.map:.3f}" for e in evaluations.values()),
-        maps50=" | ".join(f"{e.average_precision.map50:.3f}" for e in evaluations.values()),
+        maps=" | ".join(decimal(e.average_precision.map) for e in evaluations.values()),
+        maps50=" | ".join(decimal(e.average_precision.map50) for e in evaluations.values()),
         table="\n".join(
-            f"| {c.name} | {c.boxes} | {c.ap:.3f} | {c.ap50:.3f} | {c.precision:.3f} "
-            f"| {c.recall:.3f} |"
+            f"| {c.name} | {c.boxes} | {decimal(c.ap)} | {decimal(c.ap50)} "
+            f"| {decimal(c.precision)} | {decimal(c.recall)} |"
             for c in result.classes
         ),
         rare=f"{min(c.boxes for c in result.classes)} in the validation images",

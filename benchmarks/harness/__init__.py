@@ -1,1 +1,1 @@
-"""What all benchmarks share: turns, worker processes, and the form of results."""
+"""Shared code of the benchmarks: timing in turns, worker processes, test images, results."""

@@ -1,4 +1,4 @@
-"""What the benchmarks share to write down results: tables, the machine, the looks of plots."""
+"""Result files: tables as CSV and Markdown, with the command, machine and versions."""
 
 import csv
 import importlib.metadata
@@ -13,10 +13,8 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 Row = dict[str, Any]
-COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#000000"]
-MARKERS = "osD^vPX*"
-# Instructions that decide how fast a processor multiplies, by what Linux calls them.
-INSTRUCTIONS = {
+# Instruction sets that decide how fast a processor multiplies, by their names on Linux.
+INSTRUCTION_SETS = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
     "avx512_vnni": "AVX-512 VNNI",
@@ -24,28 +22,22 @@ INSTRUCTIONS = {
     "avx512_bf16": "AVX-512 BF16",
     "amx_bf16": "AMX",
 }
+PACKAGES = ("keras", "torch", "jax", "tensorflow-cpu", "openvino", "onnxruntime")
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Return a table with a column for each key of the rows."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
-    text = [f"| {' | '.join(map(str, line))} |" for line in lines]
-    return "\n".join([text[0], f"|{'---|' * len(columns)}", *text[1:]])
-
-
-def write_table(path: Path, text: str, rows: Sequence[Row]) -> None:
-    """Write results as Markdown: what they are, how they came about, and a table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n\n".join([text, provenance(), markdown(rows)]) + "\n")
+def write_results(folder: Path, name: str, text: str, rows: Sequence[Row]) -> None:
+    """Write a table as `NAME.csv`, and below a text and its provenance as `NAME.md`."""
+    write_csv(folder / f"{name}.csv", rows)
+    (folder / f"{name}.md").write_text(
+        "\n\n".join([text.strip(), provenance(), markdown(rows)]) + "\n"
+    )
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write results as CSV."""
+    """Write a table as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, _columns(rows))
         writer.writeheader()
         writer.writerows(rows)
 
@@ -59,20 +51,40 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def merge(earlier: Sequence[Row], rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
-    """Return earlier rows and new ones, which replace those of the same keys."""
+    """Return earlier rows and new ones, which replace those with the same values of the keys."""
     new = {tuple(row.get(key) for key in keys) for row in rows}
     return [row for row in earlier if tuple(row.get(key) for key in keys) not in new] + list(rows)
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a Markdown table with a column for each key of the rows."""
+    columns = _columns(rows)
+    lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    text = [f"| {' | '.join(map(str, line))} |" for line in lines]
+    return "\n".join([text[0], f"|{'---|' * len(columns)}", *text[1:]])
+
+
+def provenance() -> str:
+    """Return the command, the machine and the versions of the libraries, as a sentence."""
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_arguments()])
+    if backend := os.environ.get("KERAS_BACKEND"):
+        command = f"KERAS_BACKEND={backend} {command}"
+    return f"`{command}` on {_machine()}, with {_versions()}."
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
 def _number(text: str) -> Any:
-    for kind in (int, float):
+    for number in (int, float):
         with suppress(ValueError):
-            return kind(text)
+            return number(text)
     return text
 
 
 def _arguments() -> list[str]:
-    """Return the arguments, without those that name a place on this machine."""
+    """Return the command-line arguments, without absolute paths, which others do not have."""
     kept: list[str] = []
     for argument in sys.argv[1:]:
         if not Path(argument).is_absolute():
@@ -82,64 +94,23 @@ def _arguments() -> list[str]:
     return kept
 
 
-def provenance() -> str:
-    """Say which command, on which machine and with which libraries."""
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_arguments()])
-    if backend := os.environ.get("KERAS_BACKEND"):
-        command = f"KERAS_BACKEND={backend} {command}"
-    names = ("keras", "torch", "jax", "tensorflow-cpu", "openvino", "onnxruntime")
-    return f"`{command}` on {machine()}, with {versions(names)}."
-
-
-def machine() -> str:
-    """Describe the processor, such as "2 cores of Xeon (x86_64, AVX2, AVX-512)"."""
+def _machine() -> str:
+    """Return a description such as "2 cores of Xeon (x86_64, AVX2, AVX-512)"."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    facts = {
+    fields = {
         key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)
     }
-    flags = facts.get("flags", "").split()
-    known = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
-    name = facts.get("model name") or platform.processor() or "an unnamed processor"
-    return f"{os.cpu_count()} cores of {name} ({', '.join([platform.machine(), *known])})"
+    flags = fields.get("flags", "").split()
+    supported = [name for flag, name in INSTRUCTION_SETS.items() if flag in flags]
+    name = fields.get("model name") or platform.processor() or "an unnamed processor"
+    return f"{os.cpu_count()} cores of {name} ({', '.join([platform.machine(), *supported])})"
 
 
-def versions(packages: Sequence[str]) -> str:
-    """Name Python and the installed ones of some packages, with their versions."""
-    found = [f"Python {platform.python_version()}"]
-    for package in packages:
+def _versions() -> str:
+    """Return the versions of Python and of the installed ones of `PACKAGES`."""
+    versions = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{package} {importlib.metadata.version(package)}")
-    return ", ".join(found)
-
-
-def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7, 4.5)) -> Any:
-    """Return a figure and its axes, in the style of all plots here."""
-    import matplotlib as mpl
-    from cycler import cycler
-
-    mpl.use("agg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update(
-        {
-            "axes.prop_cycle": cycler(color=COLORS),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "grid.alpha": 0.3,
-            "font.size": 9,
-            "legend.frameon": False,
-        }
-    )
-    return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure as PNG and close it."""
-    import matplotlib.pyplot as plt
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+    return ", ".join(versions)

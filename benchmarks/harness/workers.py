@@ -1,12 +1,12 @@
-"""Contestants in processes of their own, possibly of other virtual environments, that take turns.
+"""Contestants in processes of their own, possibly of other virtual environments.
 
-While one works the others wait for a line on their standard input. Some libraries' threads look
-out for work for a few milliseconds after a call, so there is a pause between turns.
+A benchmark script is also the program of its workers: `run_script` starts its `work` function in a
+process that `start_worker` made. While one worker runs, the others wait for a line on their
+standard input.
 """
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,70 +14,80 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.turns import Run, Times, take_turns
+
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = ROOT / "benchmarks"
-CONSTRAINTS = ROOT / "constraints.txt"
 KERASCV_PACKAGES = ["keras-cv==0.9.0", "keras", "tensorflow-cpu", "jax", "torch", "pillow"]
 TIMM_PACKAGES = ["timm==1.0.31", "torch", "torchvision"]
-PAUSE = 0.1  # seconds, for the threads of the last one to fall asleep
-LONG = 3.0  # seconds; of a call that takes longer, one makes a turn
+WORKER_OPTION = "--worker"
+PAUSE = 0.1  # seconds; some libraries' threads look for work for a few milliseconds after a call
+LONG_CALL = 3.0  # seconds; a turn is then a single call
+
+# What a worker runs, and what it tells the driver, as JSON.
+Work = tuple[Run, dict[str, Any]]
 
 
-Times = dict[str, list[list[float]]]  # of each contestant's calls in each round, in seconds
+def run_script(main: Callable[[], None], work: Callable[..., Work]) -> None:
+    """Run a benchmark script as the driver, or as a worker that `start_worker` started.
 
-# In the worker's process; nothing here may need more than the standard library.
+    Args:
+        main: The driver.
+        work: What a worker does, from the arguments of `start_worker`.
+    """
+    if sys.argv[1:2] == [WORKER_OPTION]:
+        _serve(*work(**json.loads(sys.argv[2])))
+    else:
+        main()
 
 
-def serve(run: Callable[[], object], **about: Any) -> None:
-    """Warm up, tell the driver about it, then time one turn for each line on standard input."""
-    start = time.perf_counter()
-    run()
-    first = time.perf_counter() - start
-    for _ in range(1 if first > LONG else 3):
+def _serve(run: Run, facts: dict[str, Any]) -> None:
+    """Warm up, report to the driver, then take one turn for each line on standard input."""
+
+    def timed() -> float:
         start = time.perf_counter()
         run()
-        last = time.perf_counter() - start
-    print(json.dumps({**about, "first": first, "seconds": last}), flush=True)
+        return time.perf_counter() - start
+
+    seconds = timed()
+    for _ in range(1 if seconds > LONG_CALL else 3):
+        seconds = timed()
+    facts = {**facts, "seconds": seconds, "peak_megabytes": _peak_megabytes()}
+    print(json.dumps(facts), flush=True)
     for line in sys.stdin:
-        times = []
-        for _ in range(int(line)):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        print(json.dumps(times), flush=True)
+        print(json.dumps([timed() for _ in range(int(line))]), flush=True)
 
 
-# In the driver's process.
+def _peak_megabytes() -> float | None:
+    """Return the largest memory that this process has had; `None` where Linux does not tell."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1e3
 
 
 class Worker:
-    """A contestant's process, idle until it is asked.
+    """The process of a contestant, idle until its turn.
 
     Attributes:
-        about: what it said when it was ready; "seconds" is how long its last warm-up call took.
+        facts: What it reported when it was ready: the facts of its `work`; `"seconds"`, the time
+            of its last warm-up call; and `"peak_megabytes"`, its largest memory so far.
     """
 
-    def __init__(
-        self, command: Sequence[object], environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[object], environment: Mapping[str, str]) -> None:
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
         self.process = subprocess.Popen(
-            [str(part) for part in command],
+            list(map(str, command)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env={
-                **os.environ,
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "PYTHONPATH": str(BENCHMARKS),
-                **(environment or {}),
-            },
+            env=_environment(environment),
         )
-        self.about: dict[str, Any] = self._answer()
+        self.facts: dict[str, Any] = self._answer()
 
     def _answer(self) -> Any:
         assert self.process.stdout is not None
@@ -89,11 +99,12 @@ class Worker:
         raise RuntimeError(f"A worker ended early: {self.process.args!r}\n{last}")
 
     def turn(self, seconds: float) -> list[float]:
-        """Work for about so long, three times at least, and return the times in seconds."""
-        each = self.about["seconds"]
-        repeats = max(1 if each > LONG else 3, round(seconds / each))
+        """Run for about `seconds`, or three calls, and return the seconds of each call."""
+        time.sleep(PAUSE)
+        call = self.facts["seconds"]
+        calls = max(1 if call > LONG_CALL else 3, round(seconds / call))
         assert self.process.stdin is not None
-        print(repeats, file=self.process.stdin, flush=True)
+        print(calls, file=self.process.stdin, flush=True)
         return list(self._answer())
 
     def stop(self) -> None:
@@ -103,9 +114,30 @@ class Worker:
         self.log.close()
 
 
+def start_worker(
+    script: str,
+    environment: Mapping[str, str] | None = None,
+    python: str | Path = sys.executable,
+    **arguments: Any,
+) -> Worker:
+    """Start a worker of a benchmark script, and wait until it is ready.
+
+    Args:
+        script: Path of the script.
+        environment: Environment variables in addition to those of this process.
+        python: The interpreter.
+        **arguments: Arguments of the script's `work`, which are passed as JSON.
+
+    Raises:
+        RuntimeError: If the worker fails.
+    """
+    command = [python, script, WORKER_OPTION, json.dumps(arguments)]
+    return Worker(command, environment or {})
+
+
 @contextmanager
-def ending() -> Iterator[dict[str, Worker]]:
-    """Give a dictionary for workers, all of which end when the block does."""
+def running_workers() -> Iterator[dict[str, Worker]]:
+    """Yield a dictionary for workers by name, which are stopped at the end of the block."""
     workers: dict[str, Worker] = {}
     try:
         yield workers
@@ -114,32 +146,55 @@ def ending() -> Iterator[dict[str, Worker]]:
             worker.stop()
 
 
-def take_turns(workers: Mapping[str, Worker], rounds: int, seconds: float) -> Iterator[Times]:
-    """Yield, after each round, the seconds of each contestant's calls in each round so far.
-
-    A slow spell of the machine hits all of them; what to read is the ratio within a round.
-    """
-    times: Times = {name: [] for name in workers}
-    for _ in range(rounds):
-        for name, worker in workers.items():
-            time.sleep(PAUSE)
-            times[name].append(worker.turn(seconds))
-        yield times
+def time_workers(workers: Mapping[str, Worker], rounds: int, seconds: float) -> Iterator[Times]:
+    """Yield, after each round, the times of all rounds so far; a turn takes about `seconds`."""
+    return take_turns(
+        {name: partial(worker.turn, seconds) for name, worker in workers.items()}, rounds
+    )
 
 
-def medians(rounds: Sequence[Sequence[float]]) -> list[float]:
-    """Return the median of each round."""
-    return [statistics.median(times) for times in rounds]
+def startup_seconds(
+    code: str, environment: Mapping[str, str] | None = None, python: str | Path = sys.executable
+) -> float:
+    """Return the seconds from the start of a new Python process until it has run some code."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [python, "-c", f"{code}\nprint('ready', flush=True)"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(environment or {}),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        answer = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        if answer != b"ready\n":
+            raise SystemExit(process.stderr.read().decode())
+    return seconds
 
 
-def median_ratio(times: Sequence[Sequence[float]], base: Sequence[Sequence[float]]) -> float:
-    """Return the median of the rounds' ratios of one contestant's time to another's."""
-    pairs = zip(medians(times), medians(base), strict=True)
-    return statistics.median(a / b for a, b in pairs)
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
 
 
-def environment(folder: Path, packages: Sequence[str], *options: str | Path) -> Path:
-    """Return the interpreter of a virtual environment, making it with pip if need be."""
+def limit_threads(count: int) -> dict[str, str]:
+    """Return the environment variables that limit the number of threads of libraries."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    return dict.fromkeys(names, str(count))
+
+
+def kerascv_python(folder: Path) -> Path:
+    """Return the interpreter of KerasCV's environment."""
+    return _virtual_environment(folder, KERASCV_PACKAGES, "-c", ROOT / "constraints.txt")
+
+
+def timm_python(folder: Path) -> Path:
+    """Return the interpreter of timm's environment, which has a PyTorch of its own."""
+    return _virtual_environment(folder, TIMM_PACKAGES)
+
+
+def _virtual_environment(folder: Path, packages: Sequence[str], *options: str | Path) -> Path:
+    """Return the interpreter of a virtual environment, which is made if it does not exist."""
     python = folder / "bin" / "python"
     if not python.exists():
         print(f"Installing {', '.join(packages)} into {folder} ...", flush=True)
@@ -147,19 +202,3 @@ def environment(folder: Path, packages: Sequence[str], *options: str | Path) -> 
         command = [str(python), "-m", "pip", "install", "-q", *map(str, options)]
         subprocess.run([*command, *packages], check=True)
     return python
-
-
-def kerascv_python(folder: Path) -> Path:
-    """Return the interpreter of KerasCV's environment."""
-    return environment(folder, KERASCV_PACKAGES, "-c", CONSTRAINTS)
-
-
-def timm_python(folder: Path) -> Path:
-    """Return the interpreter of timm's environment, which has a PyTorch of its own."""
-    return environment(folder, TIMM_PACKAGES)
-
-
-def limit_threads(count: int) -> dict[str, str]:
-    """Return the environment variables that tell libraries how many threads to use."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-    return dict.fromkeys(names, str(count))

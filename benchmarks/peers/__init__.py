@@ -1,1 +1,1 @@
-"""What this package is compared with: plain PyTorch networks, and other libraries."""
+"""The networks and libraries that the benchmarks compare with."""

@@ -1,67 +1,57 @@
-"""Those that run a backbone's forward pass in `inference_speed.py`, each in a process of its own.
+"""The contestants of `inference_speed.py`: libraries that run a forward pass of a backbone.
 
-Run by the interpreter of the contestant's environment: nothing outside a contestant's own function
-may need more than the standard library and NumPy.
-
-    python -m peers.contestants NAME '{"size": "tiny", "batch": 1, ...}'
+Each runs in a process of its own virtual environment, so that nothing outside of a contestant's
+own function needs more than NumPy and Pillow.
 """
 
-import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness.workers import serve
+from harness.images import noise, to_plain
+from harness.workers import Work
 
-Run = Callable[[], Any]
+from peers.kerascv import Architecture, build_backbone
+from peers.runtimes import onnxruntime_function, openvino_function
 
 
 @dataclass(frozen=True)
 class Case:
-    """What to run.
+    """What a contestant runs.
 
     Attributes:
-        size: of the network.
-        batch: images in a call.
-        pixels: of a side of the images.
-        precision: "float32", "bfloat16" or "int8".
-        threads: of the processor.
-        files: folder with what `networks.prepare` writes.
-        channels: of the stages.
-        depth: of the stages.
-        model: timm's name of the network.
+        batch_size: Number of images in a call.
+        image_size: Side of the images in pixels.
+        precision: `"float32"`, `"bfloat16"` or `"int8"`.
+        threads: Number of threads.
+        files: Folder of the files that `networks.prepare` writes.
+        architecture: Constructor arguments of the backbone.
+        timm_model: timm's name of its network.
     """
 
-    size: str
-    batch: int
-    pixels: int
+    batch_size: int
+    image_size: int
     precision: str
     threads: int
     files: str
-    channels: list[int]
-    depth: list[int]
-    model: str = ""
+    architecture: Architecture
+    timm_model: str = ""
 
     def images(self) -> np.ndarray:
-        """Return noise of 0..255, channels last."""
-        shape = (self.batch, self.pixels, self.pixels, 3)
-        return np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
+        """Return the images of a call, RGB in 0..255, channels last."""
+        return noise(self.batch_size, self.image_size)
 
     def expected(self) -> Any:
-        """Return the image that all must agree on, and its features by padding."""
+        """Return the image on which all must agree, and its features by kind of padding."""
         return np.load(Path(self.files) / "expected.npz")
 
 
-# Each returns a function that does the work once, and what to tell the driver.
-
-
-def ours(case: Case, runtime: str) -> tuple[Run, dict[str, Any]]:
+def ours(case: Case, runtime: str) -> Work:
     """Our `Predictor` on an exported file."""
-    from cspdarknet.inference import Predictor
+    from cspdarknet import Predictor
 
     suffix = ".xml" if runtime == "openvino" else ".onnx"
     name = "ours_int8" if case.precision == "int8" else "ours"
@@ -71,81 +61,55 @@ def ours(case: Case, runtime: str) -> tuple[Run, dict[str, Any]]:
         precision=case.precision,
         threads=case.threads,
     )
-    expected = case.expected()
-    error = difference(predictor.run(expected["images"])["features"], expected["same"])
-    images = case.images()
-    return lambda: predictor.run(images), {"difference": error}
+    expected, images = case.expected(), case.images()
+    error = relative_error(predictor.run(expected["images"])["features"], expected["same"])
+    return lambda: predictor.run(images), {"relative_error": error}
 
 
-def kerascv(case: Case, jit: bool) -> tuple[Run, dict[str, Any]]:
+def kerascv(case: Case, jit_compile: bool) -> Work:
     """KerasCV on TensorFlow: `model(images, training=False)` in a `tf.function`."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(case.threads)
-    import keras_cv
-
-    model = keras_cv.models.CSPDarkNetBackbone(
-        stackwise_channels=case.channels, stackwise_depth=case.depth, include_rescaling=True
-    )
+    model = build_backbone(case.architecture)
     model.load_weights(Path(case.files) / "kerascv.weights.h5")
-    call = tf.function(lambda x: model(x, training=False), jit_compile=jit)
-    expected = case.expected()
-    error = difference(model(expected["images"], training=False).numpy(), expected["same"])
-    images = tf.constant(case.images())
-    return lambda: call(images).numpy(), {"difference": error}
+    call = tf.function(lambda x: model(x, training=False), jit_compile=jit_compile)
+    expected, images = case.expected(), tf.constant(case.images())
+    error = relative_error(model(expected["images"], training=False).numpy(), expected["same"])
+    return lambda: call(images).numpy(), {"relative_error": error}
 
 
-def plain_openvino(case: Case) -> tuple[Run, dict[str, Any]]:
+def plain_openvino(case: Case) -> Work:
     """OpenVINO on the plain PyTorch export, with a static shape."""
-    import openvino
-
-    core = openvino.Core()
-    settings = {
-        "INFERENCE_NUM_THREADS": case.threads,
-        "INFERENCE_PRECISION_HINT": "bf16" if case.precision == "bfloat16" else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-
-    def request(batch: int, pixels: int) -> Any:
-        model = core.read_model(Path(case.files) / "plain.onnx")
-        model.reshape([batch, 3, pixels, pixels])
-        return core.compile_model(model, "CPU", settings).create_infer_request()
-
-    expected = case.expected()
-    check = request(1, expected["images"].shape[1])
-    found = next(iter(check.infer([as_plain(expected["images"])]).values()))
-    images, run = as_plain(case.images()), request(case.batch, case.pixels)
-    return lambda: run.infer([images]), plain_difference(found, expected)
+    path = Path(case.files) / "plain.onnx"
+    expected, images = case.expected(), to_plain(case.images())
+    checked = to_plain(expected["images"])
+    features = openvino_function(path, checked.shape, case.threads, case.precision)(checked)
+    run = openvino_function(path, images.shape, case.threads, case.precision)
+    return lambda: run(images), plain_facts(features, expected)
 
 
-def plain_onnxruntime(case: Case) -> tuple[Run, dict[str, Any]]:
+def plain_onnxruntime(case: Case) -> Work:
     """ONNX Runtime on the plain PyTorch export."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = case.threads
-    session = onnxruntime.InferenceSession(
-        Path(case.files) / "plain.onnx", options, providers=["CPUExecutionProvider"]
-    )
-    expected = case.expected()
-    (found,) = session.run(None, {"images": as_plain(expected["images"])})
-    images = as_plain(case.images())
-    return lambda: session.run(None, {"images": images}), plain_difference(found, expected)
+    run = onnxruntime_function(Path(case.files) / "plain.onnx", case.threads)
+    expected, images = case.expected(), to_plain(case.images())
+    return lambda: run(images), plain_facts(run(to_plain(expected["images"])), expected)
 
 
-def timm(case: Case, compiled: bool) -> tuple[Run, dict[str, Any]]:
-    """A network of timm without its head, in plain PyTorch or through `torch.compile`."""
-    if compiled:  # folds the batch-norms and packs the weights
+def timm(case: Case, compiled: bool) -> Work:
+    """A network of timm without its head, in plain PyTorch or with `torch.compile`."""
+    if compiled:  # folds the batch normalizations and packs the weights
         os.environ["TORCHINDUCTOR_FREEZING"] = "1"
     import timm as library
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     torch.set_num_threads(case.threads)
-    layout = torch.channels_last
-    model = library.create_model(case.model, num_classes=0, global_pool="")
-    model = model.eval().to(memory_format=layout)
-    images = torch.from_numpy(as_plain(case.images()) / 255).contiguous(memory_format=layout)
+    memory_format = torch.channels_last
+    model = library.create_model(case.timm_model, num_classes=0, global_pool="")
+    model = model.eval().to(memory_format=memory_format)
+    images = torch.from_numpy(to_plain(case.images()) / 255)
+    images = images.contiguous(memory_format=memory_format)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(images)
     call = torch.compile(model) if compiled else model
@@ -158,11 +122,11 @@ def timm(case: Case, compiled: bool) -> tuple[Run, dict[str, Any]]:
     return run, {"gflop": counter.get_total_flops() / 1e9}
 
 
-CONTESTANTS: dict[str, Callable[[Case], tuple[Run, dict[str, Any]]]] = {
+CONTESTANTS: dict[str, Callable[[Case], Work]] = {
     "ours, OpenVINO": lambda case: ours(case, "openvino"),
     "ours, ONNX Runtime": lambda case: ours(case, "onnxruntime"),
-    "KerasCV": lambda case: kerascv(case, jit=False),
-    "KerasCV, jit_compile": lambda case: kerascv(case, jit=True),
+    "KerasCV": lambda case: kerascv(case, jit_compile=False),
+    "KerasCV, jit_compile": lambda case: kerascv(case, jit_compile=True),
     "plain export, OpenVINO": plain_openvino,
     "plain export, ONNX Runtime": plain_onnxruntime,
     "timm": lambda case: timm(case, compiled=False),
@@ -170,21 +134,12 @@ CONTESTANTS: dict[str, Callable[[Case], tuple[Run, dict[str, Any]]]] = {
 }
 
 
-def as_plain(images: np.ndarray) -> np.ndarray:
-    """Return images as the plain network wants them: BGR, channels first."""
-    return np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
+def plain_facts(features: np.ndarray, expected: Any) -> dict[str, Any]:
+    """Return the facts of a plain network from its features of the checked image."""
+    error = relative_error(features.transpose(0, 2, 3, 1), expected["symmetric"])
+    return {"relative_error": error}
 
 
-def plain_difference(found: np.ndarray, expected: Any) -> dict[str, Any]:
-    return {"difference": difference(found.transpose(0, 2, 3, 1), expected["symmetric"])}
-
-
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """Return the root of the mean squared difference, beside the spread of the right features."""
-    return float(np.sqrt(np.mean((found - expected) ** 2)) / np.std(expected))
-
-
-if __name__ == "__main__":
-    name, case = sys.argv[1:]
-    run, about = CONTESTANTS[name](Case(**json.loads(case)))
-    serve(run, **about)
+def relative_error(features: np.ndarray, expected: np.ndarray) -> float:
+    """Return the root mean squared error, relative to the standard deviation of the features."""
+    return float(np.sqrt(np.mean((features - expected) ** 2)) / np.std(expected))
