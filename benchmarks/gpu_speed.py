@@ -57,9 +57,8 @@ def plain_torch(case: Row, compiled: bool) -> Work:
 
     device, train = case["device"], case["work"] == "train"
     images = torch.rand(image_shape(case), device=device).permute(0, 3, 1, 2)
-    network: torch.nn.Module = PlainBackbone(case["model_size"])
-    if train:
-        network = PlainClassifier(PlainBackbone(case["model_size"]), NUM_CLASSES)
+    backbone = PlainBackbone(case["model_size"])
+    network: torch.nn.Module = PlainClassifier(backbone, NUM_CLASSES) if train else backbone
     network.to(device, memory_format=torch.channels_last).train(train)
 
     def run_of(call: Any) -> Run:

@@ -1,4 +1,4 @@
-"""What bundling a classifier and bundling a detector with the package have in common."""
+"""The preset files and the model card of a trained model that is bundled with the package."""
 
 import argparse
 import csv

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.one_backend
 
 # Ends itself by Ctrl-C when the extractor asks about the fourth image.
 INTERRUPTED = """
-import os, signal, sys
+import signal, sys
 from cspdarknet import cli
 from cspdarknet.inference.features import FeatureExtractor
 
@@ -23,7 +23,7 @@ is_current = FeatureExtractor._is_current
 def interrupt(self, file):
     asked.append(file)
     if len(asked) == 4:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # in this thread, at once
     return is_current(self, file)
 
 FeatureExtractor._is_current = interrupt
