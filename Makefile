@@ -23,7 +23,8 @@ demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned class
 test: $(VENV)/.dev  ## the tests on PyTorch, which compiles nothing
 	KERAS_BACKEND=torch $(PYTEST)
 
-test-all: test $(VENV)/.all  ## and on JAX and TensorFlow what depends on the backend
+test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what depends on the backend
+	KERAS_BACKEND=torch $(PYTEST)
 	$(JAX) $(PYTEST) $(OTHER_BACKEND)
 	KERAS_BACKEND=tensorflow $(PYTEST) $(OTHER_BACKEND)
 
