@@ -22,6 +22,12 @@ settings.register_profile(
 settings.load_profile("default")
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """A folder without the test's name, which could be taken for the words of an error."""
+    return tmp_path_factory.mktemp("t")
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     keras.utils.set_random_seed(0)

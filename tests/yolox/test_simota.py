@@ -90,12 +90,14 @@ def test_an_object_gets_one_anchor_point_at_least():
 
 
 @pytest.mark.one_backend
-def test_an_anchor_point_of_two_objects_goes_to_the_cheaper_one():
+@pytest.mark.parametrize("cheaper", [0, 1])
+def test_an_anchor_point_of_two_objects_goes_to_the_cheaper_one(cheaper):
     """Both objects are at the same center; the class score of anchor point 5 decides."""
     boxes = np.tile([100.0, 100, 4, 4], (16, 1))
     boxes[5] = [12, 12, 8, 8]
     classes = np.zeros((16, 2))
-    classes[5] = [-5, 5]
+    classes[5] = -5
+    classes[5, cheaper] = 5
     positive, matched, _ = single_level(boxes, classes, [[12, 12, 8, 8]] * 2, [0, 1])
     assert positive[5]
-    assert matched[5] == 1
+    assert matched[5] == cheaper
