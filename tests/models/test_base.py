@@ -1,4 +1,4 @@
-"""What the three model classes share: their presets, and the names in the docstrings."""
+"""The base class of the three model classes: their presets, and the names in the docstrings."""
 
 import pytest
 

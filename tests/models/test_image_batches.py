@@ -17,7 +17,7 @@ def batch():
 
 
 class UnknownLength(list):
-    """Like a streamed data set."""
+    """An iterable without a length, like a streamed dataset."""
 
     def __len__(self):
         raise TypeError("unknown")

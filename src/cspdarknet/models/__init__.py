@@ -1,4 +1,4 @@
-"""The documented namespace: what `keras_cv.models` offered for CSPDarkNet."""
+"""The model classes, under the names that `keras_cv.models` has for CSPDarkNet."""
 
 from cspdarknet.models.aliases import (
     CSPDarkNetLBackbone,

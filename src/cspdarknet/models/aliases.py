@@ -62,14 +62,15 @@ class _SizedBackbone(CSPDarkNetBackbone):
             preset: as in `CSPDarkNetBackbone.from_preset`, but of the built-in presets only those
                 of this size. KerasCV's presets with trained weights are
                 {presets}.
-            load_weights: as there.
-            **kwargs: as there.
+            load_weights: as in `CSPDarkNetBackbone.from_preset`.
+            **kwargs: as in `CSPDarkNetBackbone.from_preset`.
 
         Returns:
             A `CSPDarkNetBackbone`.
 
         Raises:
-            ValueError: as there, or if it is a built-in preset of another size.
+            ValueError: as in `CSPDarkNetBackbone.from_preset`, or if it is a built-in preset of
+                another size.
         """
         record = records.PRESETS.get(preset) if isinstance(preset, str) else None
         if record is not None and record.size != cls.size:

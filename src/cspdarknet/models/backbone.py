@@ -74,7 +74,7 @@ class CSPDarkNetBackbone(PresetModel):
     """
 
     task = "features"
-    # KerasHub's interface of a backbone; a network for images embeds no tokens.
+    # KerasHub's interface of a backbone: a vision backbone has no token embedding.
     token_embedding = None
 
     def __init__(
@@ -348,7 +348,19 @@ class CSPDarkNetBackbone(PresetModel):
         return build(CSPDarkNetBackbone, find(preset, load_weights), kwargs)
 
 
-# How models with a head save their backbone.
+# Models with a head on a backbone.
+
+
+class ModelWithHead(PresetModel):
+    """Base class of classifier and detector: a head on a `backbone`, which is in their config."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Build a model from the result of `get_config`, or from a config of KerasCV."""
+        config = dict(config)
+        if isinstance(config.get("backbone"), dict):
+            config["backbone"] = _deserialize_backbone(config["backbone"], custom_objects)
+        return cls(**config)
 
 
 def serialize_backbone(backbone: keras.Model) -> dict[str, Any]:
@@ -358,8 +370,7 @@ def serialize_backbone(backbone: keras.Model) -> dict[str, Any]:
     return config
 
 
-def deserialize_backbone(config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
-    """Build a backbone from the result of `serialize_backbone`, or from a config of KerasCV."""
+def _deserialize_backbone(config: dict[str, Any], custom_objects: Any) -> keras.Model:
     if config.get("registered_name") in KNOWN_BACKBONES:
         return CSPDarkNetBackbone.from_config(config["config"], custom_objects)
     return _deserialize(config, custom_objects)

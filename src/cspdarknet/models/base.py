@@ -70,8 +70,8 @@ class PresetModel(keras.Model):
     def save_to_preset(self, directory: str | Path, push_to: str | None = None) -> None:
         """Write a preset folder, which `from_preset` loads: config, weights and metadata.
 
-        A new folder appears whole or not at all. In a folder that holds a preset, its files are
-        replaced, each of them whole; other files there are kept.
+        A new folder is written atomically. In a folder that holds a preset, each of its files is
+        replaced atomically; other files there are kept.
 
         Args:
             directory: where to write `config.json`, `model.weights.h5` and `metadata.json`.

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 
 from cspdarknet._arguments import MAX_CLASSES, check_choice, check_count, check_fraction
 from cspdarknet.layers import float32_or_wider
 from cspdarknet.models import arguments
-from cspdarknet.models.backbone import deserialize_backbone, serialize_backbone
-from cspdarknet.models.base import PresetModel
+from cspdarknet.models.backbone import ModelWithHead, serialize_backbone
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
 
@@ -21,7 +20,7 @@ POOLINGS = {
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
-class ImageClassifier(PresetModel):
+class ImageClassifier(ModelWithHead):
     """An image classifier: a backbone, global pooling and one dense layer.
 
     Its layers are those of `keras_cv.models.ImageClassifier`: the backbone as one layer,
@@ -124,14 +123,6 @@ class ImageClassifier(PresetModel):
             "image_size": self.image_size,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build a model from the result of `get_config`, or from a config of KerasCV."""
-        config = dict(config)
-        if isinstance(config.get("backbone"), dict):
-            config["backbone"] = deserialize_backbone(config["backbone"], custom_objects)
-        return cls(**config)
 
     # Presets.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,8 +11,7 @@ from keras import ops
 from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count, check_fraction
 from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions
 from cspdarknet.models import arguments, targets
-from cspdarknet.models.backbone import CSPDarkNetBackbone, deserialize_backbone, serialize_backbone
-from cspdarknet.models.base import PresetModel
+from cspdarknet.models.backbone import CSPDarkNetBackbone, ModelWithHead, serialize_backbone
 from cspdarknet.models.detection_graph import DetectionGraphs
 from cspdarknet.models.image_batches import image_batches, is_images, letterbox_batch
 from cspdarknet.presets.load import build
@@ -24,7 +23,7 @@ BATCH_SIZE = 8  # of `predict`
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
-class YOLOXDetector(PresetModel):
+class YOLOXDetector(ModelWithHead):
     """YOLOX, an anchor-free object detector.
 
     A call returns the raw outputs at all anchor points (see `cspdarknet.yolox.head`); `predict`
@@ -340,14 +339,6 @@ class YOLOXDetector(PresetModel):
             "head_channels": self.head_channels,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build a model from the result of `get_config`."""
-        config = dict(config)
-        if isinstance(config.get("backbone"), dict):
-            config["backbone"] = deserialize_backbone(config["backbone"], custom_objects)
-        return cls(**config)
 
     # Presets.
 
