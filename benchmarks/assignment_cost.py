@@ -90,7 +90,7 @@ def compiled(function: Any) -> Any:
 
 
 def work(process: str, threads: int, model_size: str, shape: list[int]) -> Work:
-    """Do what the memory is measured of; nothing is left to be timed."""
+    """Run the code whose memory is measured; nothing is timed."""
     limit_cores(threads)
     run = training_step(model_size, *shape) if process == "step" else assignment(*shape)
     if process != "tensors":

@@ -5,7 +5,7 @@ Each library is a process of its own, and the two take turns. Compare the ratio.
     python benchmarks/backbone_speed.py                     # three backends, size tiny
     python benchmarks/backbone_speed.py --model-sizes tiny l --backends torch --rounds 9
 
-KerasCV and its TensorFlow get a virtual environment of their own, made on first use.
+KerasCV and its TensorFlow get a virtual environment of their own, created on first use.
 """
 
 import itertools

@@ -3,8 +3,8 @@
 `detector.predict` on the current backend, ONNX Runtime and plain PyTorch take turns in one process,
 one image at a time, at the image size of each model size. The peers do what YOLOX's own ONNX demo
 does: letterbox (ours, for all), network, then decoding and NMS in NumPy. All have the same random
-weights, and the script stops if our raw outputs are not those of ONNX Runtime. With `--onnx`, we
-and ONNX Runtime get the weights of the official nano.
+weights, and the script stops if our raw outputs differ from those of ONNX Runtime. With `--onnx`,
+we and ONNX Runtime get the weights of the official nano.
 
     KERAS_BACKEND=torch python benchmarks/detector_speed.py
     KERAS_BACKEND=jax python benchmarks/detector_speed.py --model-sizes nano --onnx yolox_nano.onnx

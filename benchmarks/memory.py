@@ -29,7 +29,7 @@ KERASCV_CALLS = ("model(x)", "predict", "tf.function", "jit_compile")
 
 
 def work(library: str, **arguments: Any) -> Work:
-    """Make the calls of a library; nothing is left to be timed."""
+    """Make the calls of a library; nothing is timed."""
     (kerascv if library == "keras_cv" else ours)(**arguments)
     return lambda: None, {}
 

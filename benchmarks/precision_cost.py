@@ -7,7 +7,7 @@ the training splits.
     KERAS_BACKEND=torch python benchmarks/precision_cost.py --clothing DIR --bccd DIR
 
 The model cards of the presets name the datasets. `--nano yolox_nano.onnx --images DIR` adds the
-official YOLOX-nano: how many of its float32 detections the other precisions also find.
+official YOLOX-nano: the fraction of its float32 detections that the other precisions keep.
 """
 
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def detector_rows(folder: Path) -> Iterator[Row]:
 
 
 def agreement_rows(weights: Path, folder: Path) -> Iterator[Row]:
-    """Yield the percentage of the official YOLOX-nano's detections that are also found."""
+    """Yield the percentage of the official YOLOX-nano's detections that are kept."""
     detector = load_model(weights, image_size=416, score_threshold=0.3)
     paths = [file.path for file in find_images(folder)]
     expected: list[Detections] = []

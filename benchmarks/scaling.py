@@ -42,7 +42,7 @@ TINY, LARGE = (48, 96, 192, 384), (128, 256, 512, 1024)
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured.
+    """A network and a batch to measure.
 
     Attributes:
         variable: The attribute that varies.

@@ -1,4 +1,4 @@
-"""What tests of several files need: reference files, comparisons, fresh processes."""
+"""Helpers for tests of several files: reference files, comparisons, new processes."""
 
 import atexit
 import os
@@ -56,7 +56,7 @@ def to_numpy(tensor):
 
 
 def relative_error(value, reference):
-    """Largest difference as a share of the largest reference value."""
+    """Maximum absolute error, relative to the largest reference value."""
     value, reference = to_numpy(value), np.asarray(reference)
     assert value.shape == reference.shape
     return float(np.abs(value - reference).max() / np.abs(reference).max())

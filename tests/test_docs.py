@@ -21,7 +21,7 @@ import cspdarknet
 from cspdarknet.cli import app
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES, Phase
-from photo_sets import write_boxed_photos
+from image_datasets import write_yolo_dataset
 from support import randomize
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -187,7 +187,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
 @pytest.mark.one_backend
 def test_the_guide_to_detection(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_boxed_photos(Path("images_with_boxes"), count=3)
+    write_yolo_dataset(Path("images_with_boxes"), count=3)
     shutil.copytree("images_with_boxes/images", "smears")
     Path("smears/0.png").rename("smears/0.jpg")  # the content counts, not the name
     YOLOXDetector(tiny_backbone(), num_classes=2, image_size=32).save_to_preset("tiny")
@@ -204,7 +204,7 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
 @pytest.mark.one_backend
 def test_the_guide_to_deployment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_boxed_photos(Path("images_with_boxes"), count=3)
+    write_yolo_dataset(Path("images_with_boxes"), count=3)
     Path("images_with_boxes/classes.txt").write_text("RBC\nWBC\n")
     shutil.copytree("images_with_boxes/images", "smears")
     shutil.copytree("images_with_boxes/images", "images")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders of them."""
+"""Atomic writing of files, and output folders."""
 
 import json
 

@@ -21,7 +21,7 @@ BACKENDS = {"jax", "torch", "tensorflow"}
 
 
 def test_import_loads_nothing_that_is_not_needed():
-    """Beside what Keras itself and its backend load."""
+    """Only modules that Keras and its backend load are allowed."""
     code = """
 import sys, keras
 before = set(sys.modules)
@@ -112,7 +112,7 @@ def installed(monkeypatch, tmp_path):
     [
         ({"jax", "torch"}, "jax"),
         ({"torch"}, "torch"),
-        ({"jax", "torch", "tensorflow"}, None),  # Keras' own default is kept
+        ({"jax", "torch", "tensorflow"}, None),  # Keras's own default is kept
     ],
 )
 def test_preference(installed, present, chosen):

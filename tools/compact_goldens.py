@@ -2,8 +2,7 @@
 
     python tools/compact_goldens.py ../shared/golden tests/golden/references
 
-The original software (KerasCV, YOLOX) computed the record with random weights. Kept is what the
-tests read, with the same paths and numbers: `.npz` files with the arrays in ARRAYS, and the model
+The original software (KerasCV, YOLOX) computed the record with random weights. The script keeps the files that the tests read, with the same paths and values: `.npz` files with the arrays in ARRAYS, and the model
 files in MODELS, byte for byte, in one archive (most of them hold the same few sets of weights), to
 be unpacked over a copy of the target. Each folder gets a `manifest.json` with origin, tolerances,
 shapes and SHA-256. The output is the same on every run with the same versions of zlib and liblzma.
@@ -55,7 +54,7 @@ DEPTHWISE = f"{NET}, use_depthwise"
 RANDOM = """keras.utils.set_random_seed(0), then numpy default_rng(0) over model.variables in order:
     gamma U(0.5, 1.5), beta N(0, 0.2), moving_mean N(0, 0.3), moving_variance U(0.5, 1.5); kernels
     as initialized (GlorotUniform). live: kernels multiplied by exact powers of two, so that inputs
-    of batch normalizations have a standard deviation near 1. Use it to compare forward passes: with
+    of batch normalizations have a standard deviation near 1. They show mistakes in a forward pass: with
     plain weights, the deep levels hardly depend on the image."""
 CASES = """x_b (64 x 64) with b_P2..P5 of the plain weights in io.npz, of the live ones in
     live/io.npz; x_c (70 x 102: odd sizes on the way down) with c_P2..P5, live; x_train with
@@ -78,7 +77,7 @@ ABOUT = {
     ),
     "kcv09_classifier": (
         f"ImageClassifier on {NET}; 7 classes, average pooling, softmax",
-        f"{RANDOM} Here: live; bias of the predictions N(0, 0.3) from default_rng(7).",
+        f"{RANDOM} The weights are the live ones; bias of the predictions N(0, 0.3) from default_rng(7).",
         "First image of three: x, features (P5), logits (computed with NumPy), probs.",
     ),
     "legacy_h5": (
@@ -112,7 +111,7 @@ ABOUT = {
         cy, w, h. fg_mask, matched_gt (-1: background), matched_iou by anchor point. losses_l1:
         total, iou (times 5), conf, cls, l1, matches per ground truth. grad_*: gradients of the
         total, L1 loss included, by the raw outputs.""",
-        "Assignments: exact (see decisions); IoU: 1e-5; losses, gradients: 1e-4 (absolute)",
+        "Assignments: exact; IoU: 1e-5; losses, gradients: 1e-4 (absolute)",
     ),
 }
 CHANGE = "max_abs_change_by_typical_mistakes"

@@ -20,7 +20,7 @@ from peers.runtimes import onnxruntime_function, openvino_function
 
 @dataclass(frozen=True)
 class Case:
-    """What a contestant runs.
+    """The batch and the network that a contestant runs.
 
     Attributes:
         batch_size: Number of images in a call.

@@ -64,7 +64,7 @@ __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "visualize",
 ]
 
-# An exported model runs without Keras: so nothing is imported before it is used.
+# Names are imported on first use, since an exported model must run without Keras.
 __getattr__, __dir__ = lazy_names(
     __name__,
     {

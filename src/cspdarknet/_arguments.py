@@ -1,11 +1,11 @@
-"""Checks of arguments, without Keras: each returns the value in Python's own type, or raises."""
+"""Argument checks without Keras: each returns the value as a Python type, or raises an error."""
 
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-# Far above any image and any network: a damaged or hostile config could ask for more than memory.
+# Far above any real image or network. A damaged or hostile config could exhaust the memory.
 MAX_IMAGE_SIZE = 2**15  # side in pixels
 MAX_CHANNELS = 65_536
 MAX_DEPTH = 1_000

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders of them."""
+"""Atomic writing of files, and output folders."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 class OutputFolder:
-    """A folder of results. Each file in it appears whole or not at all.
+    """A folder of results, whose files are written atomically.
 
     Args:
         path: the folder. It is created if it is missing.

@@ -28,7 +28,7 @@ def _installed(backend: str) -> bool:
 
 
 def _configured() -> str:
-    """Return the backend of Keras' configuration file, or Keras' default without that file."""
+    """Return the backend of Keras's configuration file, or Keras's default without that file."""
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
         config = json.loads((home / "keras.json").read_text())

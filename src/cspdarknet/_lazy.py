@@ -10,8 +10,8 @@ def lazy_names(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package.
 
-    An exported model runs without Keras, and optional packages may be missing: so a package that
-    offers more than one of these imports each name only when it is asked for.
+    An exported model must run without Keras, and optional packages may be missing. A package with
+    several public names therefore imports each of them on first use.
 
     Args:
         package: `__name__` of the package.

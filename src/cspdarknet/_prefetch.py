@@ -51,7 +51,7 @@ def prefetch_map(
             finished result is yielded as soon as the next item is taken.
 
     Raises:
-        Exception: what the function raises, in place of its result.
+        Exception: any exception of the function, in place of its result.
     """
     waiting: deque[Future[Result]] = deque()
     for item in items:

@@ -255,7 +255,7 @@ class Detections:
         return None if self.class_names is None else self.class_names[class_id]
 
     def _rounded(self) -> Iterator[tuple[list[float], float, int]]:
-        """Yield box, confidence and class of each detection, in as many digits as matter."""
+        """Yield box, confidence and class of each detection, rounded for JSON."""
         xyxy = self.xyxy.astype("float64").round(2).tolist()
         confidence = self.confidence.astype("float64").round(6).tolist()
         return zip(xyxy, confidence, self.class_id.tolist(), strict=True)

@@ -50,11 +50,11 @@ class BlockSettings:
             at the bottom and right. `"symmetric"` pads as PyTorch does, `(kernel_size - 1) // 2`
             on every side; the official YOLOX weights need it. The two differ at stride 2 on even
             sizes only.
-        data_format: `"channels_last"`, `"channels_first"`, or `None` for Keras' global setting.
+        data_format: `"channels_last"`, `"channels_first"`, or `None` for Keras's global setting.
         batch_norm_epsilon: added to the variances.
-        batch_norm_momentum: decay of the moving averages, in Keras' convention: PyTorch's momentum
+        batch_norm_momentum: decay of the moving averages, in Keras's convention: PyTorch's momentum
             is 1 minus this.
-        dtype: dtype or dtype policy of every layer, `None` for Keras' global policy.
+        dtype: dtype or dtype policy of every layer, `None` for Keras's global policy.
     """
 
     padding: str = "same"
@@ -71,7 +71,7 @@ class BlockSettings:
 
     @property
     def image_format(self) -> str:
-        """The data format with Keras' global setting filled in."""
+        """The data format with Keras's global setting filled in."""
         return self.data_format or keras.config.image_data_format()
 
     @property

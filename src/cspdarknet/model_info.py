@@ -1,4 +1,4 @@
-"""`ModelInfo`: what a model takes and returns, also as the metadata of an exported file."""
+"""`ModelInfo`: metadata of a model or an exported file: task, class names, input format."""
 
 import html
 import json
@@ -17,7 +17,7 @@ PREFIXES = {".onnx": KEY + "\x12", ".xml": f"<{KEY} value="}
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model takes and returns; an exported file holds it as JSON in its metadata.
+    """Metadata of a model: task, class names, input format. Exported files hold it as JSON.
 
     Attributes:
         task: `"features"`, `"classification"` or `"detection"`.
@@ -59,7 +59,7 @@ class ModelInfo:
 
     @classmethod
     def from_json(cls, text: str | None, origin: str) -> Self:
-        """Build a `ModelInfo` from what `to_json` returned.
+        """Build a `ModelInfo` from the result of `to_json`.
 
         Args:
             text: the JSON; `None` where a file has none.

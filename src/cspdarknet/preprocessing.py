@@ -1,4 +1,4 @@
-"""Preprocessing: from an image file or array to the pixels that a model takes."""
+"""Preprocessing of image files and arrays into the input of a model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ DEFAULT_IMAGE_SIZE = 224  # of classifiers without an `image_size`
 
 
 class Preprocessed(NamedTuple):
-    """The input of a model, and the image that it shows.
+    """The input of a model, and the image that it was made from.
 
     Attributes:
         inputs: uint8 array `(height, width, 3)`: what the model takes.

@@ -1,4 +1,4 @@
-"""Constructor arguments from files that nobody should trust."""
+"""Constructor arguments from untrusted files."""
 
 import json
 

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.bin", b"GIF89a", "no known format"),
-        ("empty.bin", b"", "no known format"),
+        ("a.bin", b"GIF89a", "unknown format"),
+        ("empty.bin", b"", "unknown format"),
         ("a.h5", b"text", "damaged"),
         ("empty.h5", b"", "damaged"),
         ("a.keras", b"text", "damaged"),

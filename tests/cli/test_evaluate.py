@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
-from photo_sets import BOXED_COLORS, COLORS, write_boxed_photos, write_photos
+from image_datasets import BOXED_COLORS, COLORS, write_class_folders, write_yolo_dataset
 from support import TINY_NET, randomize, run_command
 
 pytestmark = pytest.mark.one_backend
@@ -34,7 +34,7 @@ def metrics_in(folder):
 
 
 def test_a_classifier(classifier, tmp_path):
-    images = write_photos(tmp_path / "images", 3)
+    images = write_class_folders(tmp_path / "images", 3)
     result = run_command("evaluate", classifier, images, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     metrics = metrics_in(tmp_path / "out")
@@ -45,7 +45,7 @@ def test_a_classifier(classifier, tmp_path):
 
 def test_a_detector(detector, tmp_path):
     pytest.importorskip("pycocotools")
-    data = write_boxed_photos(tmp_path / "data", count=3)
+    data = write_yolo_dataset(tmp_path / "data", count=3)
     (data / "images/2.png").write_bytes(b"not an image")
     result = run_command("evaluate", detector, data, "--on-problem", "fix", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
@@ -58,7 +58,7 @@ def test_a_detector(detector, tmp_path):
 
 def test_an_exported_file_has_the_metrics_of_its_model(classifier, tmp_path):
     pytest.importorskip("onnxruntime")
-    images = write_photos(tmp_path / "images", 3)
+    images = write_class_folders(tmp_path / "images", 3)
     exported = run_command("export", classifier, tmp_path / "a.onnx")
     assert exported.exit_code == 0, exported.output
     for model, out in ((classifier, "model"), (tmp_path / "a.onnx", "file")):
@@ -70,7 +70,7 @@ def test_an_exported_file_has_the_metrics_of_its_model(classifier, tmp_path):
 
 
 def test_images_of_the_training_are_warned_of(classifier, tmp_path):
-    images = write_photos(tmp_path / "images", 1)
+    images = write_class_folders(tmp_path / "images", 1)
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"data": str(images)}))
@@ -88,7 +88,7 @@ def test_images_of_the_training_are_warned_of(classifier, tmp_path):
     ],
 )
 def test_errors(classifier, tmp_path, model, data, message):
-    images = write_photos(tmp_path / "images", 1)
+    images = write_class_folders(tmp_path / "images", 1)
     given = (a.replace("{p}", str(classifier)).replace("{}", str(images)) for a in (model, data))
     result = run_command("evaluate", *given)
     assert isinstance(result.exception, ValueError)
@@ -96,7 +96,7 @@ def test_errors(classifier, tmp_path, model, data, message):
 
 
 def test_a_run_folder_is_not_written_into(classifier, tmp_path):
-    images = write_photos(tmp_path / "images", 1)
+    images = write_class_folders(tmp_path / "images", 1)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text("{}")
     result = run_command("evaluate", classifier, images, "--out", tmp_path / "run")

@@ -3,13 +3,13 @@
 import pytest
 
 from cspdarknet.data import check_images, load_classification_dataset
-from photo_sets import write_photos
+from image_datasets import write_class_folders
 
 pytestmark = pytest.mark.one_backend
 
 
 def test_files_that_cannot_be_decoded_are_left_out_and_listed(tmp_path):
-    dataset = load_classification_dataset(write_photos(tmp_path, 3)).train
+    dataset = load_classification_dataset(write_class_folders(tmp_path, 3)).train
     truncated, empty, text, missing = dataset.paths[:4]
     truncated.write_bytes(truncated.read_bytes()[:-40])
     empty.write_bytes(b"")
@@ -20,7 +20,7 @@ def test_files_that_cannot_be_decoded_are_left_out_and_listed(tmp_path):
     assert [problem.path for problem in problems] == [truncated, empty, text, missing]
     expected = ["damaged", "not an image", "not an image", "no such file"]
     for problem, what in zip(problems, expected, strict=True):
-        assert problem.what.startswith(what)
+        assert problem.reason.startswith(what)
     assert usable.paths == dataset.paths[4:]
     assert len(advanced) == len(dataset)
     assert check_images(usable, 2) == (usable, [])

@@ -1,4 +1,4 @@
-"""What the datasets of both tasks share."""
+"""Base classes of the datasets of both tasks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +59,6 @@ def test_the_fingerprint_is_of_names_and_annotations_and_not_of_the_folder(
 
 
 def test_the_fingerprints_of_bundled_presets_can_be_computed_again():
-    """They name the training data: the same files must give the same fingerprint for good."""
+    """They identify the training data: the fingerprint of the same files must never change."""
     known = "5d178a71", "3bf4c238"
     assert (classification(Path()).fingerprint[:8], detection(Path()).fingerprint[:8]) == known

@@ -14,7 +14,7 @@ from cspdarknet.data import (
     load_detection_dataset,
     training_batches,
 )
-from photo_sets import write_boxed_photos, write_photos
+from image_datasets import write_class_folders, write_yolo_dataset
 
 pytestmark = pytest.mark.one_backend
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.one_backend
 def source(request, tmp_path):
     """A source of 12 or 10 images with every random change."""
     if request.param == "classification":
-        dataset = load_classification_dataset(write_photos(tmp_path, 5)).train
+        dataset = load_classification_dataset(write_class_folders(tmp_path, 5)).train
         return ClassificationSource(dataset, ClassificationAugmentation(mix=0.5), 4, seed=3)
-    dataset = load_detection_dataset(write_boxed_photos(tmp_path / "boxes", 12)).train
+    dataset = load_detection_dataset(write_yolo_dataset(tmp_path / "boxes", 12)).train
     augmentation = DetectionAugmentation(mixup=0.5, flip_vertical=0.3, multi_scale=(0.5, 2.0))
     return DetectionSource(dataset, augmentation, 4, seed=3, max_boxes=8)
 

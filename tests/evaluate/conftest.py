@@ -65,7 +65,7 @@ def perfect_detections():
 
 @pytest.fixture(scope="session")
 def noisy():
-    """Makes random boxes, and detections of them that are off, doubled, missing, or made up."""
+    """Makes random boxes, and detections that are shifted, duplicated, missing or false."""
 
     def make(seed, images=12):
         rng = np.random.default_rng(seed)

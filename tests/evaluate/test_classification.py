@@ -12,7 +12,7 @@ from cspdarknet.export import export
 from cspdarknet.images import center_crop, open_image
 from cspdarknet.inference import Predictor
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
-from photo_sets import COLORS, write_photos
+from image_datasets import COLORS, write_class_folders
 from support import TINY_NET, needs_channels_first, randomize
 
 
@@ -25,7 +25,7 @@ def classifier():
 @pytest.fixture
 def dataset(tmp_path):
     """Two images of each of three classes."""
-    paths = sorted(write_photos(tmp_path / "images", 2).rglob("*.png"))
+    paths = sorted(write_class_folders(tmp_path / "images", 2).rglob("*.png"))
     return ClassificationDataset(tuple(COLORS), tuple(paths), np.array([0, 0, 1, 1, 2, 2]))
 
 

@@ -8,9 +8,9 @@ from cspdarknet.export import export
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from support import SMALL, TINY_NET, randomize
 
-# With so low a threshold the bundled detector finds something in noise, too.
+# With so low a threshold the bundled detector detects something in noise, too.
 LOW = DetectionOptions(score_threshold=0.002, max_detections=20)
-# With so high a threshold it finds nothing.
+# With so high a threshold it detects nothing.
 HIGH = DetectionOptions(score_threshold=0.9)
 
 
@@ -42,19 +42,19 @@ def tiny_detector():
 
 @pytest.fixture(scope="session")
 def low():
-    """Options with which the detector finds something in noise."""
+    """Options with which the detector detects something in noise."""
     return LOW
 
 
 @pytest.fixture(scope="session")
 def high():
-    """Options with which the detector finds nothing in noise."""
+    """Options with which the detector detects nothing in noise."""
     return HIGH
 
 
 @pytest.fixture(scope="session")
 def exported_detector(detector, tmp_path_factory):
-    """The detector exported to ONNX, with a threshold at which it finds something in noise."""
+    """The detector exported to ONNX, with a threshold at which it detects something in noise."""
     pytest.importorskip("onnxruntime")
     return export(detector, tmp_path_factory.mktemp("exported") / "detector.onnx", options=LOW)
 

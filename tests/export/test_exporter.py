@@ -1,4 +1,4 @@
-"""`export`: files appear complete or not at all, and only if they compute what the model does."""
+"""`export`: files are written atomically, and only if their outputs are those of the model."""
 
 import json
 from collections import Counter
@@ -112,7 +112,7 @@ def test_a_detector_that_finds_nothing_is_compared_with_scaled_scores(
 
 
 def test_the_inference_graph_is_built_once(detector, high, tmp_path, monkeypatch):
-    """Also where the detector finds nothing, so that it is compared twice."""
+    """This holds also for a detector that detects nothing and is therefore compared twice."""
     calls = Counter()
 
     def count(owner, name):

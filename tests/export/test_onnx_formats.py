@@ -1,4 +1,4 @@
-"""How ONNX and OpenVINO files run with scaled scores."""
+"""Running ONNX and OpenVINO files with scaled scores."""
 
 import numpy as np
 import pytest

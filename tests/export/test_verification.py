@@ -72,7 +72,7 @@ def test_nine_of_ten_detections_must_match():
 
 @pytest.mark.parametrize("letterbox", [False, True])
 def test_scaled_scores_are_around_the_threshold(detector, high, letterbox):
-    """The same detections, in other words: as with a lower threshold."""
+    """The detections are those of a lower threshold."""
     graph, info = inference_graph(detector, letterbox=letterbox, options=high)
     reference = Reference(graph, sample_images(graph, info))
     assert reference.compare(_outputs(reference)).num_detections == 0

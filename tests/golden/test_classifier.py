@@ -1,4 +1,4 @@
-"""The numbers of the original classifiers, KerasCV 0.9 and the one under Keras 2."""
+"""Comparison with the original classifiers: KerasCV 0.9, and KerasCV under Keras 2."""
 
 import keras
 import numpy as np

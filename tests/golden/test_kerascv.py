@@ -1,4 +1,4 @@
-"""The numbers of the original, KerasCV 0.9: outputs, batch statistics and gradients."""
+"""Comparison with KerasCV 0.9: outputs, batch statistics and gradients."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from support import GOLDEN, SHARED, needs_golden, relative_error, to_numpy
 pytestmark = needs_golden
 
 # The original differs from itself by 2e-6 between backends, and by 1.6e-5 in training mode;
-# the mildest porting mistake that the references know moves a level by 4e-3.
+# the smallest porting error that was tried changes a level by 4e-3.
 TOLERANCE = 1e-4
 TINY = SHARED / "golden" / "kcv09_tiny"
 NETS = ("kcv09_small", "kcv09_small_depthwise")
@@ -92,7 +92,7 @@ def test_training_mode_and_the_statistics_it_updates(net):
     [
         # The original's own float32 gradients are this far from its float64 ones.
         ("float32", 5.5e-4),
-        # Keras' batch-norm on PyTorch is exact to 1e-6 only, which grows to 1.5e-5 here.
+        # Keras's batch-norm on PyTorch is exact to 1e-6 only, which grows to 1.5e-5 here.
         ("float64", 1e-4),
     ],
 )

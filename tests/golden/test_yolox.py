@@ -1,4 +1,4 @@
-"""The detector beside the official code: raw outputs, detections, label assignment, losses."""
+"""Comparison with the official code: raw outputs, detections, label assignment, losses."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_a_whole_model_of_random_weights():
     model = YOLOXDetector.from_preset(GOLDEN / "pafpn_head_random/yolox_dep033_wid025_c3.pth")
     io = np.load(GOLDEN / "pafpn_head_random/io.npz")
     images = rgb(io["x"])
-    # The original itself is 8e-6 from float64; typical mistakes move it by 1.7 and more.
+    # The original itself is 8e-6 from float64; typical errors change it by 1.7 and more.
     np.testing.assert_allclose(raw_outputs(model, images), io["raw"], atol=1e-4)
     grid, strides = anchor_grid(*images.shape[1:3], STRIDES)
     decoded = decode_boxes(model(images)["boxes"], grid, strides)
@@ -110,7 +110,7 @@ def test_detections_down_to_low_scores(nano):
 
 
 def assert_same_detections(found, i, expected):
-    """Each of the original's detections has its own here, with the same scores in sum."""
+    """The detections match one to one those of the original, with the same sum of scores."""
     count = len(expected)
     scores = found["confidence"][i, :count]
     assert (np.diff(scores) <= 0).all()
@@ -182,7 +182,7 @@ def test_the_backbone_alone_of_the_same_file(nano):
 
 
 def simota(case):
-    """Predictions, true boxes and classes of a case, and everything that is stored of it."""
+    """Predictions, ground truth and stored reference outputs of a case."""
     stored = np.load(SIMOTA / f"{case}.npz")
 
     def joined(kind):
@@ -236,7 +236,7 @@ def test_losses_and_gradients_are_the_original_ones(case):
 
 
 def gradients_of(total, predictions):
-    """Return the gradients of a loss by its inputs, and its parts, on any backend."""
+    """Return the gradients of a loss by its inputs, and its terms, on any backend."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax

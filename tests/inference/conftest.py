@@ -36,7 +36,7 @@ def classifier(backbone):
 
 @pytest.fixture(scope="session")
 def detector(backbone):
-    """Its own boxes are of another format, which does not matter to a `Predictor`."""
+    """A detector with another `bounding_box_format`, which a `Predictor` ignores."""
     return randomize(
         YOLOXDetector(
             backbone, 2, "center_xywh", image_size=64, score_threshold=0.2, max_detections=7

@@ -87,7 +87,7 @@ def test_an_interruption_leaves_whole_copies(folder, tmp_path, monkeypatch):
 
 
 def test_predictors_of_other_models_are_refused(classifier):
-    with pytest.raises(ValueError, match=r"one of a detector\. Received: .* classification"):
+    with pytest.raises(ValueError, match=r"of a detector\. Received: .* classification"):
         ObjectDetector(Predictor(classifier, runtime="keras"))
 
 

@@ -1,4 +1,4 @@
-"""What `Predictor` needs of Keras' backends; the rest is in `test_predictor.py`."""
+"""What `Predictor` needs of Keras's backends; the rest is in `test_predictor.py`."""
 
 import threading
 

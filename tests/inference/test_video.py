@@ -24,7 +24,7 @@ def test_frames_are_read_as_they_were_written(video):
 
 
 def test_a_rotated_video_is_read_upright(video):
-    """Phones store frames as the sensor lies, and a matrix that rotates them, here by 90°."""
+    """Phones store frames in the sensor's orientation, with a rotation matrix, here of 90°."""
     stored = next(read_frames(video))
     straight = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
     rotated = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)

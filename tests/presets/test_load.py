@@ -78,7 +78,7 @@ class TestBackbones:
         ],
     )
     def test_arguments_that_the_weights_cannot_follow(self, preset, override):
-        with pytest.raises(ValueError, match=r"mean nothing with.*load_weights=False"):
+        with pytest.raises(ValueError, match=r"are invalid with.*load_weights=False"):
             CSPDarkNetBackbone.from_preset(preset, **override)
         model = CSPDarkNetBackbone.from_preset(preset, load_weights=False, **override)
         assert model.get_config()[next(iter(override))] == next(iter(override.values()))
@@ -90,7 +90,7 @@ class TestBackbones:
         if name.endswith("safetensors"):
             pytest.importorskip("safetensors")
         conversion.save(backbone, tmp_path / name)
-        with pytest.raises(ValueError, match="mean nothing with"):
+        with pytest.raises(ValueError, match="are invalid with"):
             CSPDarkNetBackbone.from_preset(tmp_path / name, **override)
 
     @pytest.mark.one_backend
@@ -208,7 +208,7 @@ class TestClassifiers:
         "override", [{"pooling": "max"}, {"include_rescaling": False}, {"stackwise_depth": [1, 2]}]
     )
     def test_arguments_that_the_weights_cannot_follow(self, classifier_preset, override):
-        with pytest.raises(ValueError, match="mean nothing with"):
+        with pytest.raises(ValueError, match="are invalid with"):
             ImageClassifier.from_preset(classifier_preset, **override)
         ImageClassifier.from_preset(classifier_preset, load_weights=False, **override)
 

@@ -108,7 +108,7 @@ def test_a_compiled_model_leaves_no_trace(tmp_path):
     with h5py.File(weights) as file:
         assert set(file) == {"layers", "vars"}
     assert_same_weights(CSPDarkNetBackbone.from_preset(tmp_path / "p"), model)
-    # Keras' own way of saving keeps the optimizer's state, which is not a weight of the model.
+    # Keras's own way of saving keeps the optimizer's state, which is not a weight of the model.
     model.save_weights(weights)
     assert_same_weights(CSPDarkNetBackbone.from_preset(tmp_path / "p"), model)
 

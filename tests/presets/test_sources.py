@@ -204,6 +204,6 @@ class TestHubs:
 @needs_nano
 @pytest.mark.network
 def test_the_official_nano_is_the_reference_one():
-    """The release's own file gives what the reference copy of it gives."""
+    """The file of the release gives the same outputs as its reference copy."""
     expected = CSPDarkNetBackbone.from_preset(NANO / "yolox_nano.pth")
     assert_same_weights(CSPDarkNetBackbone.from_preset("yolox_nano_coco"), expected)

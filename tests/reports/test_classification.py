@@ -12,7 +12,7 @@ from cspdarknet.data import ClassificationDataset
 from cspdarknet.evaluate import ClassificationEvaluation
 from cspdarknet.reports import write_classification_report
 from cspdarknet.reports.classification import draw_mistakes
-from photo_sets import COLORS, write_photos
+from image_datasets import COLORS, write_class_folders
 
 pytestmark = pytest.mark.one_backend
 
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.one_backend
 @pytest.fixture
 def evaluation(tmp_path):
     """Five images of three classes; the last class is never predicted."""
-    paths = sorted(write_photos(tmp_path / "images", 2).rglob("*.png"))[:5]
+    paths = sorted(write_class_folders(tmp_path / "images", 2).rglob("*.png"))[:5]
     probabilities = [
-        *([0.7, 0.2, 0.1], [0.3, 0.6, 0.1]),  # blue: one right, one taken for green
-        *([0.1, 0.8, 0.1], [0.05, 0.9, 0.05]),  # green: both right
-        [0.015, 0.98, 0.005],  # red: taken for green, with the highest confidence
+        *([0.7, 0.2, 0.1], [0.3, 0.6, 0.1]),  # blue: one correct, one predicted as green
+        *([0.1, 0.8, 0.1], [0.05, 0.9, 0.05]),  # green: both correct
+        [0.015, 0.98, 0.005],  # red: predicted as green, with the highest confidence
     ]
     dataset = ClassificationDataset(tuple(COLORS), tuple(paths), np.array([0, 0, 1, 1, 2]))
     return ClassificationEvaluation(dataset, np.array(probabilities), {})

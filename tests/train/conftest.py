@@ -16,7 +16,7 @@ from cspdarknet.train import (
     train_classifier,
     train_detector,
 )
-from photo_sets import QUICK, write_boxed_photos, write_photos, write_preset
+from image_datasets import QUICK, write_class_folders, write_preset, write_yolo_dataset
 
 # Mosaics in the first phase, and an epoch without an evaluation.
 DETECTION = DetectionRecipe(
@@ -71,7 +71,7 @@ def _finished_run(function, data, preset, recipe, folder):
 def classification_run(tmp_path_factory):
     """A classifier's run that nothing interrupted. Tests must not change it."""
     folder = tmp_path_factory.mktemp("classification")
-    data, preset = write_photos(folder / "images", 3), write_preset(folder / "preset")
+    data, preset = write_class_folders(folder / "images", 3), write_preset(folder / "preset")
     return _finished_run(train_classifier, data, preset, QUICK, folder / "run")
 
 
@@ -79,7 +79,7 @@ def classification_run(tmp_path_factory):
 def detection_run(tmp_path_factory):
     """A detector's run that nothing interrupted. Tests must not change it."""
     folder = tmp_path_factory.mktemp("detection")
-    data = write_boxed_photos(folder / "images", 5)
+    data = write_yolo_dataset(folder / "images", 5)
     backbone = CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], include_rescaling=True)
     backbone.save_to_preset(folder / "preset")
     return _finished_run(train_detector, data, folder / "preset", DETECTION, folder / "run")

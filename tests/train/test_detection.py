@@ -19,7 +19,7 @@ from cspdarknet.evaluate import evaluate_detector
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
 from cspdarknet.train import train_detector
 from cspdarknet.train.loop import Training
-from photo_sets import BOXED_COLORS, write_boxed_photos
+from image_datasets import BOXED_COLORS, write_yolo_dataset
 
 pytestmark = pytest.mark.one_backend
 
@@ -71,7 +71,7 @@ def test_invalid_annotations_are_an_error_or_are_fixed_and_listed(
     detection_run, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(Training, "fit", stop)
-    data = write_boxed_photos(tmp_path / "images", 5)
+    data = write_yolo_dataset(tmp_path / "images", 5)
     (data / "labels/0.txt").write_text("0 0.5 0.5 0 0.5\n1 0.5 0.5 0.5 0.5")
     arguments = data, tmp_path / "run", detection_run.preset, detection_run.recipe
     with pytest.raises(ValueError, match="fix"):
@@ -86,7 +86,7 @@ def test_invalid_annotations_are_an_error_or_are_fixed_and_listed(
 def test_four_images_are_learned_by_heart(tmp_path):
     """A detector that cannot do this has a mistake in its targets, its loss or its boxes."""
     steps = 60
-    dataset = load_detection_dataset(write_boxed_photos(tmp_path / "images", 12)).train
+    dataset = load_detection_dataset(write_yolo_dataset(tmp_path / "images", 12)).train
     # Overlapping squares would hide each other.
     apart = [i for i, boxes in enumerate(dataset.boxes) if distance(*boxes) >= 20]
     dataset = dataset.take(apart[:4])

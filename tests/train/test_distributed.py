@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cspdarknet.train import Phase, distributed
-from photo_sets import write_photos
+from image_datasets import write_class_folders
 
 needs_jax = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="Keras distributes on JAX only"
@@ -45,7 +45,7 @@ def arguments(classification_run, tmp_path_factory):
         classification_run.recipe, phases=(Phase(2, 32),), batch_size=8, dropout=0.0
     )
     (folder / "recipe.json").write_text(json.dumps(recipe.to_json()))
-    data = write_photos(folder / "images", 6)
+    data = write_class_folders(folder / "images", 6)
     return data, classification_run.preset, folder / "recipe.json"
 
 

@@ -140,7 +140,7 @@ def test_patience_counts_epochs_of_the_last_optimizer_and_image_size_only():
 @pytest.mark.one_backend
 def test_a_training_that_stopped_early_stays_stopped(classification_run, tmp_path):
     run = classification_run
-    # A learning rate of nothing: the accuracy cannot rise after the first epoch.
+    # A learning rate of almost 0: the accuracy cannot rise after the first epoch.
     recipe = customize(run.recipe, learning_rate=1e-12, patience=1)
     recipe = dataclasses.replace(recipe, phases=(Phase(5, 32),))
     history = run.train(out=tmp_path / "run", recipe=recipe)

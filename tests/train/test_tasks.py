@@ -1,4 +1,4 @@
-"""What is different between trainings of classifiers and of detectors."""
+"""Differences between the trainings of classifiers and of detectors."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cspdarknet.train import Phase, customize
 from cspdarknet.train.loop import Training
-from photo_sets import write_photos
+from image_datasets import write_class_folders
 
 pytestmark = pytest.mark.one_backend
 
@@ -125,7 +125,7 @@ def test_a_full_disk_is_an_error_at_the_start(classification_run, tmp_path, monk
 @pytest.fixture
 def damaged(tmp_path):
     """A dataset with two files that are not images."""
-    images = write_photos(tmp_path / "images", 4)
+    images = write_class_folders(tmp_path / "images", 4)
     for name in ("red/bad.png", "blue/cut.png"):
         (images / name).write_bytes(b"\x89PNG\r\n")
     return images
@@ -175,8 +175,8 @@ def test_a_split_without_a_readable_image(classification_run, tmp_path):
     from cspdarknet.train import train_classifier
 
     images = tmp_path / "images"
-    write_photos(images / "train", 1)
-    for path in write_photos(images / "val", 1).rglob("*.png"):
+    write_class_folders(images / "train", 1)
+    for path in write_class_folders(images / "val", 1).rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="The validation split needs a readable image"):
         train_classifier(
@@ -191,7 +191,7 @@ def test_a_split_without_a_readable_image(classification_run, tmp_path):
 def test_images_that_are_lost_while_training_are_named(classification_run, tmp_path, capsys):
     from cspdarknet.train import train_classifier
 
-    images = write_photos(tmp_path / "images", 3)
+    images = write_class_folders(tmp_path / "images", 3)
     (images / "red/bad.png").write_bytes(b"")
     recipe = dataclasses.replace(classification_run.recipe, phases=(Phase(2, 32),), batch_size=3)
     train_classifier(

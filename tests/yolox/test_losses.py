@@ -1,4 +1,4 @@
-"""The losses of YOLOX: finite for any input, and as written down in NumPy."""
+"""The losses of YOLOX: finite for any input, and equal to a NumPy implementation."""
 
 import keras
 import numpy as np

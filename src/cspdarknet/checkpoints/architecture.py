@@ -18,8 +18,8 @@ class ConvUnit:
 
     Attributes:
         name: prefix of the names of the two Keras layers, `{name}_conv` and `{name}_bn`.
-        block: what it belongs to: `"stem"`, `"stage"` (the stride-2 block), `"spp"`, `"csp"`, or a
-            detector's `"neck"` or `"head"`.
+        block: the block that it is in: `"stem"`, `"stage"` (the stride-2 block), `"spp"`, `"csp"`,
+            or a detector's `"neck"` or `"head"`.
         index: index of the stage, or of the pyramid level of a head; -1 elsewhere.
         position: position inside its block, such as `"conv1"` or `"bottleneck2_conv1"`.
         conv_type: `"conv"`, or `"depthwise"` or `"pointwise"` in a depthwise separable block.

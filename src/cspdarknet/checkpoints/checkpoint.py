@@ -22,8 +22,8 @@ class Checkpoint:
         read: returns the array at a path.
         layout: maps the paths to the variables of a backbone or detector of this architecture.
         config: reads the constructor arguments of the model off the file.
-        conventions: backbone arguments without which the weights mean something else.
-        adapts_to: backbone arguments whose value the reader works into the weights, so that every
+        conventions: backbone arguments that the weights were trained with and require.
+        adapts_to: backbone arguments that the reader compensates for in the weights, so that every
             value of them gives the same outputs.
         head: paths that are not the backbone's: kernel and bias of a classifier's head, or a
             detector's neck and head.

@@ -1,4 +1,4 @@
-"""Constructor arguments of a model, read from a weight file or a `config.json` without trust."""
+"""Constructor arguments of a model, read from an untrusted weight file or `config.json`."""
 
 import json
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class ModelConfig:
     """Constructor arguments of a backbone, and of the head on it.
 
     Attributes:
-        backbone: arguments of `CSPDarkNetBackbone`; empty where the file does not tell them.
+        backbone: arguments of `CSPDarkNetBackbone`; empty where the file does not state them.
         head: arguments of `ImageClassifier` or `YOLOXDetector` except for `backbone`; `None` for a
             backbone alone.
-        assumed: names of backbone arguments that the file does not tell, set to the usual value.
+        assumed: names of backbone arguments that the file does not state, set to the usual value.
     """
 
     backbone: dict[str, Any]
@@ -34,7 +34,7 @@ class ModelConfig:
 
     @classmethod
     def from_arguments(cls, arguments: dict[str, Any]) -> Self:
-        """Split what `get_config` of a model returned into backbone and head.
+        """Split the result of a model's `get_config` into backbone and head.
 
         Raises:
             CheckpointError: if the backbone is not a `CSPDarkNetBackbone`.

@@ -48,6 +48,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if path.suffix in (".h5", ".hdf5", ".keras"):
         raise CheckpointError(f"{path} is not a readable {path.suffix} file, or damaged.")
     raise CheckpointError(
-        f"{path} is of no known format. Expected: HDF5 (.h5), .keras, PyTorch (.pth), .safetensors "
+        f"{path} has an unknown format. Expected: HDF5 (.h5), .keras, PyTorch (.pth), .safetensors "
         f"or ONNX (.onnx). Received: a file that begins with {start!r}"
     )

@@ -85,7 +85,7 @@ def read_all(
 
 
 def assign(arrays: dict[str, np.ndarray], targets: Mapping[str, Target]) -> None:
-    """Assign all arrays, and free each of them, so that no second copy of the file piles up."""
+    """Assign all arrays, and free each after use, so that memory holds no second copy of them."""
     for path, item in targets.items():
         item.variable.assign(item.from_file(arrays.pop(path)))
 

@@ -15,7 +15,7 @@ from cspdarknet.checkpoints.targets import collect
 
 
 def write_weights_h5(model: Any, path: Path, dtype: str | None = None) -> None:
-    """Write a `.weights.h5` file, without the optimizer's state that Keras adds once compiled.
+    """Write a `.weights.h5` file, without the optimizer state that Keras adds to it.
 
     Args:
         model: the model.

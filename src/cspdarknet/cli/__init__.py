@@ -37,7 +37,7 @@ app.command()(info)
 
 
 def main() -> None:
-    """Run the command line; an error that the user can mend is one line, not a traceback."""
+    """Run the command line; errors that the user can fix are shown without a traceback."""
     try:
         app()
     except (ValueError, OSError, ImportError) as error:

@@ -28,8 +28,8 @@ def benchmark(
 ) -> None:
     """Measure the inference speed of a model on each installed runtime, in each precision.
 
-    Images and calibration are noise: only the speed is measured. The runtimes take turns with a
-    large matrix product in float32, whose FLOP/s are shown as the peak.
+    Images and calibration data are random noise: only the speed is measured. The runtimes take
+    turns with a large matrix product in float32, whose FLOP/s are shown as the peak.
     """
     from cspdarknet.inference import benchmark_runtimes
 

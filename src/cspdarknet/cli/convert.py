@@ -16,8 +16,7 @@ def convert(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="What to write: a preset folder, or a .safetensors, .keras, .weights.h5 or .pth "
-            "file.",
+            help="Output: a preset folder, or a .safetensors, .keras, .weights.h5 or .pth file.",
         ),
     ],
     task: Annotated[

@@ -54,7 +54,7 @@ def detect(
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
 ) -> None:
-    """Detect objects in images and videos: their classes, boxes and number."""
+    """Detect objects in images and videos."""
     from cspdarknet.inference.detect import ObjectDetector
     from cspdarknet.inference.writers import write_coco, write_csv
 

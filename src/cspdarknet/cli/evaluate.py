@@ -114,7 +114,7 @@ def _predictor(model: str, which: str, batch_size: int | None, **settings: Any) 
 
 
 def _load(predictor: "Predictor", data: Path, on_problem: str) -> "EvaluationSplit[Any]":
-    """Return the split of a data set that a model is evaluated on."""
+    """Return the split of a dataset that a model is evaluated on."""
     from cspdarknet.data import load_classification_split, load_detection_split
 
     if predictor.info.task == "detection":

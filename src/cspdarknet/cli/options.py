@@ -18,7 +18,7 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="A preset name or folder, a run folder, a weight file, kaggle://… or hf://…; "
-        "or, where a model is only run, an exported .onnx or .xml file.",
+        "or, for commands that only run the model, an exported .onnx or .xml file.",
     ),
 ]
 ImagesArgument = Annotated[
@@ -43,7 +43,7 @@ WorkersOption = Annotated[int, typer.Option(help="Number of threads that read im
 OnProblemOption = Annotated[
     str,
     typer.Option(
-        help="Detection data sets: raise an error at invalid annotations, or fix them: clip boxes "
+        help="Detection datasets: raise an error at invalid annotations, or fix them: clip boxes "
         "to their image and leave out what cannot be used."
     ),
 ]

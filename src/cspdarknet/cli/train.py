@@ -11,7 +11,7 @@ from cspdarknet.cli.progress import interruptible
 
 
 class _Task(NamedTuple):
-    """What the command needs to know of a task.
+    """Settings of the command that depend on the task.
 
     Attributes:
         preset: the preset to start from by default.
@@ -86,7 +86,9 @@ def train(
     ] = None,
     validation_split: Annotated[
         float,
-        typer.Option(help="Fraction of the data to validate on, where there is no such split."),
+        typer.Option(
+            help="Fraction of the images to validate on, if the dataset has no validation split."
+        ),
     ] = 0.15,
     workers: WorkersOption = 2,
     on_problem: OnProblemOption = "raise",

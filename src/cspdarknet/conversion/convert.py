@@ -1,4 +1,4 @@
-"""Conversion of a model from any weight file to the formats that others read."""
+"""Conversion of a model between the formats of weight files."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def save(model: keras.Model, destination: str | Path, source: dict[str, Any] | N
         model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
         destination: `.safetensors`, `.keras`, `.weights.h5`, `.pth` (a state dict of YOLOX, or of
             its CSPDarknet for a backbone), or a path without suffix for a preset folder. The file
-            appears whole or not at all.
+            is written atomically.
         source: where the weights come from, for the metadata of a preset folder.
 
     Raises:

@@ -16,7 +16,7 @@ from cspdarknet.presets.config import METADATA
 from cspdarknet.presets.reference import compute_outputs, output_names, reference_outputs
 from cspdarknet.presets.sources import PresetFiles, find
 
-TOLERANCE = 1e-4  # of the largest reference value; float32 on another backend is 2e-6 away
+TOLERANCE = 1e-4  # of the largest reference value; backends differ by 2e-6 in float32
 
 # KerasCV's own preset test: five values of the output for an image of ones, to a hundredth.
 PUBLISHED = {

@@ -1,4 +1,4 @@
-"""Annotations of a dataset as its files give them, before they are checked."""
+"""Annotations of a dataset as read from its files, before they are checked."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,14 @@ class Problem:
 
     Attributes:
         path: the file.
-        what: what is wrong with it, as the end of a sentence.
+        reason: description of the problem, as the end of a sentence.
     """
 
     path: Path
-    what: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.what}"
+        return f"{self.path}: {self.reason}"
 
 
 class LabeledImage(NamedTuple):
@@ -58,7 +58,7 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class Annotations(Generic[AnyImage]):
-    """All that a reader of a format takes from a dataset.
+    """The annotations of a dataset, as the reader of its format returns them.
 
     Attributes:
         splits: images of the splits `"train"`, `"validation"` and `"test"`, as far as the dataset

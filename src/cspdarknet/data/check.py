@@ -8,7 +8,8 @@ from cspdarknet.data.annotations import Problem
 from cspdarknet.data.dataset import AnyDataset
 from cspdarknet.images import ImageError, read_image
 
-# Smaller than any training uses: the decoder skips most of its work, and still reads every byte.
+# A size smaller than any training uses: the decoder skips most of its work, and still reads every
+# byte.
 CHECKED_SIDE = 64
 
 

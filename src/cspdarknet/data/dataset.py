@@ -1,4 +1,4 @@
-"""Datasets of annotated images and their splits: what classification and detection share."""
+"""Datasets of annotated images and their splits: base classes for classification and detection."""
 
 import abc
 import hashlib
@@ -67,7 +67,7 @@ class DatasetSplits(Generic[AnyDataset]):
 
     Attributes:
         train: images to train on.
-        validation: images to choose the best epoch by.
+        validation: images that decide which epoch is the best.
         test: images kept apart for the final evaluation; `None` where there are none.
         problems: what was wrong in the files and has been clipped or left out.
     """

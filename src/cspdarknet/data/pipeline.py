@@ -24,7 +24,7 @@ class Augmentation(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSource(abc.ABC):
-    """What `training_batches` reads: a dataset, its augmentation, and the form of a batch.
+    """Data source of `training_batches`: a dataset, its augmentation and the batch settings.
 
     Attributes:
         dataset: images with annotations.

@@ -13,7 +13,7 @@ UNMATCHED = -1
 
 
 def pairwise_iou(boxes: np.ndarray, others: np.ndarray, is_crowd: bool = False) -> np.ndarray:
-    """Return the intersection over union (IoU) of each box with each other box.
+    """Return the intersection over union (IoU) of each pair of boxes from two arrays.
 
     Args:
         boxes: array `(n, 4)` of left, top, right and bottom.

@@ -1,4 +1,4 @@
-"""Predictions of a model for the images of a dataset: what both evaluations start from."""
+"""Predictions of a model for the images of a dataset, shared by both evaluations."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Calibration images: from them int8 quantization measures the ranges of activations."""
+"""Calibration images, on which int8 quantization measures the ranges of activations."""
 
 from collections.abc import Sequence
 from itertools import islice

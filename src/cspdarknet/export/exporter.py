@@ -1,4 +1,4 @@
-"""`export`: writes a model to a file for other software, and compares its outputs at once."""
+"""`export`: writes a model to a file for other software, and compares the outputs of both."""
 
 import tempfile
 from collections.abc import Sequence
@@ -34,9 +34,9 @@ class ExportResult:
     Attributes:
         path: the file; for a SavedModel the folder.
         format: its format, one of those of `export`.
-        info: what the model in it takes and returns.
+        info: the `ModelInfo` of the model in it.
         num_bytes: its size, with the files that belong to it.
-        comparison: the difference between its outputs and those of the Keras model.
+        comparison: the error of its outputs against those of the Keras model.
     """
 
     path: Path
@@ -64,7 +64,7 @@ def export(
 
     Args:
         model: a backbone, its `feature_pyramid()`, a classifier or a detector.
-        path: the file to write. It appears complete or not at all.
+        path: the file to write. It is written atomically.
         format: `"onnx"`, `"openvino"`, `"litert"`, `"torch"` (a PyTorch exported program) or
             `"saved_model"` (TensorFlow); `None` for the format of the suffix of `path`: .onnx,
             .xml, .tflite, .pt2, or none for a SavedModel. LiteRT and SavedModel need TensorFlow,
@@ -156,7 +156,7 @@ def _compare_file(
 ) -> Comparison:
     """Compare an ONNX or OpenVINO file with the graph.
 
-    If a detector finds nothing in the images, the file is compared once more with the scores
+    If a detector detects nothing in the images, the file is compared once more with the scores
     multiplied by a factor: its boxes, scores, NMS and thresholds must be those of the graph.
     """
     comparison = reference.compare(onnx_formats.run(path, images, format))

@@ -1,4 +1,4 @@
-"""The file formats and precisions of `export`, and how a finished file is put in place."""
+"""The file formats and precisions of `export`, and atomic replacement of earlier files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ def format_of(path: Path, name: str | None = None) -> str:
     """Return the name of the format: the given one, or that of the path's suffix.
 
     Raises:
-        ValueError: if there is no such format, or the path has not its suffix.
+        ValueError: if there is no such format, or the path has another suffix.
     """
     by_suffix = {spec.suffix: format for format, spec in FORMATS.items()}
     format = by_suffix.get(path.suffix) if name is None else name

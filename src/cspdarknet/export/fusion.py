@@ -110,7 +110,7 @@ def fold_rescaling(program: Program) -> None:
         foldable = (
             np.ndim(layer.scale) == 0
             and not np.any(layer.offset)
-            # Half precision would lose small values; integers would not be cast to floats.
+            # float16 would lose small values; integers would not be cast to floats.
             and source.dtype == scaled.dtype
             and source.dtype in WIDE_DTYPES
             and not program.is_output(scaled)

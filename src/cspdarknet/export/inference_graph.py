@@ -42,7 +42,7 @@ def inference_graph(
 
     Returns:
         A functional `keras.Model` from `images` to a dict of outputs, in float32 if the model is in
-        half or mixed precision, and the `ModelInfo`.
+        float16, bfloat16 or mixed precision, and the `ModelInfo`.
 
     Raises:
         ValueError: if an argument does not fit the model.
@@ -88,7 +88,7 @@ def inference_graph(
         outputs = _detections(model, x, resolved, letterbox)
     graph = keras.Model(images, outputs, name=model.name)
     if any(layer.compute_dtype in HALF_PRECISIONS for layer in model._flatten_layers()):
-        # Half precision pays in training; processors would convert each number.
+        # 16-bit floats speed up training, but CPUs would convert each value.
         graph = model_from_program(program_from_model(graph), model.name, dtype="float32")
     return graph, info
 

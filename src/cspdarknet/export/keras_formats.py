@@ -73,7 +73,7 @@ def write(graph: keras.Model, path: Path, format: str, images: np.ndarray) -> di
             return dict(outputs)
 
 
-# What the subprocess does.
+# Code that runs in the subprocess.
 
 
 def _write_torch(model: keras.Model, path: str, images: np.ndarray) -> dict[str, Any]:

@@ -11,16 +11,16 @@ from cspdarknet.yolox.postprocess import NonMaxSuppression, RestoreBoxes
 
 SIDE = 160  # pixels, of sample images for a graph that takes any size
 BATCH_SIZE = 2
-# Two detections match if they have one class and their boxes and confidences differ by less.
+# Two detections match if they have the same class and their boxes and confidences differ by less.
 MAX_BOX_ERROR = 1.0  # pixels
 MAX_CONFIDENCE_ERROR = 0.01
-# Near the thresholds of scores and IoU rounding decides what is detected.
+# Near the score and IoU thresholds, rounding decides which boxes are kept.
 MIN_MATCHED_FRACTION = 0.9
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference between the outputs of an exported file and those of the inference graph.
+    """The error of an exported file's outputs against those of the inference graph.
 
     Attributes:
         max_relative_error: the largest error, relative to the largest value of the same output. For
@@ -56,11 +56,11 @@ class Comparison:
 
 
 class Reference:
-    """What an inference graph computes for sample images, to compare exported files with.
+    """Outputs of an inference graph for sample images, to compare exported files with.
 
     The graph runs once. The boxes and scores before NMS are kept, so that NMS can be compared even
-    if the detector finds nothing in the images: `score_factor` is then a factor for the scores that
-    brings some of them above the threshold.
+    if the detector detects nothing in the images: `score_factor` is then a factor for the scores
+    that brings some of them above the threshold.
 
     Args:
         graph: from `inference_graph`.

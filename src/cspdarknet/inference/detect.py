@@ -30,7 +30,7 @@ class ObjectDetector:
 
     Args:
         predictor: a `Predictor` of a detector.
-        out: folder for copies with the boxes drawn in, which appear complete or not at all; `None`
+        out: folder for copies with the boxes drawn in, which are written atomically; `None`
             for no copies.
 
     Attributes:
@@ -50,7 +50,7 @@ class ObjectDetector:
     def __init__(self, predictor: "Predictor", out: str | Path | None = None) -> None:
         if predictor.info.task != "detection" or predictor.info.raw_outputs:
             raise ValueError(
-                "`predictor` must be one of a detector. Received: a Predictor for "
+                "`predictor` must be the Predictor of a detector. Received: a Predictor for "
                 f"{'raw outputs' if predictor.info.raw_outputs else predictor.info.task}"
             )
         self.predictor = predictor

@@ -52,7 +52,7 @@ class FeatureExtractor:
     """Writes the feature maps of image files to a folder, one file per image.
 
     A file holds an array `(height, width, channels)` for each level, and `"vector"`, the spatial
-    mean of the deepest level. Each file appears complete or not at all, and one that is newer than
+    mean of the deepest level. Each file is written atomically, and one that is newer than
     its image is kept, so that a run can be stopped at any time and repeated.
 
     Args:
@@ -177,7 +177,7 @@ class FeatureExtractor:
             yield from prefetch_map(self._finish, in_order(), writer, WAITING_WRITES)
 
     def _known_result(self, file: ImageFile) -> FeatureResult | None:
-        """Return the result of a file that need not be read, or cannot."""
+        """Return the result of a file that is up to date or missing; `None` for other files."""
         try:
             return FeatureResult(file, "kept") if self._is_current(file) else None
         except OSError as error:
@@ -227,7 +227,7 @@ class FeatureExtractor:
 def _feature_model(
     model: "keras.Model | str | Path", levels: Sequence[str | int] | None
 ) -> tuple["keras.Model | str | Path", Sequence[str | int] | None]:
-    """Return what to predict with, and the levels that are still to be selected from it."""
+    """Return the model for the `Predictor`, and the levels to select from it."""
     if is_exported_file(model):
         info = read_model_info(model)  # type: ignore[arg-type]
         if info is not None and info.task != "features":
@@ -256,7 +256,7 @@ def _has_fixed_size(model: "keras.Model | str | Path") -> bool:
 
 
 def _failed(file: ImageFile, error: OSError) -> FeatureResult:
-    """Return the result of a failed file, or raise an error that all others would meet, too."""
+    """Return the result of a failed file, or raise an error that all others would cause, too."""
     if error.errno in FATAL_ERRORS:
         raise error
     return FeatureResult(file, "failed", f"{file.path}: {error.strerror}.")

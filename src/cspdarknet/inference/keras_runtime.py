@@ -10,7 +10,7 @@ from cspdarknet.export.inference_graph import inference_graph
 
 
 class KerasRuntime:
-    """A Keras model on Keras' backend.
+    """A Keras model on Keras's backend.
 
     Args:
         model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`.
@@ -38,10 +38,10 @@ class KerasRuntime:
         return {name: _as_array(value)[:count] for name, value in outputs.items()}
 
     def update_weights(self) -> None:
-        """Take over the present weights of the model, without a recompilation."""
+        """Load the current weights of the model, without a recompilation."""
         own = {id(variable) for variable in self._graph.variables}
         if own.isdisjoint(id(variable) for variable in self._model.variables):
-            # The graph of a half-precision model is a float32 copy.
+            # The graph of a float16 or bfloat16 model is a float32 copy.
             graph, _ = inference_graph(self._model, options=self._options)
             self._graph.set_weights(graph.get_weights())
         if keras.backend.backend() == "jax":
@@ -57,7 +57,7 @@ class KerasRuntime:
     def _prepare_jax(self) -> None:
         """Call the graph as a function of copies of its variables.
 
-        On JAX, `predict` of Keras gives the memory of the variables away until it returns: no
+        On JAX, `predict` of Keras donates the buffers of the variables until it returns: no
         other thread, nor the user's own `predict`, may run meanwhile.
         """
         import jax
@@ -79,6 +79,6 @@ class KerasRuntime:
 
 
 def _as_array(value: Any) -> np.ndarray:
-    """Return an output as a NumPy array, float32 instead of half precision."""
+    """Return an output as a NumPy array, float32 instead of float16 or bfloat16."""
     array = np.asarray(value)
     return array if array.dtype.kind in "iu" else array.astype("float32", copy=False)

@@ -69,7 +69,7 @@ class ExportedFile:
         if given := [name for name, value in fixed.items() if value is not None]:
             raise ValueError(
                 f"{', '.join(f'`{name}`' for name in given)} must be left out for an exported "
-                f"file, in which it is fixed. Received: {path}: or export the model again."
+                f"file, in which it is fixed. Received: {path}. Leave it out, or export again."
             )
         self.path = Path(path)
         self.runtime_options = runtime_options
@@ -156,7 +156,7 @@ def model_source(
     sizes: dict[str, int | None],
     options: DetectionOptions | None,
 ) -> ModelSource:
-    """Return what runtimes are started on; the arguments are those of `Predictor`.
+    """Return the model in the form that runtimes are started on; arguments as in `Predictor`.
 
     Raises:
         ValueError: if an argument does not fit the model.

@@ -134,9 +134,9 @@ class Predictor:
         return self.info.class_names or ()
 
     def update_weights(self) -> None:
-        """Take over the present weights of the Keras model, such as after a training epoch.
+        """Load the current weights of the Keras model, such as after a training epoch.
 
-        Nothing is compiled anew.
+        Nothing is compiled again.
 
         Raises:
             ValueError: if the runtime is not `"keras"`: the others have a copy of the model.
@@ -189,8 +189,8 @@ class Predictor:
 
         Args:
             images: paths, Pillow images, and arrays `(height, width, 3)`, RGB in 0..255.
-            with_pixels: whether to yield the pixels, too, so that nobody must decode a file again
-                to draw on it.
+            with_pixels: whether to yield the pixels, too, so that a file need not be
+                decoded again to draw on it.
 
         Returns:
             A generator of tuples `(image, result)`: the image as it was given, and its result as

@@ -39,7 +39,7 @@ _DTYPE_TABLE_LOCK = Lock()
 
 
 class Runtime(Protocol):
-    """A graph that is ready to run.
+    """Interface of a runtime that has loaded a graph.
 
     Attributes:
         info: the `ModelInfo` of the graph.

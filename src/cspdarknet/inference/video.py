@@ -58,7 +58,7 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
         try:
             for frame in container.decode(video=0):
                 count += 1
-                # Phones store frames as the sensor lies, with the angle to rotate them by.
+                # Phones store frames in the sensor's orientation, with the angle to rotate them by.
                 yield np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
         except av.error.FFmpegError as error:
             raise ImageError(f"{path}: damaged after {count} frames ({error}).") from error
@@ -70,7 +70,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> Non
     """Write frames as a video, H.264 in MP4.
 
     Args:
-        path: the `.mp4` file. It appears complete or not at all.
+        path: the `.mp4` file. It is written atomically.
         frames: uint8 arrays `(height, width, 3)`, all of one size. An odd last row or column is
             dropped, since the format needs even sizes.
         rate: frames per second.

@@ -35,7 +35,7 @@ def write_coco(path: Path, results: Sequence[FileDetections], class_names: Seque
     The frames of a video are images of the same `file_name`, with a `frame` each.
 
     Args:
-        path: the file. It appears complete or not at all.
+        path: the file. It is written atomically.
         results: the detections in images and frames.
         class_names: names of the classes; their categories are counted from 1.
     """
@@ -58,7 +58,7 @@ def write_csv(path: Path, results: Sequence[FileDetections]) -> None:
     """Write a CSV file with a row for each detection; `frame` is empty for images.
 
     Args:
-        path: the file. It appears complete or not at all.
+        path: the file. It is written atomically.
         results: the detections in images and frames.
     """
     table = io.StringIO()

@@ -42,13 +42,13 @@ class CSPDarkNetBackbone(PresetModel):
             `keras.applications`.
         padding: `"same"` (TensorFlow's rule, for KerasCV's weights) or `"symmetric"` (PyTorch's
             rule, for YOLOX's weights).
-        data_format: `"channels_last"`, `"channels_first"` or `None` for Keras' global setting.
+        data_format: `"channels_last"`, `"channels_first"` or `None` for Keras's global setting.
         batch_norm_epsilon: float, added to the variances.
         batch_norm_momentum: float, momentum of the moving averages.
         frozen_layers: names of layers that are not trained: the saved form of the state that
             `freeze` sets.
         image_shape: another name for `input_shape`, as in KerasHub.
-        dtype: dtype or dtype policy of all layers; `None` for Keras' global policy.
+        dtype: dtype or dtype policy of all layers; `None` for Keras's global policy.
         **kwargs: `name` and `trainable`.
 
     Attributes:

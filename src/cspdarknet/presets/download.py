@@ -11,12 +11,12 @@ from cspdarknet._extras import require
 from cspdarknet.checkpoints.errors import CheckpointError
 
 KAGGLE, HUGGING_FACE, URL = "kaggle://", "hf://", "https://"
-CACHE = Path("models") / "cspdarknet"  # below Keras' home, ~/.keras by default
+CACHE = Path("models") / "cspdarknet"  # below Keras's home, ~/.keras by default
 TIMEOUT = 20.0  # seconds without an answer, after which a host counts as unreachable
 
 
 class UnreachableError(ConnectionError, ValueError):
-    """A file could not be downloaded: a `ConnectionError`, and a `ValueError` of the preset."""
+    """A file could not be downloaded: both a `ConnectionError` and a `ValueError`."""
 
 
 def fetch(uri: str, file: str = "", sha256: str | None = None) -> Path:

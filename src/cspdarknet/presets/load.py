@@ -16,7 +16,7 @@ from cspdarknet.yolox.network import NUM_LEVELS, yolox_outputs
 
 Model = TypeVar("Model")
 
-# Backbone arguments that may differ from the preset's while its weights keep their meaning.
+# Backbone arguments that may differ from the preset's without invalidating its weights.
 FREE_ARGUMENTS = frozenset(
     {
         "batch_norm_momentum",
@@ -138,7 +138,7 @@ def _backbone_arguments(files: PresetFiles, overrides: dict[str, Any]) -> dict[s
 
 
 def _check_overrides(files: PresetFiles, overrides: dict[str, Any]) -> None:
-    """Refuse arguments with which the weights of the preset would mean something else."""
+    """Raise an error for arguments that would invalidate the weights of the preset."""
     assert files.weights is not None
     stored = {**DEFAULTS, **files.config.backbone} if files.config.backbone else {}
     free = FREE_ARGUMENTS | files.weights.adapts_to | files.config.assumed
@@ -149,7 +149,7 @@ def _check_overrides(files: PresetFiles, overrides: dict[str, Any]) -> None:
 
 def _meaningless(files: PresetFiles, name: str, stored: Any, value: Any) -> ValueError:
     return ValueError(
-        f"The weights of {files.origin!r} belong to {name}={stored!r}, and mean nothing "
+        f"The weights of {files.origin!r} belong to {name}={stored!r}, and are invalid "
         f"with {name}={value!r}: leave the argument out, or pass load_weights=False."
     )
 

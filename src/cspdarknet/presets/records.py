@@ -33,7 +33,7 @@ class Preset:
         name: the name, as given to `from_preset`.
         size: key of `cspdarknet.presets.sizes.SIZES`.
         task: `"features"`, `"classification"` or `"detection"`.
-        dataset: data set that the weights were trained on; empty without weights.
+        dataset: dataset that the weights were trained on; empty without weights.
         accuracy: metric of the trained model, as published.
         sources: addresses of the weights, in the order in which they are tried.
         kaggle_handle: address of the preset that KerasCV published, if it did.

@@ -25,8 +25,8 @@ def save_preset(
 ) -> None:
     """Write `config.json`, `model.weights.h5` and `metadata.json` (the Keras preset layout).
 
-    A new folder appears whole or not at all. In a folder that holds a preset, its files are
-    replaced, each of them whole; other files there are kept.
+    A new folder is written atomically. In a folder that holds a preset, each of its files is
+    replaced atomically; other files there are kept.
 
     Args:
         model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.

@@ -134,7 +134,7 @@ def _unreadable(reasons: Iterable[str]) -> str:
 
 
 def _skipped(skipped: Sequence[Problem]) -> str:
-    rows = [(item.path, item.what) for item in skipped]
+    rows = [(item.path, item.reason) for item in skipped]
     return f"<h2>Skipped files</h2>{table(('file', 'reason'), rows)}" if rows else ""
 
 

@@ -8,7 +8,7 @@ class ExponentialMovingAverage:
 
     The decay starts lower and rises to its final value, since the average starts at the initial
     weights: it is `min(decay, (1 + updates) / (10 + updates))`, as in TensorFlow's
-    `tf.train.ExponentialMovingAverage`. Keras' own `use_ema` leaves out the statistics of batch
+    `tf.train.ExponentialMovingAverage`. Keras's own `use_ema` leaves out the statistics of batch
     normalization, which then belong to other weights.
 
     Args:

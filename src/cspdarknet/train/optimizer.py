@@ -66,7 +66,7 @@ class _LayerwiseLearningRates:
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a variable at its own learning rate."""
-        # By index, as Keras' optimizers find their moments: TensorFlow passes its own variables.
+        # By index, as Keras's optimizers find their moments: TensorFlow passes its own variables.
         factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * factor)  # type: ignore[misc]
 
@@ -125,7 +125,7 @@ def learning_rate_factors(model: keras.Model, decay: float) -> dict[str, float]:
 
     Args:
         model: a classifier or detector with a CSPDarkNet backbone.
-        decay: factor from each part to the one before it. The factor of the head (and of a
+        decay: factor from each stage to the one before it. The factor of the head (and of a
             detector's neck) is 1, that of the last stage `decay`, and so on down to the stem.
 
     Returns:

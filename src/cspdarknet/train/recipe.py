@@ -1,4 +1,4 @@
-"""Training recipes: frozen dataclasses of every choice that a training makes."""
+"""Training recipes: frozen dataclasses with the hyperparameters of a training."""
 
 import dataclasses
 import itertools
@@ -55,7 +55,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """What the recipes of all tasks have in common.
+    """Base class of the recipes: the hyperparameters that all tasks have.
 
     Attributes:
         phases: phases of the training, in order.
@@ -70,7 +70,7 @@ class BaseRecipe:
         hold_fraction: fraction of the steps after the warmup at the peak learning rate. A cosine
             decay takes the rest of them.
         final_learning_rate_ratio: learning rate at the end, as a fraction of the peak.
-        layer_decay: factor of the learning rate from each part of the network to the one before it
+        layer_decay: factor of the learning rate from each stage of the network to the one before it
             (head, last stage, ..., stem); 1 is the same rate everywhere.
         clip_norm: maximum global norm of the gradients; 0 disables clipping.
         accumulate: number of batches whose gradients are averaged for one optimizer step.

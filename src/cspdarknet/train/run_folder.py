@@ -24,7 +24,7 @@ SHOWN_DIFFERENCES = 5
 
 
 class RunFolder(OutputFolder):
-    """The folder of one training. Each file in it appears whole or not at all."""
+    """The folder of one training, whose files are written atomically."""
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -95,7 +95,7 @@ class RunFolder(OutputFolder):
         self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
     def write_problems(self, problems: Sequence[Problem], name: str = SKIPPED) -> None:
-        """Write a CSV file of files of the dataset and what is wrong with them.
+        """Write a CSV file of the unusable files of the dataset, with the reasons.
 
         Args:
             problems: the files. By default they are those that the training skips.
@@ -104,7 +104,7 @@ class RunFolder(OutputFolder):
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["path", "reason"])
-        writer.writerows([problem.path.absolute(), problem.what] for problem in problems)
+        writer.writerows([problem.path.absolute(), problem.reason] for problem in problems)
         self.write_text(name, table.getvalue())
 
     def read_skipped(self) -> list[Problem] | None:

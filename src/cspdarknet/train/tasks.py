@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task(abc.ABC):
-    """All that a training needs to know of its task.
+    """A training task: data, model, loss, metrics and report.
 
     Attributes:
         recipe: the recipe of the training.
@@ -137,7 +137,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def begin_phase(self, model: keras.Model, phase: Phase) -> None:
-        """Set what a phase changes in the loss of a compiled model."""
+        """Apply the settings of a phase to the loss of a compiled model."""
 
     @staticmethod
     @abc.abstractmethod
@@ -150,7 +150,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def tie_break(self, row: Row) -> float:
-        """Return what decides between evaluated epochs of the same score; higher is better."""
+        """Return a second score that decides between epochs of equal score; higher is better."""
 
     @staticmethod
     @abc.abstractmethod

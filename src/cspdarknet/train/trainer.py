@@ -29,7 +29,7 @@ PACKAGES = ("cspdarknet", "keras", "numpy", "pillow", "grain")
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains a model in a run folder; `train` is all of it.
+    """Trains a model in a run folder, when `train` is called.
 
     Attributes:
         task: the task, with its recipe.

@@ -1,4 +1,4 @@
-"""The parts of YOLOX that stand on a backbone: neck, head, label assignment, losses, decoding, NMS.
+"""YOLOX on top of a backbone: neck, head, label assignment, losses, decoding, NMS.
 
 References:
     YOLOX (https://arxiv.org/abs/2107.08430). Outputs, losses and detections are those of the

@@ -22,13 +22,13 @@ class Corners(NamedTuple):
 
 
 def from_xyxy(boxes: Any) -> Corners:
-    """Take boxes `(..., 4)` of left, top, right and bottom apart."""
+    """Convert boxes `(..., 4)` of left, top, right and bottom to `Corners`."""
     left, top, right, bottom = (boxes[..., i] for i in range(4))
     return Corners(left, top, right, bottom, (right - left) * (bottom - top))
 
 
 def from_center(boxes: Any) -> Corners:
-    """Take boxes `(..., 4)` of center x and y, width and height apart."""
+    """Convert boxes `(..., 4)` of center x and y, width and height to `Corners`."""
     x, y, width, height = (boxes[..., i] for i in range(4))
     half_width, half_height = width / 2, height / 2
     return Corners(x - half_width, y - half_height, x + half_width, y + half_height, width * height)

@@ -1,7 +1,7 @@
 """Letterboxing of images as YOLOX does it: resized into a gray square, bit for bit.
 
 The published weights were trained on images resized by OpenCV. Its bilinear interpolation computes
-with integers and without antialiasing; any other interpolation moves a detector's scores and boxes.
+with integers and without antialiasing; any other interpolation changes scores and boxes.
 
 References:
     `preproc` of `yolox/data/data_augment.py`; OpenCV, `modules/imgproc/src/resize.cpp`.
@@ -23,7 +23,7 @@ def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, float]:
         size: side of the square in pixels.
 
     Returns:
-        The square, a uint8 array `(size, size, 3)` that is gray (114) beside the image; and the
+        The square, a uint8 array `(size, size, 3)` padded with gray (114); and the
         resize ratio: coordinates in the square are those in the image times this.
 
     Raises:

@@ -13,7 +13,7 @@ from keras import ops
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
 from cspdarknet.yolox.boxes import Corners, from_xyxy, intersection_and_union
 
-# The highest-scoring anchor points of an image, of which NMS chooses.
+# Number of highest-scoring anchor points of an image that NMS is applied to.
 MAX_CANDIDATES = 2048
 
 
@@ -22,7 +22,7 @@ class DecodeBoxes(keras.layers.Layer):
     """Convert raw outputs to boxes and scores.
 
     Args:
-        image_size: side in pixels of the square that the network sees.
+        image_size: side in pixels of the network's square input.
         strides: stride of each level in pixels.
 
     Returns:

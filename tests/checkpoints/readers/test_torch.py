@@ -1,4 +1,4 @@
-"""PyTorch files: read and written without PyTorch, and without running what they contain."""
+"""PyTorch files: read and written without PyTorch, and without executing their code."""
 
 import pickle
 import zipfile
@@ -97,7 +97,7 @@ def test_wrong_storage_sizes(state_dict, tmp_path, refuses):
         for name in old.namelist():
             data = old.read(name)
             new.writestr(name, data[:-4] if name.endswith("data/0") else data)
-    refuses(path, "were announced")
+    refuses(path, "were declared")
 
 
 def test_pytorch_reads_what_is_written(state_dict):

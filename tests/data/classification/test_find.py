@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from cspdarknet.data import load_classification_dataset, load_classification_split
-from photo_sets import COLORS, write_photos
+from image_datasets import COLORS, write_class_folders
 
 pytestmark = pytest.mark.one_backend
 
 
 def test_a_folder_of_classes_is_split_by_class_and_seed(tmp_path):
-    write_photos(tmp_path, per_class=10)
+    write_class_folders(tmp_path, per_class=10)
     splits = load_classification_dataset(tmp_path, validation_split=0.2, seed=1)
     assert splits.class_names == ("blue", "green", "red")
     np.testing.assert_array_equal(splits.train.counts, [8, 8, 8])
@@ -25,7 +25,7 @@ def test_a_folder_of_classes_is_split_by_class_and_seed(tmp_path):
 
 
 def test_a_class_with_one_image_keeps_it_for_training(tmp_path):
-    write_photos(tmp_path, 4)
+    write_class_folders(tmp_path, 4)
     for i in range(3):
         (tmp_path / f"red/{i}.png").unlink()
     splits = load_classification_dataset(tmp_path)
@@ -34,14 +34,14 @@ def test_a_class_with_one_image_keeps_it_for_training(tmp_path):
 
 def test_splits_of_the_dataset_are_kept(tmp_path):
     for name, count in (("train", 3), ("val", 2), ("test", 1)):
-        write_photos(tmp_path / name, count)
+        write_class_folders(tmp_path / name, count)
     splits = load_classification_dataset(tmp_path)
     assert [len(splits.train), len(splits.validation), len(splits.test)] == [9, 6, 3]
     assert splits.train.labels.dtype == np.int32
 
 
 def test_a_csv_file(tmp_path):
-    write_photos(tmp_path / "all", 2)
+    write_class_folders(tmp_path / "all", 2)
     rows = ["file,class,split"]
     for name in COLORS:
         rows += [f"all/{name}/0.png,{name},train", f"all/{name}/1.png,{name},val"]
@@ -53,12 +53,12 @@ def test_a_csv_file(tmp_path):
 
 def test_a_classifier_is_evaluated_on_the_split_that_was_kept_apart(tmp_path):
     names = ("red", "green", "blue")
-    write_photos(tmp_path / "train", 3)
+    write_class_folders(tmp_path / "train", 3)
     name, dataset, problems = load_classification_split(tmp_path, names)
     assert (name, len(dataset), problems) == ("all", 9, ())
-    write_photos(tmp_path / "valid", 2)
+    write_class_folders(tmp_path / "valid", 2)
     assert load_classification_split(tmp_path, names).name == "validation"
-    write_photos(tmp_path / "test", 1)
+    write_class_folders(tmp_path / "test", 1)
     name, dataset, _ = load_classification_split(tmp_path, names)
     assert (name, dataset.class_names) == ("test", names)
     assert [path.parent.name for path in dataset.paths] == [names[i] for i in dataset.labels]
@@ -75,10 +75,10 @@ def test_data_that_cannot_be_used(tmp_path):
             load(tmp_path / "missing")
         with pytest.raises(ValueError, match="has no images to"):
             load(tmp_path)
-    write_photos(tmp_path / "train", 1)
+    write_class_folders(tmp_path / "train", 1)
     with pytest.raises(ValueError, match="single image"):
         load_classification_dataset(tmp_path)
-    write_photos(tmp_path / "val", 1)
+    write_class_folders(tmp_path / "val", 1)
     (tmp_path / "val/red").rename(tmp_path / "val/pink")
     with pytest.raises(ValueError, match="without training images: pink"):
         load_classification_dataset(tmp_path)

@@ -11,7 +11,7 @@ from cspdarknet.data import (
     load_classification_dataset,
     training_batches,
 )
-from photo_sets import write_photos
+from image_datasets import write_class_folders
 
 pytestmark = pytest.mark.one_backend
 
@@ -20,7 +20,7 @@ WEIGHTS = np.array([1, 2, 4], "float32")
 
 @pytest.fixture
 def source(tmp_path):
-    dataset = load_classification_dataset(write_photos(tmp_path, 5)).train
+    dataset = load_classification_dataset(write_class_folders(tmp_path, 5)).train
     return ClassificationSource(dataset, ClassificationAugmentation(), 4, seed=3)
 
 

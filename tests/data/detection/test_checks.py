@@ -34,7 +34,7 @@ def test_boxes_that_are_wrong_are_clipped_or_left_out(tmp_path, box, what, fixed
     np.testing.assert_array_equal(dataset.boxes[1], ([fixed] if fixed else []) + [GOOD])
     assert dataset.labels[1].tolist() == [0] * len(dataset.boxes[1])
     assert dataset.ignored[1].tolist() == [False] * len(dataset.boxes[1])
-    assert (problem.path, problem.what.split(") ")[1]) == (path, what)
+    assert (problem.path, problem.reason.split(") ")[1]) == (path, what)
     assert len(dataset.boxes[0]) == 0
 
 
@@ -42,7 +42,7 @@ def test_boxes_of_unknown_classes_are_left_out(tmp_path):
     image = image_with(write_image(tmp_path / "a.jpg"), GOOD, name="egg")
     dataset, (problem,) = check_annotations([image], ["cell", "worm"])
     assert len(dataset.boxes[0]) == 0
-    assert problem.what == "the box (1, 2, 30, 40) is of the unknown class 'egg'"
+    assert problem.reason == "the box (1, 2, 30, 40) is of the unknown class 'egg'"
     dataset, problems = check_annotations([image], ["cell", "egg"])
     assert (dataset.labels[0].tolist(), problems) == ([1], [])
 
@@ -59,7 +59,7 @@ def test_fractions_of_the_image_beyond_all_bounds(tmp_path):
     boxes = [(-5e307, -5e307, 1e308, 1e308), (0.25, 0.25, 0.75, 0.5)]
     image = image_with(write_image(tmp_path / "a.jpg"), *boxes, relative=True)
     dataset, (problem,) = check_annotations([image], ["cell"])
-    assert "not finite numbers" in problem.what
+    assert "not finite numbers" in problem.reason
     np.testing.assert_array_equal(dataset.boxes[0], [[20, 15, 60, 30]])
 
 
@@ -75,7 +75,7 @@ def test_images_that_cannot_be_used_are_left_out(tmp_path):
     dataset, problems = check_annotations(images, ["cell"])
     assert dataset.paths == (good,)
     assert [problem.path.name for problem in problems] == ["missing.jpg", "text.jpg", "b.jpg"]
-    missing, text, size = (problem.what for problem in problems)
+    missing, text, size = (problem.reason for problem in problems)
     assert missing == "there is no such image"
     assert text.startswith("it is not an image")
     assert "80 x 60 pixels, but its annotation states 60 x 80. Was it annotated without" in size
@@ -104,4 +104,4 @@ def test_the_first_annotation_of_an_image_is_kept(tmp_path):
     kept, problems = drop_repeated(splits)
     assert kept == {"train": splits["train"][:2], "test": []}
     assert [problem.path for problem in problems] == [second, link]
-    assert {problem.what for problem in problems} == {"is annotated more than once"}
+    assert {problem.reason for problem in problems} == {"is annotated more than once"}

@@ -47,7 +47,7 @@ def test_annotations_that_lead_nowhere_are_problems(tmp_path):
         write_image(tmp_path / f"{name}.jpg")
     write_json(tmp_path / "a.json", content)
     splits = load_detection_dataset(tmp_path, on_problem="fix", validation_split=0.5)
-    texts = [problem.what for problem in splits.problems]
+    texts = [problem.reason for problem in splits.problems]
     assert len(texts) == 7
     assert sum("not finite numbers" in text for text in texts) == 5
     for what in ("image id 1000, which is not listed", "unknown class 'id 55'"):
@@ -73,7 +73,7 @@ def test_file_names_that_cannot_be(tmp_path):
         (problem,) = load_detection_dataset(
             tmp_path, on_problem="fix", validation_split=0.5
         ).problems
-        assert "not an image" in problem.what
+        assert "not an image" in problem.reason
     content["images"][2]["file_name"] = ["c.jpg"]
     write_json(tmp_path / "a.json", content)
     with pytest.raises(ValueError, match="names must be text"):

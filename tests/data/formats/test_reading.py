@@ -1,4 +1,4 @@
-"""What the readers of all formats share."""
+"""Shared code of the format readers."""
 
 import pytest
 

@@ -50,7 +50,7 @@ def test_xml_files_that_cannot_be_read_are_problems(tmp_path, text, what):
     assert [image.path.stem for image in annotations.splits["train"]] == ["a"]
     (problem,) = annotations.problems
     assert problem.path.stem == "b"
-    assert what in problem.what
+    assert what in problem.reason
 
 
 def test_a_large_xml_file_is_refused(tmp_path):

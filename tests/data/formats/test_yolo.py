@@ -59,7 +59,7 @@ def test_lines_that_are_not_in_the_format(tmp_path):
         write_labels(tmp_path / "labels/train/b.txt", ["0 0.5 0.5 0.2 0.2", line])
         (problem,) = read_yolo(tmp_path).problems
         assert problem.path.name == "b.jpg"
-        assert "its label file is not in the YOLO format: line 2" in problem.what
+        assert "its label file is not in the YOLO format: line 2" in problem.reason
     write_labels(tmp_path / "labels/train/b.txt", ["7 0.5 0.5 0.2 0.2"])
     with pytest.raises(ValueError, match="unknown class 'id 7'"):
         load_detection_dataset(tmp_path)

@@ -1,4 +1,4 @@
-"""Reading of HDF5 weight files without trusting them."""
+"""Reading of untrusted HDF5 weight files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ MAX_OBJECTS = 100_000
 
 
 class HDF5File:
-    """An open HDF5 file of arrays; whatever HDF5 finds wrong with it is a `CheckpointError`.
+    """An open HDF5 file of arrays; errors of HDF5 are raised as `CheckpointError`.
 
     Args:
         path: the file, also named in error messages.
@@ -24,7 +24,7 @@ class HDF5File:
         shapes: shape of each dataset by its path.
 
     Raises:
-        CheckpointError: if the file is damaged or holds what a plain weight file never holds.
+        CheckpointError: if the file is damaged, or has content that a plain weight file never has.
     """
 
     def __init__(self, path: Path, stream: BinaryIO | None = None) -> None:

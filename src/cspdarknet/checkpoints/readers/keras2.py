@@ -66,7 +66,7 @@ def layout(path: Path, layers: list[list[str]], model: Any) -> dict[str, Target]
         model: the backbone.
 
     Raises:
-        CheckpointError: if the layers hold other numbers of weights than those of the model.
+        CheckpointError: if the numbers of weights of the layers differ from the model's.
     """
     targets = [_layer_targets(model, units) for units in _kerascv_layers(model)]
     if [len(paths) for paths in layers] != [len(items) for items in targets]:

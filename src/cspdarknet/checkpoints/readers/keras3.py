@@ -150,7 +150,7 @@ def kerascv_config(
 ) -> ModelConfig:
     """Return the config of a weight file of KerasCV.
 
-    The weights do not tell whether the model rescales its input; those of KerasCV's presets do.
+    The weights do not show whether the model rescales its input; those of KerasCV's presets do.
     """
     backbone = {
         "stackwise_channels": channels,

@@ -1,8 +1,8 @@
-"""PyTorch `.pth` files, read and written without PyTorch, and without running what they contain.
+"""PyTorch `.pth` files, read and written without PyTorch and without executing their code.
 
 A `.pth` file (PyTorch 1.6 and later) is an uncompressed zip archive: `data.pkl` is a pickle that
-names tensors, and `data/0`, `data/1`, ... hold their bytes. The unpickler here knows the few
-functions that plain checkpoints consist of, and refuses every other.
+names tensors, and `data/0`, `data/1`, ... hold their bytes. The unpickler here allows only the
+few functions that plain checkpoints need.
 """
 
 import io
@@ -113,7 +113,7 @@ class _Reader:
         if info.file_size != size * _item_size(dtype):
             raise CheckpointError(
                 f"{self.path}: the storage {key!r} has {info.file_size} bytes, {size} numbers of "
-                f"{dtype} were announced."
+                f"{dtype} were declared."
             )
         return _Storage(dtype, key, size)
 
@@ -149,7 +149,7 @@ def _decode(data: bytes, dtype: str) -> np.ndarray:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickler of the functions that plain checkpoints need, none of which does harm."""
+    """Unpickler that allows only the harmless functions that plain checkpoints need."""
 
     def __init__(self, file: io.BytesIO, reader: _Reader) -> None:
         super().__init__(file, encoding="utf-8")

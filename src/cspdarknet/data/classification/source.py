@@ -13,7 +13,7 @@ from cspdarknet.images import ImageError, open_image
 
 @dataclass(frozen=True)
 class ClassificationSource(TrainingSource):
-    """What `training_batches` reads to train a classifier.
+    """Data source of `training_batches` for a classifier.
 
     Attributes: those of `TrainingSource`, and:
         class_weights: float array `(classes,)`, the weight of each class in the loss; `None` for

@@ -20,7 +20,7 @@ TRANSPOSED = (5, 6, 7, 8)
 def check_annotations(
     images: Sequence[AnnotatedImage], class_names: Sequence[str]
 ) -> tuple[DetectionDataset, list[Problem]]:
-    """Turn annotations into a dataset of what can be used, and list the problems.
+    """Turn annotations into a dataset of the usable images and boxes, and list the problems.
 
     Boxes are clipped to their image. Boxes without an area inside it and boxes of unknown classes
     are left out, and so are images that are missing, cannot be read, or have another size than
@@ -95,7 +95,7 @@ def _box_problem(box: np.ndarray, what: str) -> str:
 
 
 def _size_of(path: Path) -> tuple[int, int] | str:
-    """Read the upright width and height from an image's header, or return what is wrong."""
+    """Read the upright width and height from an image's header, or return an error message."""
     try:
         with Image.open(path) as image:
             # Pillow would decode all of a PNG to look for EXIF data behind the pixels.

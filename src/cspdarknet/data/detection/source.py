@@ -56,7 +56,7 @@ class ImageCache:
 
 @dataclass(frozen=True)
 class DetectionSource(TrainingSource):
-    """What `training_batches` reads to train a detector. Ignored boxes are not trained on.
+    """Data source of `training_batches` for a detector. Ignored boxes are not trained on.
 
     Attributes: those of `TrainingSource`, and:
         max_boxes: number of boxes that each image is padded to; of more boxes, the largest are

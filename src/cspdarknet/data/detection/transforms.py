@@ -13,7 +13,7 @@ from PIL import Image
 
 from cspdarknet.yolox.letterbox import PADDING
 
-# What must be left of a box that is cut off or warped: pixels of the shorter side, and fraction of
+# Minimum remainder of a box that is cut off or warped: pixels of the shorter side, and fraction of
 # its area; and the largest ratio of the longer to the shorter side.
 MIN_SIDE = 2.0
 MIN_AREA_FRACTION = 0.2
@@ -144,7 +144,7 @@ def mixup(
     scale: tuple[float, float],
     rng: np.random.Generator,
 ) -> DetectionSample:
-    """Blend a square sample with another one in equal parts, and keep the boxes of both.
+    """Blend a square sample with another one at equal weights, and keep the boxes of both.
 
     Args:
         sample: a square sample.

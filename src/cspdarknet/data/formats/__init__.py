@@ -1,1 +1,1 @@
-"""Readers of dataset formats: each turns a path into `Annotations`, or knows that it cannot."""
+"""Readers of dataset formats: each turns a path into `Annotations`, or returns `None`."""

@@ -114,7 +114,7 @@ def _images(
 
 
 def _check_ids(rows: list[dict[str, Any]], kind: str) -> None:
-    """Refuse an id that stands for two things, which careless merging of files produces."""
+    """Raise an error for duplicate ids, which careless merging of files produces."""
     counts = Counter(row["id"] for row in rows)
     if repeated := [key for key, count in counts.items() if count > 1]:
         raise ValueError(f"{len(repeated)} ids of {kind} are given twice, such as {repeated[0]!r}")

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: choice of a reader, folders of splits, image files."""
+"""Shared code of the format readers: choice of a reader, folders of splits, image files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

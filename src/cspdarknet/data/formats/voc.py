@@ -93,8 +93,8 @@ def _read_file(path: Path, image: Path | None, folder: Path) -> AnnotatedImage |
 
     Args:
         path: the file.
-        image: the image of the same name, if there is one. It counts more than the `filename` in
-            the XML file, which is out of date in many datasets.
+        image: the image of the same name, if there is one. It takes precedence over the `filename`
+            in the XML file, which is out of date in many datasets.
         folder: where the `filename` is otherwise expected.
     """
     try:

@@ -20,8 +20,8 @@ MIN_IOU_THRESHOLD = 1e-6
 def letterbox(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
     """Convert Letterbox to integer arithmetic, as `cspdarknet.yolox.letterbox` does it.
 
-    Only the size of the resized image may differ: there it is a quotient of floats, which in some
-    sizes is one pixel less.
+    Only the size of the resized image may differ: `fitted_size` computes it as a quotient of
+    floats, which for some sizes is one pixel less.
     """
     layer, x = call.operation, inputs[0].name
     if layer.data_format == "channels_first":

@@ -55,7 +55,7 @@ def convolution(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -
 def _padding(
     window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str
 ) -> dict[str, Any]:
-    """Return the ONNX attribute for Keras' padding argument, valid for any size of the image."""
+    """Return the ONNX attribute for Keras's padding argument, valid for any size of the image."""
     spans = [(size - 1) * rate + 1 for size, rate in zip(window, dilation, strict=True)]
     if padding == "valid":
         return {"pads": [0, 0, 0, 0]}

@@ -1,4 +1,4 @@
-"""Small labelled photos for tests: three classes that a tiny network learns in seconds."""
+"""Small labeled images for tests: three classes that a tiny network learns in seconds."""
 
 import numpy as np
 from PIL import Image
@@ -7,7 +7,7 @@ from cspdarknet.train import ClassificationRecipe, Phase
 
 COLORS = {"blue": (30, 60, 200), "green": (40, 170, 60), "red": (200, 40, 40)}
 BOXED_COLORS = {"blue": (30, 60, 220), "red": (220, 40, 40)}
-# As little as shows every part of a training at work.
+# The smallest values that exercise every step of a training.
 QUICK = ClassificationRecipe(
     phases=(Phase(1, 32, "head"), Phase(2, 32, "all")),
     batch_size=6,
@@ -18,8 +18,8 @@ QUICK = ClassificationRecipe(
 )
 
 
-def write_photos(folder, per_class=6, size=(40, 36), seed=0):
-    """Noisy photos of one color, in a folder for each class."""
+def write_class_folders(folder, per_class=6, size=(40, 36), seed=0):
+    """Noisy images of one color, in a folder for each class."""
     rng = np.random.default_rng(seed)
     for name, color in COLORS.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -38,8 +38,8 @@ def write_preset(folder):
     return folder
 
 
-def write_boxed_photos(folder, count=10, size=64, seed=0):
-    """Photos of colored squares on gray noise, with boxes in YOLO's form."""
+def write_yolo_dataset(folder, count=10, size=64, seed=0):
+    """Images of colored squares on gray noise, with boxes in the YOLO format."""
     rng = np.random.default_rng(seed)
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
