@@ -64,6 +64,16 @@ def test_no_detections():
     assert empty.counts(2).tolist() == [0, 0]
 
 
+def test_empty_lists_are_no_detections():
+    assert Detections([], [], [], (30, 40)).xyxy.shape == (0, 4)
+
+
+def test_it_cannot_be_reversed(detections):
+    """The old protocol of sequences would give `Detections` of one object each."""
+    with pytest.raises(TypeError):
+        reversed(detections)
+
+
 def test_without_names():
     unnamed = Detections([[0, 0, 5, 5]], [0.25], [7], (30, 40))
     assert next(iter(unnamed)).class_name is unnamed.to_json()[0]["class_name"] is None
@@ -83,6 +93,7 @@ def test_without_names():
         ({"class_id": [[0]]}, "one value for each of the 1 boxes"),
         ({"class_id": [2]}, "less than the number of `class_names`, 2"),
         ({"image_size": (0, 5)}, "height, width"),
+        ({"image_size": 5}, "height, width"),
     ],
 )
 def test_invalid_detections(change, message):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         train,
         visualize,
     )
-    from cspdarknet.detections import Detections
+    from cspdarknet.detections import DetectionOptions, Detections
     from cspdarknet.inference import Predictor
     from cspdarknet.models import (
         CSPDarkNetBackbone,
@@ -46,6 +46,7 @@ __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "CSPDarkNetSBackbone",
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
+    "DetectionOptions",
     "Detections",
     "ImageClassifier",
     "Predictor",
@@ -74,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
         "CSPDarkNetSBackbone": "models",
         "CSPDarkNetTinyBackbone": "models",
         "CSPDarkNetXLBackbone": "models",
+        "DetectionOptions": "detections",
         "Detections": "detections",
         "ImageClassifier": "models",
         "Predictor": "inference",

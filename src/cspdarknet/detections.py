@@ -59,6 +59,19 @@ class DetectionOptions:
         return replace(self, **{name: defaults[name] for name in missing})
 
 
+def check_options(options: Any) -> DetectionOptions | None:
+    """Return detection options, or `None` if they are not given.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if options is not None and not isinstance(options, DetectionOptions):
+        raise ValueError(
+            f"`options` must be DetectionOptions or None. Received: options={options!r}"
+        )
+    return options
+
+
 class Detection(NamedTuple):
     """One detected object.
 
@@ -109,6 +122,7 @@ class Detections:
     def __post_init__(self) -> None:
         """Convert the arrays to float32 and int64, and check them."""
         xyxy = np.asarray(self.xyxy, "float32")
+        xyxy = xyxy if xyxy.size else xyxy.reshape(0, 4)
         confidence, class_id = np.asarray(self.confidence, "float32"), np.asarray(self.class_id)
         if xyxy.ndim != 2 or xyxy.shape[1] != 4:
             raise ValueError(
@@ -135,7 +149,7 @@ class Detections:
                 f"`class_id` must be less than the number of `class_names`, {len(names)}. "
                 f"Received: class_id={class_id}"
             )
-        height, width = self.image_size
+        height, width = self.image_size if np.shape(self.image_size) == (2,) else (0, 0)
         if height < 1 or width < 1:
             raise ValueError(
                 "`image_size` must be (height, width), both at least 1. "
@@ -178,6 +192,8 @@ class Detections:
         arrays = (self.xyxy, self.confidence, self.class_id)
         for xyxy, confidence, class_id in zip(*(a.tolist() for a in arrays), strict=True):
             yield Detection(tuple(xyxy), confidence, class_id, self._name(class_id))
+
+    __reversed__ = None  # `reversed` would index, and so give `Detections` of one object each
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> Self:
         """Return the selected detections.

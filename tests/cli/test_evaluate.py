@@ -82,15 +82,16 @@ def test_images_of_the_training_are_warned_of(classifier, tmp_path):
 @pytest.mark.parametrize(
     ("model", "data", "message"),
     [
-        ("csp_darknet_tiny", "{}", "A classifier or a detector can be evaluated"),
+        ("csp_darknet_tiny", "{}", "must be for classification or detection"),
+        ("{p} --last", "{}", "is for the run folder of a training"),
         ("{p}", "missing", "missing"),
         ("{p}", "{}/blue", "blue"),
     ],
 )
 def test_errors(classifier, tmp_path, model, data, message):
     images = write_class_folders(tmp_path / "images", 1)
-    given = (a.replace("{p}", str(classifier)).replace("{}", str(images)) for a in (model, data))
-    result = run_command("evaluate", *given)
+    model, *options = model.replace("{p}", str(classifier)).split()
+    result = run_command("evaluate", model, data.replace("{}", str(images)), *options)
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)
 

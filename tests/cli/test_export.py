@@ -56,3 +56,10 @@ def test_all_levels(preset, tmp_path):
     assert result.exit_code == 0, result.output
     outputs = session(tmp_path / "pyramid.onnx").get_outputs()
     assert [output.name for output in outputs] == ["P2", "P3"]
+
+
+def test_levels_of_the_backbone_of_a_detector(tmp_path):
+    result = run("yolox_nano_bccd", tmp_path / "pyramid.onnx", "--levels", "P3")
+    assert result.exit_code == 0, result.output
+    (output,) = session(tmp_path / "pyramid.onnx").get_outputs()
+    assert output.name == "P3"

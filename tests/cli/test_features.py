@@ -27,6 +27,7 @@ def interrupt(self, file):
     return is_current(self, file)
 
 FeatureExtractor._is_current = interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background lacks
 sys.argv[1:] = ["features", *sys.argv[1:]]
 cli.main()
 """
@@ -59,6 +60,14 @@ def test_a_folder(preset, folder, tmp_path):
     assert (out / "0.png.png").exists()
     assert json.loads((out / "features.json").read_text())["longer_side"] == 640
     assert "8 kept" in run_command(*command).output
+
+
+def test_levels_by_default(preset, folder, tmp_path):
+    """P3, P4 and P5, of which this backbone has P3 only."""
+    result = run_command("features", preset, folder, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "out" / "0.png.npz") as arrays:
+        assert list(arrays) == ["P3", "vector"]
 
 
 def test_interrupted_and_continued(preset, folder, tmp_path):

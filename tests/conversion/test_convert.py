@@ -50,6 +50,10 @@ class TestConvert:
         assert all(check.passed for check in checks)
         assert len(checks) == outputs
 
+    def test_unknown_tasks(self, tmp_path):
+        with pytest.raises(ValueError, match=r"`task` must be one of None, 'features'"):
+            convert("csp_darknet_tiny_clothing", tmp_path / "preset", "classify")
+
     def test_an_archive(self, classifier, tmp_path):
         classifier.save(tmp_path / "a.keras")
         convert(tmp_path / "a.keras", tmp_path / "preset")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cspdarknet.data import ClassificationDataset
-from cspdarknet.evaluate import evaluate_classifier
+from cspdarknet.evaluate import evaluate_classifier, evaluate_detector
 from cspdarknet.inference import Predictor
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from fake_detector import FakePredictor
@@ -52,6 +52,16 @@ def test_models_for_other_tasks_are_refused(backbone):
     for model, task in ((backbone, "features"), (FakePredictor(), "detection")):
         with pytest.raises(ValueError, match=f"must be for classification. Received: .* {task}"):
             evaluate_classifier(model, dataset)
+
+
+def test_a_named_model_for_another_task_is_refused_before_it_is_run():
+    with pytest.raises(ValueError, match=r"must be for detection\. Received: a model for classif"):
+        evaluate_detector("csp_darknet_tiny_clothing", dataset_of(Path("a.png")))
+
+
+def test_batch_sizes_are_checked(classifier):
+    with pytest.raises(ValueError, match="`batch_size` must be"):
+        evaluate_classifier(classifier, dataset_of(Path("a.png")), batch_size=0)
 
 
 def test_models_of_other_classes_are_refused(backbone, classifier, tmp_path):

@@ -265,3 +265,17 @@ def test_a_second_export_replaces_the_first(classifier, tmp_path):
         first, second = (export(classifier, tmp_path / f"m[1].{suffix}") for _ in range(2))
         assert first == second
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m[1].bin", "m[1].onnx", "m[1].xml"]
+
+
+# Models and options of other types.
+
+
+def test_a_model_is_not_named(tmp_path):
+    for path in ("a.onnx", "a.pt2"):
+        with pytest.raises(ValueError, match="load a preset with `load_model`"):
+            export("yolox_nano_bccd", tmp_path / path)
+
+
+def test_options_of_another_type(tiny_detector, tmp_path):
+    with pytest.raises(ValueError, match="`options` must be DetectionOptions or None"):
+        export(tiny_detector, tmp_path / "a.onnx", options={"score_threshold": 0.5})

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -115,8 +116,16 @@ def test_a_file_for_images_of_one_size_gets_center_crops(extract, backbone, onnx
 
 
 def test_files_for_other_tasks_are_refused(extract, detector, onnx_file):
-    with pytest.raises(ValueError, match=r"those of a backbone: .*a file for detection"):
+    with pytest.raises(ValueError, match=r"those of a backbone: .*a model for detection"):
         extract(onnx_file(detector), runtime="onnxruntime", levels=None)
+
+
+def test_classifiers_on_other_backbones_are_refused(tmp_path):
+    images = keras.Input((32, 32, 3))
+    other = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
+    classifier = ImageClassifier(other, 2)
+    with pytest.raises(ValueError, match=r"those of a backbone: .*a model for classification"):
+        FeatureExtractor(classifier, tmp_path / "out", runtime="keras")
 
 
 # Pictures and formats.

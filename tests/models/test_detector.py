@@ -348,6 +348,20 @@ def test_arguments_that_the_weights_depend_on_are_refused(preset):
 
 
 @pytest.mark.one_backend
+def test_the_defaults_of_the_architecture_are_those_of_the_preset(preset, detector):
+    again = YOLOXDetector.from_preset(preset, neck_depth=None, head_channels=None)
+    assert_same_weights(again, detector)
+
+
+@pytest.mark.one_backend
+def test_a_subclass_loads_itself(preset):
+    class Mine(YOLOXDetector):
+        pass
+
+    assert type(Mine.from_preset(preset)) is Mine
+
+
+@pytest.mark.one_backend
 def test_other_arguments_override_the_presets(preset):
     other = YOLOXDetector.from_preset(preset, image_size=96, bounding_box_format="xywh")
     assert (other.image_size, other.bounding_box_format) == (96, "xywh")

@@ -5,6 +5,7 @@ import pytest
 from cspdarknet import conversion
 from cspdarknet.checkpoints import CheckpointError
 from cspdarknet.checkpoints.readers import archive, hdf5, onnx, safetensors, torch
+from cspdarknet.export import export
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector, load_model
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
 from support import GOLDEN, TINY_NET, assert_same_weights, needs_golden, randomize
@@ -82,6 +83,22 @@ class TestArguments:
         (run / RUN_SETTINGS).write_text("{}")
         assert_same_weights(load_model(run), classifier)
         assert load_model(run, which=LAST).num_classes == 5
+
+    def test_only_runs_have_a_last_model(self, classifier, tmp_path):
+        classifier.save_to_preset(tmp_path / "preset")
+        for source in (tmp_path / "preset", "csp_darknet_tiny"):
+            with pytest.raises(ValueError, match="which='last' is for the run folder"):
+                load_model(source, which=LAST)
+
+    @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+    def test_exported_files_have_no_trainable_weights(self, classifier, tmp_path, suffix):
+        pytest.importorskip("onnx" if suffix == ".onnx" else "openvino")
+        pytest.importorskip("onnxruntime")
+        export(classifier, tmp_path / f"a{suffix}", image_size=32)
+        with pytest.raises(
+            CheckpointError, match=r"an exported file.*`cspdarknet\.Predictor` runs"
+        ):
+            load_model(tmp_path / f"a{suffix}")
 
     def test_a_bare_weight_file_needs_an_architecture(self, classifier, tmp_path):
         conversion.save(build(), tmp_path / "a.weights.h5")

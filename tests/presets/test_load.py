@@ -165,6 +165,16 @@ class TestClassifiers:
         assert (model.dropout, model.image_size) == (0.5, 48)
 
     @pytest.mark.one_backend
+    def test_names_of_another_type(self, classifier_preset):
+        with pytest.raises(ValueError, match="`class_names` must"):
+            ImageClassifier.from_preset(classifier_preset, class_names=5)
+
+    def test_a_subclass_loads_itself(self, classifier_preset):
+        class Mine(ImageClassifier):
+            pass
+
+        assert type(Mine.from_preset(classifier_preset)) is Mine
+
     def test_of_a_backbone(self, preset, backbone):
         with pytest.raises(ValueError, match=r"is a model for features.*pass `num_classes`"):
             ImageClassifier.from_preset(preset)

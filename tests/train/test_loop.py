@@ -66,8 +66,13 @@ def training(task, scores, sizes=None, **values):
     """A training with a history of validation scores; it has no model."""
     row = dict.fromkeys(task.validation_metrics)
     history = [
-        {**row, **dict(zip(task.validation_metrics, score, strict=True)), "image_size": size}
-        for score, size in zip(scores, sizes or [32] * len(scores), strict=True)
+        {
+            **{"epoch": epoch, **row, "image_size": size},
+            **dict(zip(task.validation_metrics, score, strict=True)),
+        }
+        for epoch, (score, size) in enumerate(
+            zip(scores, sizes or [32] * len(scores), strict=True), 1
+        )
     ]
     return Training(task, None, None, None, None, None, None, history=history)
 
@@ -123,6 +128,15 @@ def test_patience(accuracies, stopped):
     task = ClassificationTask(customize(CLASSIFICATION.recipe, patience=2))
     assert training(task, scores).stopped_early == stopped
     assert not training(CLASSIFICATION, scores).stopped_early
+
+
+@pytest.mark.one_backend
+def test_patience_counts_epochs_without_an_evaluation():
+    """With an evaluation in every third epoch, two epochs of patience are over at the next one."""
+    task = ClassificationTask(customize(CLASSIFICATION.recipe, patience=2, evaluate_every=3))
+    scores = [NOTHING, NOTHING, (1.0, 0.5), NOTHING, NOTHING, (1.0, 0.4)]
+    stopped = [training(task, scores[:epochs]).stopped_early for epochs in (3, 4, 6)]
+    assert stopped == [False, False, True]
 
 
 @pytest.mark.one_backend

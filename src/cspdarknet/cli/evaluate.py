@@ -19,15 +19,12 @@ from cspdarknet.cli.options import (
     WorkersOption,
 )
 from cspdarknet.cli.progress import progress_bar
-from cspdarknet.model_info import is_exported_file
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
 
 if TYPE_CHECKING:
     from cspdarknet.data import EvaluationSplit
     from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
     from cspdarknet.inference import Predictor
-
-BATCH_SIZES = {"classification": 32, "detection": 8}
 
 
 def evaluate(
@@ -57,6 +54,7 @@ def evaluate(
     precision: PrecisionOption = "float32",
 ) -> None:
     """Evaluate a classifier (accuracy) or a detector (COCO's mAP), with metrics per class."""
+    from cspdarknet.evaluate import evaluation_predictor
     from cspdarknet.reports import PAGE
 
     console = Console()
@@ -64,13 +62,12 @@ def evaluate(
     if folder is not None and (folder.path / RUN_SETTINGS).exists():
         raise ValueError(f"{out} is the folder of a training run: choose another one.")
     with console.status("loading the model"):
-        predictor = _predictor(
+        predictor = evaluation_predictor(
             model,
-            LAST if last else BEST,
-            batch_size,
+            which=LAST if last else BEST,
+            batch_size=batch_size,
             runtime=runtime,
             precision=precision,
-            mode="throughput",
             image_size=image_size,
             workers=workers,
         )
@@ -84,33 +81,6 @@ def evaluate(
         _write_report(folder, evaluation, f"Evaluation of {model} on {data}")
         page = f"report: {folder.path / PAGE}"
         console.print(page, markup=False, soft_wrap=True, highlight=False)
-
-
-def _predictor(model: str, which: str, batch_size: int | None, **settings: Any) -> "Predictor":
-    """Return a `Predictor` with the options of an evaluation."""
-    from cspdarknet.evaluate.detection import EVALUATION_OPTIONS
-    from cspdarknet.inference import Predictor
-    from cspdarknet.model_info import read_model_info
-
-    source: Any = model
-    if is_exported_file(model):
-        info = read_model_info(model)
-        task = "features" if info is None else info.task
-    else:
-        from cspdarknet.checkpoints.architecture import task_of
-        from cspdarknet.models import load_model
-
-        source = load_model(model, which=which)
-        task = task_of(source)
-        if task == "detection":
-            settings["options"] = EVALUATION_OPTIONS
-    predictor = Predictor(source, batch_size=batch_size or BATCH_SIZES.get(task, 1), **settings)
-    if predictor.info.task not in BATCH_SIZES or predictor.info.raw_outputs:
-        raise ValueError(
-            "A classifier or a detector can be evaluated. "
-            f"Received: {model}, a model for {predictor.info.task}."
-        )
-    return predictor
 
 
 def _load(predictor: "Predictor", data: Path, on_problem: str) -> "EvaluationSplit[Any]":

@@ -1,7 +1,7 @@
 """`cspdarknet export`: export of a model to a file for other software."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from cspdarknet.cli.options import (
     ModelArgument,
     ScoreThresholdOption,
     detection_options,
+    level_names,
 )
 
 
@@ -43,7 +44,7 @@ def export(
     ] = "uint8",
     levels: Annotated[
         str | None,
-        typer.Option(help="Backbones: pyramid levels, such as P3,P5; or all."),
+        typer.Option(help="Export pyramid levels of the backbone, such as P3,P5; or all."),
     ] = None,
     image_size: ImageSizeOption = None,
     letterbox: Annotated[
@@ -64,16 +65,9 @@ def export(
 
     console = Console()
     with console.status("loading the model"):
-        network = load_model(model)
-        if levels is not None:
-            if not hasattr(network, "feature_pyramid"):
-                raise ValueError(
-                    f"`--levels` is for backbones. Received: {model}, a "
-                    f"{type(network).__name__}: leave the option out."
-                )
-            every = list(network.pyramid_level_inputs)
-            names = [name.strip() for name in levels.split(",")]
-            network = network.feature_pyramid(every if levels == "all" else names)
+        network: Any = load_model(model, None if levels is None else "features")
+        if names := level_names(levels, network):
+            network = network.feature_pyramid(names)
     with console.status(f"writing {out}"):
         exported = export_model(
             network,

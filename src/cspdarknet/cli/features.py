@@ -12,6 +12,7 @@ from cspdarknet.cli.options import (
     ModelArgument,
     PrecisionOption,
     RuntimeOption,
+    level_names,
 )
 from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
 from cspdarknet.images import find_images
@@ -55,10 +56,11 @@ def features(
 
     console = Console()
     files = find_images(images, out, SETTINGS_FILE)
-    source = _source(model, weights, levels, console)
+    source, names = _source(model, weights, levels, console)
     extractor = FeatureExtractor(
         source,
         out,
+        levels=names,
         file_format=file_format,
         longer_side=longer_side,
         picture=picture,
@@ -81,19 +83,19 @@ def features(
     report_failures(console, failures)
 
 
-def _source(model: str, weights: Path | None, levels: str | None, console: Console) -> Any:
-    """Return a feature pyramid, or the path of an exported file."""
+def _source(
+    model: str, weights: Path | None, levels: str | None, console: Console
+) -> tuple[Any, list[str] | None]:
+    """Return a backbone, or the path of an exported file, and the levels to extract."""
     if is_exported_file(model):
         if weights is not None or levels is not None:
             raise ValueError(
                 f"`--weights` and `--levels` do not apply to an exported file. Received: {model}: "
                 "leave the options out."
             )
-        return Path(model)
+        return Path(model), None
     backbone = _backbone(model, weights, console)
-    every = list(backbone.pyramid_level_inputs)
-    names = [name.strip() for name in (levels or "P3,P4,P5").split(",")]
-    return backbone.feature_pyramid(every if levels == "all" else names)
+    return backbone, level_names(levels, backbone)
 
 
 def _backbone(model: str, weights: Path | None, console: Console) -> Any:

@@ -107,6 +107,15 @@ def _check_task(model: str, task: str, expected: str) -> None:
         )
 
 
+def level_names(levels: str | None, backbone: Any) -> list[str] | None:
+    """Return the pyramid levels of an option such as `P3,P5` or `all`; `None` if not given."""
+    if levels is None:
+        return None
+    if levels == "all":
+        return list(backbone.pyramid_level_inputs)
+    return [name.strip() for name in levels.split(",")]
+
+
 def check_results_file(path: Path | None, *suffixes: str) -> None:
     """Check that a file for results can be written, before any work is done.
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,8 +58,8 @@ def predict(
     with (
         interruptible(console),
         progress_bar(console, "classifying", len(files)) as advance,
+        closing(predictor.stream(file.path for file in files)) as results,
     ):
-        results = predictor.stream(file.path for file in files)
         for file, (path, result) in zip(files, results, strict=True):
             if isinstance(result, ImageError):
                 failures.append(str(result))

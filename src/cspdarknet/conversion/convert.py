@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 
+from cspdarknet._arguments import check_choice
 from cspdarknet._files import write_whole
 from cspdarknet.checkpoints.architecture import backbone_of
 from cspdarknet.checkpoints.writers import WRITERS
-from cspdarknet.models.load import build_model
+from cspdarknet.models.load import TASKS, build_model
 from cspdarknet.presets.download import sha256_of
 from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.save import save_preset
@@ -37,6 +38,7 @@ def convert(source: str | Path, destination: str | Path, task: str | None = None
         >>> convert("csp_darknet_tiny_clothing", "backbone.safetensors", "features").count_params()
         2380416
     """
+    check_choice("task", task, TASKS)
     files = find(source)
     model = build_model(files, task)
     save(model, destination, _origin(files))

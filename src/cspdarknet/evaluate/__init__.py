@@ -6,11 +6,8 @@ from cspdarknet.evaluate.classification import (
     evaluate_classifier,
     wilson_interval,
 )
-from cspdarknet.evaluate.detection import (
-    EVALUATION_OPTIONS,
-    DetectionEvaluation,
-    evaluate_detector,
-)
+from cspdarknet.evaluate.detection import DetectionEvaluation, evaluate_detector
+from cspdarknet.evaluate.predictions import EVALUATION_OPTIONS, evaluation_predictor
 
 __all__ = [
     "EVALUATION_OPTIONS",
@@ -19,6 +16,7 @@ __all__ = [
     "DetectionEvaluation",
     "evaluate_classifier",
     "evaluate_detector",
+    "evaluation_predictor",
     "mean_average_precision",
     "wilson_interval",
 ]

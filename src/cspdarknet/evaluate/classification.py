@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class ClassificationEvaluation:
     probabilities: np.ndarray
     errors: dict[Path, str]
 
-    @property
+    @cached_property
     def predicted(self) -> np.ndarray:
         """The most probable class of each image, an integer array `(images,)`."""
         return self.probabilities.argmax(axis=1)
@@ -73,14 +74,14 @@ class ClassificationEvaluation:
         of_label = self.probabilities[rows, self.dataset.labels]
         return float(-np.log(np.maximum(of_label, 1e-12)).mean())
 
-    @property
+    @cached_property
     def confusion(self) -> np.ndarray:
         """Confusion matrix: counts of images, labels in rows, predicted classes in columns."""
         classes = len(self.dataset.class_names)
         pairs = self.dataset.labels * classes + self.predicted
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
-    @property
+    @cached_property
     def classes(self) -> list[ClassificationClassMetrics]:
         """Metrics of each class."""
         counts = self.confusion
@@ -94,7 +95,7 @@ class ClassificationEvaluation:
             for name, (n, p, r, f) in zip(self.dataset.class_names, metrics, strict=True)
         ]
 
-    @property
+    @cached_property
     def mistakes(self) -> list[int]:
         """Indices of the misclassified images, those of the highest confidence first."""
         wrong = np.flatnonzero(self.predicted != self.dataset.labels)
@@ -124,7 +125,7 @@ def evaluate_classifier(
     dataset: ClassificationDataset,
     *,
     image_size: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int = 2,
     advance: Callable[[int], object] = int,
 ) -> ClassificationEvaluation:
@@ -136,7 +137,7 @@ def evaluate_classifier(
         dataset: the images and their labels.
         image_size: side in pixels of the center crop; `None` for the model's own, or that of the
             `Predictor`.
-        batch_size: batch size; a `Predictor` has its own.
+        batch_size: batch size; `None` for 32. A `Predictor` has its own.
         workers: number of threads that decode images; a `Predictor` has its own.
         advance: called with the number of images done, for a progress bar.
 

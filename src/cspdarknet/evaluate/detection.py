@@ -10,14 +10,12 @@ import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet.data.detection.dataset import DetectionDataset
-from cspdarknet.detections import DetectionOptions, Detections
+from cspdarknet.detections import Detections
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
 from cspdarknet.evaluate.matching import Matches, best_threshold, confusion, match
 from cspdarknet.evaluate.predictions import predict_dataset
 
 BACKGROUND = "background"
-# Like YOLOX's evaluation: nearly all detections, since mAP measures precision at every score.
-EVALUATION_OPTIONS = DetectionOptions(score_threshold=0.001, max_detections=300)
 THRESHOLD_WITHOUT_BOXES = 0.5
 
 
@@ -169,7 +167,7 @@ def evaluate_detector(
     dataset: DetectionDataset,
     *,
     image_size: int | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     workers: int = 2,
     advance: Callable[[int], object] = int,
 ) -> DetectionEvaluation:
@@ -183,7 +181,7 @@ def evaluate_detector(
         dataset: the images and their boxes.
         image_size: side in pixels of the square that images are letterboxed to; `None` for the
             model's own, or that of the `Predictor`.
-        batch_size: batch size; a `Predictor` has its own.
+        batch_size: batch size; `None` for 8. A `Predictor` has its own.
         workers: number of threads that decode images; a `Predictor` has its own.
         advance: called with the number of images done, for a progress bar.
 
@@ -215,7 +213,6 @@ def evaluate_detector(
         batch_size=batch_size,
         workers=workers,
         advance=advance,
-        options=EVALUATION_OPTIONS,
     )
     detections = tuple(predictions.results)
     return DetectionEvaluation(predictions.dataset, detections, predictions.errors)

@@ -4,11 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
+from cspdarknet.checkpoints.architecture import task_of
 from cspdarknet.data.dataset import AnyDataset
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.images import ImageError
 from cspdarknet.inference.predictor import Predictor
-from cspdarknet.model_info import is_exported_file, numbered_names
+from cspdarknet.model_info import is_exported_file, numbered_names, read_model_info
+from cspdarknet.models.load import load_model
+from cspdarknet.presets.config import BEST
+
+# Like YOLOX's evaluation: nearly all detections, since mAP measures precision at every score.
+EVALUATION_OPTIONS = DetectionOptions(score_threshold=0.001, max_detections=300)
+BATCH_SIZES = {"classification": 32, "detection": 8}
 
 
 class DatasetPredictions(NamedTuple, Generic[AnyDataset]):
@@ -25,16 +32,56 @@ class DatasetPredictions(NamedTuple, Generic[AnyDataset]):
     errors: dict[Path, str]
 
 
+def evaluation_predictor(
+    model: Any,
+    task: str | None = None,
+    *,
+    which: str = BEST,
+    runtime: str | None = None,
+    batch_size: int | None = None,
+    **settings: Any,
+) -> Predictor:
+    """Make a `Predictor` with the options of an evaluation.
+
+    Args:
+        model: anything that `Predictor` takes.
+        task: `"classification"` or `"detection"`; `None` for either.
+        which: the model of a run folder, `"best"` or `"last"`.
+        runtime: name of the runtime; `None` for Keras if the model is a Keras model, else for the
+            preferred one.
+        batch_size: batch size; `None` for that of the task in `BATCH_SIZES`.
+        **settings: other arguments of `Predictor`.
+
+    Raises:
+        ValueError: if the model is for another task, or an argument does not fit it.
+    """
+    if is_exported_file(model) and which == BEST:
+        info = read_model_info(model)
+        if info is None:
+            return Predictor(model)  # raises: there is no such file, or it is another one
+        _check_task(info.task, info.raw_outputs, task)
+        found = info.task
+    else:
+        if isinstance(model, (str, Path)):
+            model = load_model(model, which=which)
+        else:
+            runtime = runtime or "keras"
+        found = task_of(model)
+        _check_task(found, False, task)
+        settings["options"] = EVALUATION_OPTIONS if found == "detection" else None
+    size = BATCH_SIZES[found] if batch_size is None else batch_size
+    return Predictor(model, runtime=runtime, mode="throughput", batch_size=size, **settings)
+
+
 def predict_dataset(
     model: Any,
     dataset: AnyDataset,
     task: str,
     *,
     image_size: int | None,
-    batch_size: int,
+    batch_size: int | None,
     workers: int,
     advance: Callable[[int], object],
-    options: DetectionOptions | None = None,
 ) -> DatasetPredictions[AnyDataset]:
     """Predict all images of a dataset.
 
@@ -43,32 +90,24 @@ def predict_dataset(
         dataset: the images and their annotations.
         task: `"classification"` or `"detection"`.
         image_size: image size in pixels; `None` for the model's own.
-        batch_size: batch size.
+        batch_size: batch size; `None` for that of the task.
         workers: number of threads that decode images.
         advance: called with 1 after each image.
-        options: detectors: thresholds in place of the model's. Those of a `Predictor` and of an
-            exported file are fixed.
 
     Raises:
         ValueError: if the model is for another task or other classes, or no image can be read.
     """
     if not hasattr(model, "stream"):
-        is_named = isinstance(model, (str, Path))
-        model = Predictor(
-            model,
-            runtime=None if is_named else "keras",
-            mode="throughput",
-            image_size=image_size,
-            batch_size=max(1, min(batch_size, len(dataset))),
-            workers=workers,
-            options=None if is_exported_file(model) else options,
+        model = evaluation_predictor(
+            model, task, image_size=image_size, batch_size=batch_size, workers=workers
         )
     elif image_size is not None:
         raise ValueError(
             "`image_size` must be left out for a Predictor, which has its own. "
             f"Received: {image_size=}"
         )
-    _check_model(model, dataset.class_names, task)
+    _check_task(model.info.task, model.info.raw_outputs, task)
+    _check_classes(model, dataset.class_names)
     readable, results, errors = [], [], {}
     for i, (path, result) in enumerate(model.stream(dataset.paths)):
         if isinstance(result, ImageError):
@@ -83,11 +122,16 @@ def predict_dataset(
     return DatasetPredictions(dataset.take(readable), results, errors)
 
 
-def _check_model(predictor: Predictor, class_names: tuple[str, ...], task: str) -> None:
-    info = predictor.info
-    if info.task != task or info.raw_outputs:
-        received = "raw outputs of a detector" if info.raw_outputs else info.task
-        raise ValueError(f"The model must be for {task}. Received: a model for {received}.")
+def _check_task(found: str, raw_outputs: bool, task: str | None) -> None:
+    if raw_outputs or found not in ([task] if task else BATCH_SIZES):
+        received = "raw outputs of a detector" if raw_outputs else found
+        raise ValueError(
+            f"The model must be for {task or ' or '.join(BATCH_SIZES)}. "
+            f"Received: a model for {received}."
+        )
+
+
+def _check_classes(predictor: Predictor, class_names: tuple[str, ...]) -> None:
     known = predictor.class_names
     has_names = known != numbered_names(len(known))
     if known != class_names if has_names else len(known) not in (0, len(class_names)):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from cspdarknet._arguments import check_choice
-from cspdarknet.detections import DetectionOptions
+from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export import keras_formats, onnx_formats, verification
 from cspdarknet.export.calibration import check_calibration
 from cspdarknet.export.formats import (
@@ -21,7 +21,7 @@ from cspdarknet.export.formats import (
     format_of,
     move_into_place,
 )
-from cspdarknet.export.inference_graph import inference_graph
+from cspdarknet.export.inference_graph import check_model, inference_graph
 from cspdarknet.export.onnx.model import onnx_for_runtime
 from cspdarknet.export.verification import Comparison, Reference
 from cspdarknet.model_info import ModelInfo
@@ -104,6 +104,8 @@ def export(
     spec = FORMATS[format]
     _check_arguments(format, precision, calibration, letterbox)
     check_replaceable(path, format)
+    check_model(model)
+    check_options(options)
     if image_size is None and (options is None or options.image_size is None):
         image_size = keras_formats.fixed_image_size(format, model)
     graph, info = inference_graph(

@@ -7,7 +7,7 @@ import keras
 
 from cspdarknet._arguments import MAX_IMAGE_SIZE, check_choice, check_count
 from cspdarknet.checkpoints.architecture import task_of
-from cspdarknet.detections import DetectionOptions
+from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export.program import model_from_program, program_from_model
 from cspdarknet.model_info import ModelInfo, numbered_names
 from cspdarknet.models.detection_graph import detection_outputs
@@ -54,7 +54,7 @@ def inference_graph(
         ((None, 2, 2, 384), 'uint8')
     """
     check_choice("inputs", inputs, INPUTS)
-    _check_model(model)
+    check_model(model)
     task = task_of(model)
     decodes = task == "detection" and not raw_outputs
     if raw_outputs and task != "detection":
@@ -93,7 +93,12 @@ def inference_graph(
     return graph, info
 
 
-def _check_model(model: Any) -> None:
+def check_model(model: Any) -> None:
+    """Check that a model is a Keras model with one input.
+
+    Raises:
+        ValueError: if it is not.
+    """
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"The model must be a Keras model: load a preset with `load_model`. Received: {model!r}"
@@ -106,7 +111,7 @@ def _resolved(
     model: Any, options: DetectionOptions | None, image_size: int | None
 ) -> DetectionOptions:
     """Return the options of a detector, with its own values in place of `None`."""
-    options = options or DetectionOptions()
+    options = check_options(options) or DetectionOptions()
     if image_size is not None and options.image_size not in (None, image_size):
         raise ValueError(
             "`image_size` and that of `options` must agree: leave one of them out. Received: "

@@ -94,10 +94,11 @@ class ObjectDetector:
         results: list[FileDetections] = []
 
         def annotated_frames() -> Iterator[np.ndarray]:
-            for i, (frame, detections) in enumerate(self.predictor.stream(read_frames(path))):
-                results.append(FileDetections(path, detections, i))
-                yield frame if self.out is None else np.asarray(draw_boxes(frame, detections))
-                advance(1)
+            with closing(self.predictor.stream(read_frames(path))) as stream:
+                for i, (frame, detections) in enumerate(stream):
+                    results.append(FileDetections(path, detections, i))
+                    yield frame if self.out is None else np.asarray(draw_boxes(frame, detections))
+                    advance(1)
 
         try:
             if self.out is None:

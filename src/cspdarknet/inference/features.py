@@ -118,6 +118,11 @@ class FeatureExtractor:
             longer_side=longer_side or None,
             levels=levels,
         )
+        if self.predictor.info.task != "features":
+            raise ValueError(
+                "Features are those of a backbone: pass or export the backbone, or its "
+                f"`feature_pyramid()`. Received: {model}, a model for {self.predictor.info.task}"
+            )
         names = self.predictor.output_names
         self._deepest = max(names, key=lambda name: int(name[1:]) if name[0] == "P" else 0)
         self.out = Path(out)
@@ -229,12 +234,6 @@ def _feature_model(
 ) -> tuple["keras.Model | str | Path", Sequence[str | int] | None]:
     """Return the model for the `Predictor`, and the levels to select from it."""
     if is_exported_file(model):
-        info = read_model_info(model)  # type: ignore[arg-type]
-        if info is not None and info.task != "features":
-            raise ValueError(
-                "Features are those of a backbone: export the backbone or its `feature_pyramid()`. "
-                f"Received: {model}, a file for {info.task}"
-            )
         return model, levels
     if isinstance(model, (str, Path)):
         from cspdarknet.models import load_model

@@ -52,6 +52,8 @@ class KerasRuntime:
         count, *shape = images.shape
         largest = max(count, self._largest_batch.get(tuple(shape), 0))
         self._largest_batch[tuple(shape)] = largest
+        if count == largest:
+            return images
         return np.concatenate([images, np.zeros((largest - count, *shape), images.dtype)])
 
     def _prepare_jax(self) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cspdarknet._arguments import check_choice, check_count
 from cspdarknet._prefetch import prefetch_map, thread_pool
-from cspdarknet.detections import DetectionOptions, Detections
+from cspdarknet.detections import DetectionOptions, Detections, check_options
 from cspdarknet.images import ImageError
 from cspdarknet.inference import runtimes
 from cspdarknet.inference.model_source import model_source, start_runtime
@@ -48,7 +48,8 @@ class Predictor:
             anything that `load_model` takes, such as a preset name or a run folder; or a file that
             `export` wrote, `.onnx` or `.xml`, which needs neither Keras nor a backend.
         runtime: `"openvino"`, `"onnxruntime"` or `"keras"`; `None` for the first of these that is
-            installed and can run the model; or `"fastest"` to measure those.
+            installed and takes the file and the precision; or `"fastest"` to measure those. A Keras
+            model that cannot be exported needs `"keras"`.
         precision: `"float32"`; `"bfloat16"` if the CPU supports it (OpenVINO only); or `"int8"`,
             for an int8 file or with `calibration`.
         mode: `"latency"`: all threads work on one batch; `"throughput"`: each works on its own.
@@ -343,6 +344,7 @@ def _check_optional(name: str, value: Any) -> int | None:
 
 def _one_image_size(image_size: int | None, options: DetectionOptions | None) -> int | None:
     """Return the image size that is given by itself, in the options, or in both."""
+    check_options(options)
     other = None if options is None else options.image_size
     if None not in (image_size, other) and image_size != other:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -133,7 +133,7 @@ class ImageClassifier(ModelWithHead):
         load_weights: bool | None = None,
         input_shape: tuple[int | None, ...] | None = None,
         **kwargs: Any,
-    ) -> "ImageClassifier":
+    ) -> Self:
         """Build a classifier from the preset of a classifier or of a backbone.
 
         From a classifier's preset all weights are loaded, unless `num_classes` or `class_names`
@@ -169,4 +169,4 @@ class ImageClassifier(ModelWithHead):
         """
         if input_shape is not None:
             kwargs["input_shape"] = input_shape
-        return build(ImageClassifier, find(preset, load_weights), kwargs)
+        return build(cls, find(preset, load_weights), kwargs)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count, check_fraction
-from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions
+from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions, check_options
 from cspdarknet.models import arguments, targets
 from cspdarknet.models.backbone import CSPDarkNetBackbone, ModelWithHead, serialize_backbone
 from cspdarknet.models.detection_graph import DetectionGraphs
@@ -308,13 +308,7 @@ class YOLOXDetector(ModelWithHead):
         Raises:
             ValueError: if the image size is not a multiple of the largest stride.
         """
-        if options is None:
-            options = DetectionOptions()
-        if not isinstance(options, DetectionOptions):
-            raise ValueError(
-                f"`options` must be DetectionOptions or None. Received: options={options!r}"
-            )
-        options = options.filled(
+        options = (check_options(options) or DetectionOptions()).filled(
             self.score_threshold, self.iou_threshold, self.max_detections, self.image_size
         )
         arguments.check_image_size(options.image_size, self.strides[-1])
@@ -345,7 +339,7 @@ class YOLOXDetector(ModelWithHead):
     @classmethod
     def from_preset(
         cls, preset: str | Path, load_weights: bool | None = None, **kwargs: Any
-    ) -> "YOLOXDetector":
+    ) -> Self:
         """Build a detector from the preset of a detector or of a backbone.
 
         From a detector's preset all weights are loaded, unless `num_classes` or `class_names`
@@ -378,4 +372,4 @@ class YOLOXDetector(ModelWithHead):
             >>> detector.count_params()
             5050776
         """
-        return build(YOLOXDetector, find(preset, load_weights), kwargs)
+        return build(cls, find(preset, load_weights), kwargs)

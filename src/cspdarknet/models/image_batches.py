@@ -55,7 +55,8 @@ def image_batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[n
         )
     waiting: list[np.ndarray] = []
     for item in itertools.islice(x, steps):
-        batch = item[0] if isinstance(item, (tuple, list)) and _ndim(item[0]) == 4 else item
+        has_targets = isinstance(item, (tuple, list)) and item and _ndim(item[0]) == 4
+        batch = item[0] if has_targets else item
         waiting += [_to_uint8(image) for image in (batch if _ndim(batch) == 4 else [batch])]
         while len(waiting) >= batch_size:
             yield waiting[:batch_size]

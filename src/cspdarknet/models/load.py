@@ -14,6 +14,7 @@ from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import PresetFiles, find
 
 CLASSES = {model.task: model for model in (CSPDarkNetBackbone, ImageClassifier, YOLOXDetector)}
+TASKS = (None, *CLASSES)
 
 
 def load_model(
@@ -36,8 +37,9 @@ def load_model(
         load_weights: whether to load the trained weights. `None` loads them if there are any.
         **arguments: constructor arguments that override the stored ones. With `num_classes` the
             model gets a new head if the source has none for the task and these classes. A bare
-            `.weights.h5` of this package needs its architecture: `stackwise_channels`,
-            `stackwise_depth` and `include_rescaling`.
+            `.weights.h5` of a backbone needs its architecture: `stackwise_channels`,
+            `stackwise_depth` and `include_rescaling`. That of a detector is for
+            `checkpoints.load_weights` into a detector of the same architecture.
 
     Returns:
         A `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
@@ -53,7 +55,7 @@ def load_model(
         >>> load_model("csp_darknet_tiny_clothing", "features").count_params()
         2380416
     """
-    check_choice("task", task, (None, *CLASSES))
+    check_choice("task", task, TASKS)
     return build_model(find(source, load_weights, which), task, **arguments)
 
 

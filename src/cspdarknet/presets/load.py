@@ -1,6 +1,7 @@
 """Construction of a model from a preset, whose arguments can be overridden."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import keras
@@ -92,6 +93,12 @@ def _split_overrides(
 def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a head: the preset's, overridden by its `own`."""
     stored = (files.config.head or {}) if files.task == task_of(cls) else {}
+    # `None` is the default of the architecture's arguments, which the preset has settled.
+    own = {
+        name: value
+        for name, value in own.items()
+        if value is not None or name not in ("neck_depth", "head_channels")
+    }
     head = {**stored, **own}
     if "num_classes" not in head:
         raise ValueError(
@@ -104,7 +111,7 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
     # A detector keeps its neck, and most of its head, for other classes too.
     fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps_head else ()))
     for name in fixed if files.weights is not None else ():
-        if name in own and name in stored and own[name] != stored[name]:
+        if name in own and name in stored and np.asarray(own[name]).tolist() != stored[name]:
             raise _meaningless(files, name, stored[name], own[name])
     return head
 
@@ -119,7 +126,9 @@ def _keeps_head(cls: type[Any], files: PresetFiles, head: dict[str, Any] | None)
     if head["num_classes"] != stored.get("num_classes"):
         return False
     names, stored_names = head.get("class_names"), stored.get("class_names")
-    return names is None or stored_names is None or list(names) == list(stored_names)
+    if names is None or stored_names is None:
+        return True
+    return isinstance(names, Iterable) and list(names) == list(stored_names)
 
 
 # Arguments of the backbone.

@@ -10,7 +10,9 @@ from typing import Self
 from cspdarknet._arguments import check_choice
 from cspdarknet.checkpoints.checkpoint import Checkpoint
 from cspdarknet.checkpoints.config import ModelConfig
+from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.formats import open_checkpoint
+from cspdarknet.model_info import is_exported_file
 from cspdarknet.presets.config import BEST, CONFIG, LAST, RUN_SETTINGS, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
 from cspdarknet.presets.records import PRESETS, Source
@@ -78,6 +80,9 @@ def find(source: str | Path, load_weights: bool | None = None, which: str = BEST
             f"A preset must be a name or a path. Received: {source!r} of type "
             f"{type(source).__name__}"
         )
+    is_run = os.path.isfile(os.path.join(source, RUN_SETTINGS))  # noqa: PTH113, PTH118
+    if which != BEST and not is_run:
+        raise ValueError(f"which={which!r} is for the run folder of a training. Received: {source}")
     if source in PRESETS:
         return _built_in(str(source), load_weights)
     if isinstance(source, str) and source.startswith((KAGGLE, HUGGING_FACE)):
@@ -192,10 +197,19 @@ def _preset(
 
 def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
     """Read the config off a weight file."""
+    if is_exported_file(path):
+        raise CheckpointError(
+            f"{path} is an exported file, without trainable weights: `cspdarknet.Predictor` runs "
+            "it. Load the model that it was exported from."
+        )
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
         return _folder(path.parent, load_weights)
     checkpoint = open_checkpoint(path)
-    files = PresetFiles(str(path), checkpoint.config(), checkpoint)
+    try:
+        files = PresetFiles(str(path), checkpoint.config(), checkpoint)
+    except BaseException:
+        checkpoint.close()
+        raise
     if load_weights is not False:
         return files
     files.close()

@@ -92,10 +92,15 @@ class Training:
         compare.
         """
         first = self.recipe.epochs - len(self.recipe.epochs_by_optimizer[-1])
-        scores = [self._score(row) for row in self.history[first:] if self._has_final_size(row)]
-        if not self.recipe.patience or not scores:
+        rows = [
+            row
+            for row in self.history[first:]
+            if self._has_final_size(row) and row[self.task.score] is not None
+        ]
+        if not self.recipe.patience or not rows:
             return False
-        return len(scores) - 1 - int(np.argmax(scores)) >= self.recipe.patience
+        best = max(rows, key=lambda row: row[self.task.score])
+        return bool(self.history[-1]["epoch"] - best["epoch"] >= self.recipe.patience)
 
     def evaluate_best(self) -> Any:
         """Return the evaluation of the best model on the validation dataset."""
@@ -210,11 +215,7 @@ class Training:
 
     def _rank(self, row: Row) -> tuple[float, ...]:
         """Order evaluated epochs: those of the final image size come before all others."""
-        return self._has_final_size(row), self._score(row), self.task.tie_break(row)
-
-    def _score(self, row: Row) -> float:
-        score = row[self.task.score]
-        return -1.0 if score is None else float(score)
+        return self._has_final_size(row), float(row[self.task.score]), self.task.tie_break(row)
 
     def _has_final_size(self, row: Row) -> bool:
         """Whether an epoch had the image size that the trained model is for."""

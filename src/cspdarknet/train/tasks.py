@@ -17,13 +17,12 @@ from cspdarknet.data import (
     load_classification_dataset,
     load_detection_dataset,
 )
-from cspdarknet.detections import DetectionOptions
 from cspdarknet.evaluate import (
-    EVALUATION_OPTIONS,
     ClassificationEvaluation,
     DetectionEvaluation,
     evaluate_classifier,
     evaluate_detector,
+    evaluation_predictor,
 )
 from cspdarknet.inference import Predictor
 from cspdarknet.models import ImageClassifier, YOLOXDetector
@@ -50,8 +49,6 @@ class Task(abc.ABC):
         model_class: class of the model.
         source_class: class of the source of the training batches.
         requirements: modules that the training needs, and the extra that installs each.
-        evaluation_batch_size: number of images in a batch of an evaluation.
-        evaluation_options: detection options of an evaluation.
     """
 
     recipe: BaseRecipe
@@ -66,8 +63,6 @@ class Task(abc.ABC):
         ("grain", "train"),
         ("matplotlib", "train"),
     )
-    evaluation_batch_size: ClassVar[int]
-    evaluation_options: ClassVar[DetectionOptions | None] = None
 
     @abc.abstractmethod
     def load_data(self, data: str | Path, validation_split: float) -> Any:
@@ -114,14 +109,7 @@ class Task(abc.ABC):
 
     def build_predictor(self, model: keras.Model, image_size: int, workers: int) -> Predictor:
         """Return a `Predictor` of a saved model, for evaluations at an image size."""
-        return Predictor(
-            model,
-            runtime="keras",
-            image_size=image_size,
-            batch_size=self.evaluation_batch_size,
-            workers=workers,
-            options=self.evaluation_options,
-        )
+        return evaluation_predictor(model, self.name, image_size=image_size, workers=workers)
 
     @abc.abstractmethod
     def _model_arguments(self) -> dict[str, Any]:
@@ -173,7 +161,6 @@ class ClassificationTask(Task):
     model_class = ImageClassifier
     source_class = ClassificationSource
     evaluate = staticmethod(evaluate_classifier)
-    evaluation_batch_size = 32
     write_report = staticmethod(write_classification_report)
 
     def load_data(self, data: str | Path, validation_split: float) -> Any:
@@ -235,8 +222,6 @@ class DetectionTask(Task):
     source_class = DetectionSource
     requirements = (*Task.requirements, ("pycocotools", "detect"))
     evaluate = staticmethod(evaluate_detector)
-    evaluation_batch_size = 8
-    evaluation_options = EVALUATION_OPTIONS
     write_report = staticmethod(write_detection_report)
 
     def load_data(self, data: str | Path, validation_split: float) -> Any:

@@ -31,9 +31,13 @@ class HDF5File:
         self.path = path
         with self._damage_reported():
             self._file = h5py.File(path if stream is None else stream, "r")
-        with self._damage_reported():
-            self._datasets = datasets(self._file, str(path))
-            self.shapes = {name: item.shape for name, item in self._datasets.items()}
+        try:
+            with self._damage_reported():
+                self._datasets = datasets(self._file, str(path))
+                self.shapes = {name: item.shape for name, item in self._datasets.items()}
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, name: str) -> np.ndarray:
         """Return a dataset of numbers as float32, or as float64 if it is stored so."""
