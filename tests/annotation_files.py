@@ -162,3 +162,192 @@ def assert_content(dataset):
         assert [dataset.class_names[k] for k in dataset.labels[i]] == [name for name, _ in expected]
         assert (dataset.boxes[i].dtype, dataset.labels[i].dtype) == (np.float32, np.int32)
         assert dataset.ignored[i].tolist() == [False] * len(expected)
+
+
+# Writers of formats whose files list many images, and of Darknet and LabelMe.
+
+
+def write_images(folder, splits, pattern="{split}/{name}.jpg"):
+    for split, names in splits.items():
+        for name in names:
+            write_image(folder / pattern.format(split=split, name=name))
+
+
+def write_darknet(folder, splits):
+    """`obj.data` as CVAT and the guides of Darknet have it, with lists in `data`."""
+    write_images(folder, splits, "data/obj/{name}.jpg")
+    keys = {"train": "train", "val": "valid", "test": "test"}
+    lines = ["classes = 2", *(f"{keys[s]} = data/{s}.txt" for s in splits)]
+    write_labels(folder / "data/obj.data", [*lines, "names = data/obj.names", "backup = backup/"])
+    write_labels(folder / "data/obj.names", ["cell", "worm"])
+    for split, names in splits.items():
+        write_labels(folder / f"data/{split}.txt", [f"data/obj/{name}.jpg" for name in names])
+        for name in names:
+            write_labels(folder / f"data/obj/{name}.txt", yolo_lines(name))
+    return folder
+
+
+def write_roboflow_darknet(folder, splits):
+    write_images(folder, splits)
+    for split, names in splits.items():
+        write_labels(folder / split / "_darknet.labels", ["cell", "worm"])
+        for name in names:
+            write_labels(folder / split / f"{name}.txt", yolo_lines(name))
+    return folder
+
+
+def csv_rows(names, prefix=""):
+    return [
+        f"{prefix}{name}.jpg,{WIDTH},{HEIGHT},{label},{','.join(map(str, box))}"
+        for name in names
+        for label, box in CONTENT[name]
+    ]
+
+
+def write_roboflow_csv(folder, splits):
+    write_images(folder, splits)
+    header = "filename,width,height,class,xmin,ymin,xmax,ymax"
+    for split, names in splits.items():
+        write_labels(folder / split / "_annotations.csv", [header, *csv_rows(names)])
+    return folder
+
+
+def retinanet_rows(names, prefix=""):
+    for name in names:
+        for label, box in CONTENT[name]:
+            yield f"{prefix}{name}.jpg,{','.join(map(str, box))},{label}"
+        if not CONTENT[name]:
+            yield f"{prefix}{name}.jpg,,,,,"
+
+
+def write_retinanet(folder, splits):
+    write_images(folder, splits, "images/{name}.jpg")
+    for split, names in splits.items():
+        write_labels(folder / f"{split}.csv", retinanet_rows(names, "images/"))
+    write_labels(folder / "classes.csv", ["worm,1", "cell,0"])
+    return folder
+
+
+def cvat_xml(names, shapes=None, labels=("cell", "worm"), **attributes):
+    """`CVAT for images`: `shapes` replaces the boxes of the images that it has."""
+    tags = "".join(f"<label><name>{label}</name></label>" for label in labels)
+    extra = "".join(f' {key}="{value}"' for key, value in attributes.items())
+    images = ""
+    for i, name in enumerate(names):
+        content = (shapes or {}).get(name)
+        if content is None:
+            content = "".join(
+                f'<box label="{label}" occluded="0" xtl="{x1:.2f}" ytl="{y1:.2f}" '
+                f'xbr="{x2:.2f}" ybr="{y2:.2f}" z_order="0"></box>'
+                for label, (x1, y1, x2, y2) in CONTENT[name]
+            )
+        images += f'<image id="{i}" name="{name}.jpg" width="{WIDTH}" height="{HEIGHT}"{extra}>'
+        images += f"{content}</image>"
+    meta = f"<meta><task><labels>{tags}</labels></task></meta>"
+    return f"<?xml version='1.0'?><annotations><version>1.1</version>{meta}{images}</annotations>"
+
+
+def write_cvat(folder, splits):
+    write_images(folder, splits, "{split}/images/{name}.jpg")
+    for split, names in splits.items():
+        (folder / split / "annotations.xml").write_text(cvat_xml(names))
+    return folder
+
+
+def via_regions(name, attribute="class"):
+    return [
+        {
+            "shape_attributes": {
+                "name": "rect",
+                **{"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1},
+            },
+            "region_attributes": {attribute: label},
+        }
+        for label, (x1, y1, x2, y2) in CONTENT[name]
+    ]
+
+
+def via(names):
+    return {
+        f"{name}.jpg631": {
+            "filename": f"{name}.jpg",
+            "size": 631,
+            "regions": via_regions(name),
+            "file_attributes": {},
+        }
+        for name in names
+    }
+
+
+def write_via(folder, splits):
+    write_images(folder, splits)
+    for split, names in splits.items():
+        write_json(folder / split / "via_region_data.json", via(names))
+    return folder
+
+
+def createml(names):
+    return [
+        {
+            "image": f"{name}.jpg",
+            "annotations": [
+                {
+                    "label": label,
+                    "coordinates": {
+                        **{"x": (x1 + x2) / 2, "y": (y1 + y2) / 2},
+                        **{"width": x2 - x1, "height": y2 - y1},
+                    },
+                }
+                for label, (x1, y1, x2, y2) in CONTENT[name]
+            ],
+        }
+        for name in names
+    ]
+
+
+def write_createml(folder, splits):
+    write_images(folder, splits)
+    for split, names in splits.items():
+        write_json(folder / split / "_annotations.createml.json", createml(names))
+    return folder
+
+
+def labelme(name):
+    return {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": [
+            # The corners in the order in which they were clicked.
+            {"label": label, "points": [[x2, y1], [x1, y2]], "shape_type": "rectangle"}
+            for label, (x1, y1, x2, y2) in CONTENT[name]
+        ],
+        "imagePath": f"{name}.jpg",
+        "imageData": None,
+        "imageHeight": HEIGHT,
+        "imageWidth": WIDTH,
+    }
+
+
+def write_labelme(folder, splits):
+    write_images(folder, splits)
+    for split, names in splits.items():
+        for name in names:
+            write_json(folder / split / f"{name}.json", labelme(name))
+    return folder
+
+
+def keras_lines(names, prefix=""):
+    for name in names:
+        boxes = [
+            f"{','.join(map(str, box))},{('cell', 'worm').index(label)}"
+            for label, box in CONTENT[name]
+        ]
+        yield " ".join([f"{prefix}{name}.jpg", *boxes])
+
+
+def write_keras_lists(folder, splits):
+    write_images(folder, splits, "my images/{name}.jpg")
+    for split, names in splits.items():
+        write_labels(folder / f"{split}.txt", keras_lines(names, "my images/"))
+    write_labels(folder / "model_data/my_classes.txt", ["cell", "worm"])
+    return folder

@@ -9,6 +9,7 @@ from cspdarknet.images import (
     as_image_array,
     center_crop,
     find_images,
+    image_size,
     open_image,
     read_image,
 )
@@ -227,3 +228,33 @@ def test_sources_that_cannot_be_used(folder, sources, out, message):
     sources, out = [s.format(folder) for s in sources], out and out.format(folder)
     with pytest.raises(ValueError, match=message):
         find_images(sources, out)
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    for name in ("a.png", "store/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "folder").mkdir()
+    for name in ("store", ".hidden"):
+        (tmp_path / "folder" / name).symlink_to(tmp_path / "store")
+    (tmp_path / "folder/cycle").symlink_to(tmp_path / "folder")
+    assert [file.key.as_posix() for file in find_images(tmp_path / "folder")] == ["store/b.png"]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp", "ppm"])
+@pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 7, 8])
+def test_the_size_of_a_file_is_that_of_its_pixels(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.new("RGB", (9, 5)).save(tmp_path / f"a.{suffix}", exif=exif)
+    width, height = image_size(tmp_path / f"a.{suffix}")
+    assert read_image(tmp_path / f"a.{suffix}").shape == (height, width, 3)
+
+
+def test_sizes_of_files_that_are_no_images(tmp_path):
+    (tmp_path / "a.jpg").write_text("text")
+    with pytest.raises(ImageError, match=r"a\.jpg: not an image"):
+        image_size(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match=r"b\.jpg: no such file"):
+        image_size(tmp_path / "b.jpg")

@@ -2,7 +2,9 @@
 
 import contextlib
 import math
+import os
 import reprlib
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2")
+# Files that are meant as images. Those that Pillow cannot decode, such as `.heic` without a plugin,
+# are reported when they are read, instead of being passed over.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".bmp", ".dib", ".gif"),
+    *(".tif", ".tiff", ".mpo", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    *(".pcx", ".sgi", ".qoi", ".ico", ".dds", ".heic", ".heif", ".jxl", ".dng", ".cr2", ".nef"),
+)
 MAX_PIXELS = 180_000_000
+# Files and folders that archives and systems leave behind.
+IGNORED = ("__macosx", "thumbs.db", "desktop.ini")
+# EXIF orientations with width and height swapped.
+TRANSPOSED = (5, 6, 7, 8)
 
 
 class ImageError(ValueError):
@@ -68,7 +80,7 @@ def open_image(
     Raises:
         ImageError: like `read_image`.
     """
-    with _image_errors(str(path)), Image.open(path) as image:
+    with _image_errors(str(path)), _opened(path) as image:
         return _decoded(image, longer_side, shorter_side)
 
 
@@ -137,6 +149,13 @@ def shrink(image: Image.Image, longer_side: int | None) -> Image.Image:
     return image
 
 
+def _opened(path: str | Path) -> Image.Image:
+    """Open an image file, but not a pipe or a device, which might not end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (a Path is slow)
+        raise ImageError("not a file.")
+    return Image.open(path)
+
+
 @contextlib.contextmanager
 def _image_errors(name: str) -> Iterator[None]:
     """Raise an `ImageError` with the name of the image for every error of its decoder."""
@@ -201,9 +220,88 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def has_image_suffix(path: Path) -> bool:
+def has_image_suffix(path: str | Path) -> bool:
     """Whether a file name ends like that of an image, in upper or lower case."""
-    return path.suffix.lower() in SUFFIXES
+    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122  (a Path is slow)
+
+
+def walk(root: str | Path) -> Iterator[str]:
+    """Yield the names of all files below a folder: their paths relative to it, with slashes.
+
+    Hidden files and folders are left out. Linked folders are followed after all others, each folder
+    once, so that a cycle of links ends.
+
+    Raises:
+        ValueError: if a folder cannot be read.
+    """
+    visited: set[tuple[int, int]] = set()
+    folders, linked = [(str(root), "")], list[tuple[str, str]]()
+    while folders or linked:
+        folder, prefix = folders.pop() if folders else linked.pop(0)
+        try:
+            status = Path(folder).stat()
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if entry.name.startswith(".") or entry.name.lower() in IGNORED:
+                        continue
+                    name, kind = prefix + entry.name, _kind_of(entry)
+                    if kind == "file":
+                        yield name
+                    elif kind == "folder":
+                        (linked if entry.is_symlink() else folders).append((entry.path, name + "/"))
+        except OSError as error:
+            raise ValueError(f"{folder} cannot be read: {error.strerror}.") from error
+
+
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    """Return `"folder"`, `"file"` (links to nothing, too), or `"other"`: pipes and devices."""
+    try:
+        if entry.is_dir():
+            return "folder"
+        return "file" if entry.is_file() or not Path(entry.path).exists() else "other"
+    except OSError:  # a link to itself
+        return "file"
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return width and height of an image file as `read_image` decodes it, upright.
+
+    Only the header is read.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImageError: (a `ValueError`) If the file is missing, empty, damaged or not an image.
+
+    Example:
+        >>> exif = Image.Exif()
+        >>> exif[ExifTags.Base.Orientation] = 6  # a camera that was turned
+        >>> Image.new("RGB", (80, 60)).save("portrait.jpg", exif=exif)
+        >>> image_size("portrait.jpg")
+        (60, 80)
+    """
+    with _image_errors(str(path)), _opened(path) as image:
+        if math.prod(image.size) > MAX_PIXELS:
+            raise ImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}.")
+        size = image.size
+        if image.format == "TIFF":
+            # Some versions of Pillow have turned this size already.
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            size = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
+        return size[::-1] if _orientation(image) in TRANSPOSED else size
+
+
+def _orientation(image: Image.Image) -> int | None:
+    # Pillow would decode all of a PNG to look for EXIF data behind the pixels.
+    if image.format == "PNG" and "exif" not in image.info:
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError, SyntaxError):  # damaged EXIF data
+        return image.getexif().get(ExifTags.Base.Orientation)
+    return None
 
 
 @dataclass(frozen=True)
@@ -226,6 +324,8 @@ def find_images(
 ) -> list[ImageFile]:
     """List the image files among files and folders, in order; subfolders are searched.
 
+    Hidden files and folders are left out, and linked folders are followed.
+
     Args:
         sources: files and folders, or one of them.
         out: output folder of the results, which must not be written among the images.
@@ -241,7 +341,8 @@ def find_images(
     files: list[ImageFile] = []
     for source in map(Path, [sources] if isinstance(sources, (str, Path)) else sources):
         if source.is_dir():
-            inside = [path for path in sorted(source.rglob("*")) if _is_image(path, results)]
+            paths = sorted(source / name for name in walk(source))
+            inside = [path for path in paths if _is_image(path, results)]
             if not inside:
                 raise ValueError(
                     f"A folder of images must hold files of {', '.join(SUFFIXES)}. "

@@ -95,7 +95,9 @@ def class_color(class_id: int) -> Color:
     return red, green, blue
 
 
-def draw_boxes(image: Image.Image | np.ndarray, detections: Detections) -> Image.Image:
+def draw_boxes(
+    image: Image.Image | np.ndarray, detections: Detections, show_confidence: bool = True
+) -> Image.Image:
     """Draw detections: boxes in the colors of their classes, with names and confidences.
 
     Lines and text scale with the image. Labels are drawn in descending order of confidence where
@@ -104,6 +106,7 @@ def draw_boxes(image: Image.Image | np.ndarray, detections: Detections) -> Image
     Args:
         image: a Pillow image, or an array `(height, width, 3)`, RGB in 0..255.
         detections: the detections in the image.
+        show_confidence: whether labels have the confidence; ground truth has none.
 
     Returns:
         A new Pillow image of the same size.
@@ -132,7 +135,7 @@ def draw_boxes(image: Image.Image | np.ndarray, detections: Detections) -> Image
     for i in order[::-1]:  # the highest confidence on top
         outline(draw, detections.xyxy[i], class_color(int(detections.class_id[i])), width)
     font = ImageFont.load_default(size=_text_size(detections))
-    for rectangle, text, class_id in _labels(detections, order, font):
+    for rectangle, text, class_id in _labels(detections, order, font, show_confidence):
         _draw_label(draw, rectangle, text, class_color(class_id), font)
     return drawn
 
@@ -153,7 +156,7 @@ def _text_size(detections: Detections) -> int:
 
 
 def _labels(
-    detections: Detections, order: np.ndarray, font: Font
+    detections: Detections, order: np.ndarray, font: Font, show_confidence: bool
 ) -> Iterator[tuple[Rectangle, str, int]]:
     """Yield rectangle, text and class of each label; the first of each class comes first."""
     height, width = detections.image_size
@@ -163,8 +166,9 @@ def _labels(
     for i in [*order[np.sort(first)], *np.delete(order, first)]:
         class_id = int(detections.class_id[i])
         names = detections.class_names
-        name = str(class_id) if names is None else names[class_id]
-        text = f"{name} {detections.confidence[i]:.2f}"
+        text = str(class_id) if names is None else names[class_id]
+        if show_confidence:
+            text += f" {detections.confidence[i]:.2f}"
         rectangle = _free_rectangle(detections.xyxy[i], text, font, (width, height), taken)
         if rectangle is None:
             continue

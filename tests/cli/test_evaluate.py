@@ -74,9 +74,38 @@ def test_images_of_the_training_are_warned_of(classifier, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"data": str(images)}))
+    (run / "images.csv").write_text(f"split,path\ntrain,{images}/red/0.png\nvalidation,x.png\n")
     (run / "best").symlink_to(classifier)
-    assert f"Warning: {run} was trained on" in run_command("evaluate", run, images).output
+    output = run_command("evaluate", run, images).output
+    assert f"Warning: {run} was trained on 1 of these images" in output
     assert "Warning" not in run_command("evaluate", classifier, images).output
+
+
+def test_a_model_whose_classes_have_no_names(tmp_path):
+    """As the files of YOLOX: the names of the data are offered."""
+    pytest.importorskip("pycocotools")
+    backbone = CSPDarkNetBackbone([4, 6, 8], [1, 1, 1], include_rescaling=True)
+    model = randomize(YOLOXDetector(backbone, 2, image_size=64))
+    model.save_to_preset(tmp_path / "preset")
+    data = write_yolo_dataset(tmp_path / "data", count=2)
+    command = ("evaluate", tmp_path / "preset", data)
+    assert "`--class-names blue,red`" in str(run_command(*command).exception)
+    assert run_command(*command, "--class-names", "blue, red").exit_code == 0
+    wrong = run_command(*command, "--class-names", "blue").exception
+    assert "must name the 2 classes of the model" in str(wrong)
+    out = tmp_path / "named"
+    result = run_command("convert", tmp_path / "preset", out, "--class-names", "blue,red")
+    assert result.exit_code == 0, result.output
+    assert run_command("evaluate", out, data).exit_code == 0
+
+
+def test_problems_are_left_out_and_said(detector, tmp_path):
+    pytest.importorskip("pycocotools")
+    data = write_yolo_dataset(tmp_path / "data", count=2)
+    with (data / "labels/0.txt").open("a") as file:
+        file.write("\n0 0.5 0.5 0 0.1")
+    result = run_command("evaluate", detector, data)
+    assert "boxes without an area, or not of finite numbers: 1 (left out)" in result.output
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from cspdarknet import train
 from cspdarknet.cli import app
+from image_datasets import write_class_folders, write_yolo_dataset
 
 pytestmark = pytest.mark.one_backend
 
@@ -18,8 +19,11 @@ HISTORY = [
 def command(monkeypatch, tmp_path):
     """Runs the command with trainings that return at once, and keep their arguments in `calls`."""
 
-    def invoke(*options):
-        arguments = ["train", "images", "--out", str(tmp_path / "run"), *options]
+    write_class_folders(tmp_path / "images", 1)
+    write_yolo_dataset(tmp_path / "boxes", 1)
+
+    def invoke(*options, data="images"):
+        arguments = ["train", str(tmp_path / data), "--out", str(tmp_path / "run"), *options]
         return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
 
     invoke.calls = []
@@ -34,9 +38,10 @@ def command(monkeypatch, tmp_path):
 
 
 def test_the_defaults_of_both_tasks(command):
+    """The task is that of the data."""
     result = command()
     assert "Best: epoch 1, validation accuracy 0.5000" in result.output
-    result = command("--task", "detection")
+    result = command(data="boxes")
     assert "Best: epoch 1, validation mAP 0.2500" in result.output
     (first, classifier, recipe, options), (second, detector, _, more) = command.calls
     assert (first, classifier) == ("train_classifier", "csp_darknet_tiny_clothing")
@@ -46,9 +51,9 @@ def test_the_defaults_of_both_tasks(command):
     assert console is not None
     assert options == {
         **{"load_weights": None, "validation_split": 0.15, "check": True, "workers": 2},
-        "tensorboard": False,
+        **{"tensorboard": False, "on_problem": "raise", "format": None},
     }
-    assert more["on_problem"] == "raise"
+    assert options.keys() == more.keys() - {"console"}
 
 
 def test_options_change_the_recipe_and_the_training(command):

@@ -66,6 +66,12 @@ def test_each_pass_has_each_image_once_in_another_order(source):
     assert passes[0] != passes[1]
 
 
+def test_batches_of_one_image(source):
+    whole = list(training_batches(replace(source, batch_size=1).no_mixing, 32, 0, 30))
+    assert [len(images) for images, _, _ in whole] == [1] * 30
+    assert len(list(training_batches(replace(source, batch_size=1), 32, 20_000, 2))) == 2
+
+
 def test_processes_divide_each_batch_between_them(source):
     if isinstance(source, ClassificationSource):
         source = source.no_mixing  # each process mixes its own images

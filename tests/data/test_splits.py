@@ -24,7 +24,12 @@ def test_names_of_splits():
     names = ("train2017", "instances_val2017", "VALID", "test-dev", "trainval", "photos")
     assert [split_name(name) for name in names] == [
         *("train", "validation", "validation", "test"),
-        *(None, None),
+        *("train", None),
+    ]
+    names = ("training_set", "Testing", "seg_train", "testset", "trains", "latest", "invalid")
+    assert [split_name(name) for name in names] == [
+        *("train", "test", "train", "test"),
+        *(None, None, None),
     ]
     names = (" Train ", "VALID", "train2017", "test tubes")
     assert [split_name(name, exact=True) for name in names] == ["train", "validation", None, None]

@@ -47,7 +47,7 @@ def test_metrics_pictures_and_unreadable_images(tmp_path):
 
 def test_the_page_of_a_training(history, tmp_path):
     training = TrainingRecord(
-        history, {"recipe": "<yolox>"}, [Problem(Path("cut.png"), "truncated")]
+        history, {"recipe": "<yolox>"}, [Problem("unreadable image", Path("cut.png"), "truncated")]
     )
     page = write(tmp_path, training=training)
     assert (tmp_path / "curves.png").exists()

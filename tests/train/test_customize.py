@@ -20,8 +20,15 @@ def test_epochs_are_divided_in_the_ratio_of_the_phases(epochs):
 
 
 def test_fewer_epochs_than_phases():
-    with pytest.raises(ValueError, match=r"`epochs` must be at least 3, .* Received: epochs=2"):
-        customize(FINETUNE, epochs=2)
+    """The last phases are kept: they train the most layers, at the final image size."""
+    for recipe in (*CLASSIFICATION_RECIPES.values(), *DETECTION_RECIPES.values()):
+        for epochs in (1, 2):
+            changed = customize(recipe, epochs=epochs)
+            assert changed.epochs == epochs
+            assert changed.image_size == recipe.image_size
+            assert changed.phases[-1].train == recipe.phases[-1].train
+    with pytest.raises(ValueError, match="`epochs` must be an integer"):
+        customize(FINETUNE, epochs=0)
 
 
 def test_image_sizes_keep_their_ratio():

@@ -77,6 +77,9 @@ def test_skipped_files_are_read_as_they_were_written(tmp_path):
     run.write_problems([])
     assert run.read_skipped() == []
     # Names with separators, and bytes that are not UTF-8.
-    problems = [Problem(Path("/a,b\n.png"), 'cut "off"'), Problem(Path("/\udcff.png"), "empty")]
+    problems = [
+        Problem("unreadable image", Path("/a,b\n.png"), 'cut "off"'),
+        Problem("unreadable image", Path("/\udcff.png"), "empty"),
+    ]
     run.write_problems(problems)
     assert run.read_skipped() == problems

@@ -3,6 +3,7 @@
 import builtins
 import csv
 import dataclasses
+import io
 import json
 import shutil
 
@@ -213,3 +214,19 @@ def test_tensorboard_logs(classification_run, tmp_path):
     content = file.read_bytes()
     for name in (b"loss", b"val_accuracy", b"learning_rate"):
         assert name in content
+
+
+def test_the_start_of_a_training_says_what_it_is(classification_run, monkeypatch, tmp_path):
+    """Format, splits and classes of the dataset, the model, the device and the phases."""
+    monkeypatch.setattr(Training, "fit", stop)
+    output = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        classification_run.train(out=tmp_path / "run", console=Console(file=output, width=60))
+    data, images, model, training = output.getvalue().splitlines()[:4]
+    assert data == "data: class folders: 3 folders of images, named after classes"
+    assert images.startswith("images: ")
+    assert images.endswith(" for validation; 3 classes: blue, green, red")
+    assert model.startswith(f"model: {classification_run.preset}, in float32 by ")
+    assert training == (
+        "training: 1 epoch of head at 32 pixels, then 2 epochs of all at 32 pixels; batch size 6"
+    )

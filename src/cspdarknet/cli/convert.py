@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cspdarknet.cli.options import ModelArgument
+from cspdarknet.cli.options import ClassNamesOption, ModelArgument
 
 
 def convert(
@@ -25,6 +25,7 @@ def convert(
             help="features converts the backbone alone. Default: the whole model, with its head."
         ),
     ] = None,
+    class_names: ClassNamesOption = None,
 ) -> None:
     """Convert the weights of a model to another format.
 
@@ -35,7 +36,8 @@ def convert(
 
     console = Console()
     with console.status("converting"):
-        converted = conversion.convert(model, out, task)
+        names = None if class_names is None else [name.strip() for name in class_names.split(",")]
+        converted = conversion.convert(model, out, task, names)
     summary = f"{model} -> {out}: {converted.count_params():,} parameters"
     console.print(summary, markup=False, soft_wrap=True, highlight=False)
 

@@ -1,6 +1,5 @@
 """`cspdarknet evaluate`: accuracy of a classifier, or mAP of a detector, on annotated images."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,15 @@ from rich.table import Table
 
 from cspdarknet._files import OutputFolder
 from cspdarknet.cli.options import (
+    ClassNamesOption,
+    FormatOption,
     ImageSizeOption,
     ModelArgument,
     OnProblemOption,
     PrecisionOption,
     RuntimeOption,
     WorkersOption,
+    given_class_names,
 )
 from cspdarknet.cli.progress import progress_bar
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
@@ -49,11 +51,14 @@ def evaluate(
     last: Annotated[
         bool, typer.Option(help="Run folders: evaluate the last model instead of the best.")
     ] = False,
-    on_problem: OnProblemOption = "raise",
+    on_problem: OnProblemOption = "fix",
+    format: FormatOption = None,
+    class_names: ClassNamesOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
 ) -> None:
     """Evaluate a classifier (accuracy) or a detector (COCO's mAP), with metrics per class."""
+    from cspdarknet.data import load_classification_split, load_detection_split
     from cspdarknet.evaluate import evaluation_predictor
     from cspdarknet.reports import PAGE
 
@@ -71,7 +76,10 @@ def evaluate(
             image_size=image_size,
             workers=workers,
         )
-    split = _load(predictor, data, on_problem)
+    names = given_class_names(class_names, predictor.class_names)
+    detects = predictor.info.task == "detection"
+    load: Any = load_detection_split if detects else load_classification_split
+    split = load(data, names, on_problem, format)
     for note in _notes(model, data, split):
         console.print(note, markup=False, soft_wrap=True, highlight=False)
     evaluation = _evaluate(predictor, split, console)
@@ -81,15 +89,6 @@ def evaluate(
         _write_report(folder, evaluation, f"Evaluation of {model} on {data}")
         page = f"report: {folder.path / PAGE}"
         console.print(page, markup=False, soft_wrap=True, highlight=False)
-
-
-def _load(predictor: "Predictor", data: Path, on_problem: str) -> "EvaluationSplit[Any]":
-    """Return the split of a dataset that a model is evaluated on."""
-    from cspdarknet.data import load_classification_split, load_detection_split
-
-    if predictor.info.task == "detection":
-        return load_detection_split(data, predictor.class_names, on_problem)
-    return load_classification_split(data, predictor.class_names)
 
 
 def _evaluate(predictor: "Predictor", split: "EvaluationSplit[Any]", console: Console) -> Any:
@@ -113,20 +112,20 @@ def _write_report(folder: OutputFolder, evaluation: Any, title: str) -> None:
 
 
 def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:
-    """Return which images are used, and a warning if the model was trained on them."""
-    everything = split.name == "all"
-    used = f"all images of {data}" if everything else f"the {split.name} split of {data}"
+    """Return which images are used, and a warning if the model was trained on some of them."""
+    from cspdarknet.data.summary import problem_counts
+    from cspdarknet.train.run_folder import trained_images
+
+    used = f"all images of {data}" if split.name == "all" else f"the {split.name} split of {data}"
     notes = [f"{len(split.dataset)} images: {used}"]
     if split.problems:
-        notes.append(f"{len(split.problems)} problems in the annotations were fixed")
-    settings = Path(model) / RUN_SETTINGS
-    if everything and settings.is_file():
-        trained_on = json.loads(settings.read_text(encoding="utf-8")).get("data", "")
-        if Path(trained_on).resolve() == data.resolve():
-            notes.append(
-                f"Warning: {model} was trained on some of these images, so the metrics are too "
-                "high. Evaluate it on images that it has not been trained on."
-            )
+        notes.append(f"problems: {problem_counts(split.problems)}")
+    trained = trained_images(model)
+    if known := sum(path.resolve() in trained for path in split.dataset.paths):
+        notes.append(
+            f"Warning: {model} was trained on {known} of these images, so the metrics are too "
+            "high. Evaluate it on images that it has not been trained on."
+        )
     return notes
 
 

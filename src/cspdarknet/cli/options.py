@@ -43,9 +43,20 @@ WorkersOption = Annotated[int, typer.Option(help="Number of threads that read im
 OnProblemOption = Annotated[
     str,
     typer.Option(
-        help="Detection datasets: raise an error at invalid annotations, or fix them: clip boxes "
-        "to their image and leave out what cannot be used."
+        help="raise an error at invalid annotations, or fix them: clip boxes to their image and "
+        "leave out what cannot be used."
     ),
+]
+ClassNamesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of the model's classes in the order of their ids, such as cat,dog, if the "
+        "model has none."
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option(help="Format of the dataset, such as coco. Default: it is recognized."),
 ]
 ScoreThresholdOption = Annotated[
     float | None,
@@ -105,6 +116,22 @@ def _check_task(model: str, task: str, expected: str) -> None:
             f"{model} is a model for {task}, not for {expected}: `cspdarknet predict` runs "
             "classifiers, `detect` runs detectors, and `features` runs backbones."
         )
+
+
+def given_class_names(text: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the class names of an option such as `cat,dog`, or those of the model.
+
+    Raises:
+        ValueError: if there are more or fewer than the model has classes.
+    """
+    if text is None:
+        return known
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != len(known):
+        raise ValueError(
+            f"`--class-names` must name the {len(known)} classes of the model. Received: {text}"
+        )
+    return names
 
 
 def level_names(levels: str | None, backbone: Any) -> list[str] | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
-from cspdarknet.cli.options import OnProblemOption, WorkersOption
+from cspdarknet.cli.options import FormatOption, OnProblemOption, WorkersOption
 from cspdarknet.cli.progress import interruptible
 
 
@@ -35,12 +35,16 @@ def train(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Classification: a folder with a subfolder for each class, or a CSV file. "
-            "Detection: images with boxes in the format of Pascal VOC, COCO or YOLO.",
+            help="A folder or annotation file of images with classes or boxes, in any format that "
+            "`cspdarknet data check` recognizes.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run folder.")],
-    task: Annotated[str, typer.Option(help="classification or detection.")] = "classification",
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification or detection. Default: what the data are for."),
+    ] = None,
+    format: FormatOption = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -106,8 +110,11 @@ def train(
     Run the same command again to continue after an interruption.
     """
     from cspdarknet import train as training
+    from cspdarknet.data import recognized_task
     from cspdarknet.train.distributed import join_from_text
 
+    if task is None:
+        task = recognized_task(data, format)
     if task not in TASKS:
         raise ValueError(f"`--task` must be {' or '.join(TASKS)}. Received: {task!r}")
     if join is not None:
@@ -125,10 +132,8 @@ def train(
         **_for_task(task, "detection", flip_vertical=flip_vertical),
     }
     console = Console()
-    start: Any = training.train_classifier
-    own: dict[str, Any] = {}
-    if task == "detection":
-        start, own = training.train_detector, {"on_problem": on_problem}
+    detects = task == "detection"
+    start: Any = training.train_detector if detects else training.train_classifier
     with interruptible(console, "Run the same command again to continue."):
         history = start(
             data,
@@ -137,11 +142,12 @@ def train(
             training.customize(training.load_recipe(recipe, task), **changes),
             load_weights=False if from_scratch else None,
             validation_split=validation_split,
+            on_problem=on_problem,
+            format=format,
             check=check,
             workers=workers,
             tensorboard=tensorboard,
             console=console,
-            **own,
         )
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
     console.print(

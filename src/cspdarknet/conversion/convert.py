@@ -1,5 +1,6 @@
 """Conversion of a model between the formats of weight files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from cspdarknet.presets.save import save_preset
 from cspdarknet.presets.sources import PresetFiles, find
 
 
-def convert(source: str | Path, destination: str | Path, task: str | None = None) -> keras.Model:
+def convert(
+    source: str | Path,
+    destination: str | Path,
+    task: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> keras.Model:
     """Load a model, and save it in another format.
 
     A preset folder also gets the origin of the weights (name, format, license, SHA-256) and
@@ -27,6 +33,7 @@ def convert(source: str | Path, destination: str | Path, task: str | None = None
             `load_model`.
         destination: as in `save`.
         task: `"features"` to convert the backbone alone; `None` for the whole model.
+        class_names: names of the classes in the order of their ids, for a model that has none.
 
     Returns:
         The model.
@@ -40,7 +47,8 @@ def convert(source: str | Path, destination: str | Path, task: str | None = None
     """
     check_choice("task", task, TASKS)
     files = find(source)
-    model = build_model(files, task)
+    named = {} if class_names is None else {"class_names": class_names}
+    model = build_model(files, task, **named)
     save(model, destination, _origin(files))
     return model
 

@@ -1,6 +1,5 @@
 """Datasets of annotated images: loading, checking, augmentation and training batches."""
 
-from cspdarknet.data.annotations import Problem
 from cspdarknet.data.check import check_images
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.classification.dataset import ClassificationDataset, ClassificationSplits
@@ -15,13 +14,19 @@ from cspdarknet.data.detection.dataset import DetectionDataset, DetectionSplits
 from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
 from cspdarknet.data.detection.source import DetectionSource
 from cspdarknet.data.detection.transforms import DetectionSample
+from cspdarknet.data.doctor import DatasetCheck, check_dataset
 from cspdarknet.data.pipeline import training_batches
+from cspdarknet.data.problems import Problem
+from cspdarknet.data.read import read_dataset, recognized_task
+from cspdarknet.data.summary import summary
+from cspdarknet.data.writers import WrittenDataset, convert_dataset, split_dataset
 
 __all__ = [
     "ClassificationAugmentation",
     "ClassificationDataset",
     "ClassificationSource",
     "ClassificationSplits",
+    "DatasetCheck",
     "DetectionAugmentation",
     "DetectionDataset",
     "DetectionSample",
@@ -29,10 +34,17 @@ __all__ = [
     "DetectionSplits",
     "EvaluationSplit",
     "Problem",
+    "WrittenDataset",
+    "check_dataset",
     "check_images",
+    "convert_dataset",
     "load_classification_dataset",
     "load_classification_split",
     "load_detection_dataset",
     "load_detection_split",
+    "read_dataset",
+    "recognized_task",
+    "split_dataset",
+    "summary",
     "training_batches",
 ]

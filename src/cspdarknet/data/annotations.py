@@ -4,23 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-AnyImage = TypeVar("AnyImage")
+from cspdarknet.data.problems import Problem
 
-
-@dataclass(frozen=True)
-class Problem:
-    """A file of a dataset that cannot be used as it is.
-
-    Attributes:
-        path: the file.
-        reason: description of the problem, as the end of a sentence.
-    """
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+AnyImage = TypeVar("AnyImage", bound="LabeledImage | AnnotatedImage")
 
 
 class LabeledImage(NamedTuple):
@@ -43,7 +29,7 @@ class AnnotatedImage:
         path: the image file.
         boxes: left, top, right and bottom of each box.
         names: class name of each box.
-        ignored: whether each box is neither trained on nor counted.
+        ignored: whether each box is neither trained on nor counted; empty if none is.
         size: width and height that the annotation states, if it does.
         relative: whether boxes are fractions of width and height instead of pixels.
     """
@@ -51,9 +37,13 @@ class AnnotatedImage:
     path: Path
     boxes: list[tuple[float, float, float, float]]
     names: list[str]
-    ignored: list[bool]
+    ignored: list[bool] = field(default_factory=list)
     size: tuple[int, int] | None = None
     relative: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.ignored:
+            object.__setattr__(self, "ignored", [False] * len(self.boxes))
 
 
 @dataclass(frozen=True)
@@ -65,8 +55,14 @@ class Annotations(Generic[AnyImage]):
             has them; a dataset without splits has all of its images in `"train"`.
         class_names: the declared classes in their order; `None` where files declare none.
         problems: annotations that could not be read; their images are in no split.
+        used: the annotation files that were read.
+        format: name of the format, and why it was recognized.
+        task: `"classification"` or `"detection"`.
     """
 
     splits: dict[str, list[AnyImage]]
     class_names: tuple[str, ...] | None = None
     problems: list[Problem] = field(default_factory=list)
+    used: frozenset[Path] = frozenset()
+    format: str = ""
+    task: str = ""

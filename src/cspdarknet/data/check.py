@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cspdarknet._prefetch import prefetch_map, thread_pool
-from cspdarknet.data.annotations import Problem
 from cspdarknet.data.dataset import AnyDataset
+from cspdarknet.data.problems import Problem
 from cspdarknet.images import ImageError, read_image
 
 # A size smaller than any training uses: the decoder skips most of its work, and still reads every
@@ -42,5 +42,5 @@ def _problem_of(path: Path) -> Problem | None:
     try:
         read_image(path, CHECKED_SIDE)
     except ImageError as error:
-        return Problem(path, str(error).removeprefix(f"{path}: "))
+        return Problem("unreadable image", path, str(error).removeprefix(f"{path}: "))
     return None

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from cspdarknet.data.annotations import Problem
+from cspdarknet.data.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,14 @@ class DatasetSplits(Generic[AnyDataset]):
         validation: images that decide which epoch is the best.
         test: images kept apart for the final evaluation; `None` where there are none.
         problems: what was wrong in the files and has been clipped or left out.
+        format: name of the format, and why it was recognized.
     """
 
     train: AnyDataset
     validation: AnyDataset
     test: AnyDataset | None = None
     problems: tuple[Problem, ...] = ()
+    format: str = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:

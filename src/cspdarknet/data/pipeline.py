@@ -1,6 +1,7 @@
 """Training batches: an endless, reproducible sequence, loaded in threads by Grain."""
 
 import abc
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,11 +84,13 @@ def training_batches(
     """
     grain: Any = require("grain", "train", "Training")
     process, processes = source.process
+    count = len(source.dataset)
     images = (
-        grain.MapDataset.range(len(source.dataset))
+        grain.MapDataset.range(count)
         .seed(source.seed)
         .shuffle()
-        .repeat()
+        # An endless repetition has no length that Python can hold.
+        .repeat(math.ceil((start + steps) * source.batch_size / count))
         .random_map(lambda index, rng: source.load(int(index), size, rng))
     )
     batches = images[process::processes].batch(source.batch_size // processes)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from cspdarknet.data.dataset import AnyDataset
 
 # The name of each split, with the names that other tools use for it.
 SPLIT_NAMES = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainval"),
     "validation": ("validation", "val", "valid"),
-    "test": ("test",),
+    "test": ("test", "testing"),
 }
+# Words that are written behind these names without a space, as in `trainset`.
+ENDINGS = ("set", "data", "images")
 
 
+@lru_cache(maxsize=65536)
 def split_name(text: str, *, exact: bool = False) -> str | None:
     """Return the split that a file, folder or table cell is named after, or `None`.
 
@@ -30,6 +34,8 @@ def split_name(text: str, *, exact: bool = False) -> str | None:
         ('validation', None)
     """
     words = {text.strip().lower()} if exact else set(re.findall("[a-z]+", text.lower()))
+    if not exact:
+        words |= {word.removesuffix(ending) for word in words for ending in ENDINGS}
     return next((split for split, names in SPLIT_NAMES.items() if words & set(names)), None)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.evaluate.matching import nonzero
 from cspdarknet.evaluate.predictions import predict_dataset
 
 
@@ -116,7 +117,7 @@ class ClassificationEvaluation:
                 {name: None if value != value else value for name, value in vars(c).items()}
                 for c in self.classes
             ],
-            "confusion": self.confusion.tolist(),
+            "confusion": nonzero(self.confusion),
         }
 
 

@@ -12,7 +12,7 @@ from cspdarknet._extras import require
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.detections import Detections
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
-from cspdarknet.evaluate.matching import Matches, best_threshold, confusion, match
+from cspdarknet.evaluate.matching import Matches, best_threshold, confusion, match, nonzero
 from cspdarknet.evaluate.predictions import predict_dataset
 
 BACKGROUND = "background"
@@ -158,7 +158,7 @@ class DetectionEvaluation:
                 for c in self.classes
             ],
             "confusion_classes": [*self.dataset.class_names, BACKGROUND],
-            "confusion": self.confusion.tolist(),
+            "confusion": nonzero(self.confusion),
         }
 
 

@@ -174,3 +174,22 @@ def confusion(
         np.add.at(counts, (background, detected.class_id[false[other == UNMATCHED]]), 1)
         np.add.at(counts, (labels[np.setdiff1d(missed, confused)], background), 1)
     return counts
+
+
+def nonzero(counts: np.ndarray) -> list[list[int]]:
+    """Return the entries of a confusion matrix that are not zero, for a file.
+
+    The whole matrix of thousands of classes would be hundreds of megabytes of zeros.
+
+    Args:
+        counts: int array `(classes, classes)`, the ground truth in rows.
+
+    Returns:
+        A list of `[ground truth, prediction, count]`, with ids of classes.
+
+    Example:
+        >>> nonzero(np.array([[5, 0], [1, 4]]))
+        [[0, 0, 5], [1, 0, 1], [1, 1, 4]]
+    """
+    rows, columns = np.nonzero(counts)
+    return np.column_stack([rows, columns, counts[rows, columns]]).tolist()

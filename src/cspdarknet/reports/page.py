@@ -6,15 +6,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from cspdarknet._files import OutputFolder
-from cspdarknet.data.annotations import Problem
-from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
+from cspdarknet.data.problems import Problem
 from cspdarknet.reports.plots import draw_confusion, draw_curves
+
+if TYPE_CHECKING:  # Keras, which the report of a dataset does not need
+    from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
 
 METRICS, PAGE = "evaluation.json", "report.html"
 CURVES, CONFUSION, MISTAKES = "curves.png", "confusion.png", "mistakes.png"
@@ -69,7 +71,7 @@ class Picture:
 def write_report(
     folder: OutputFolder,
     title: str,
-    evaluation: ClassificationEvaluation | DetectionEvaluation,
+    evaluation: "ClassificationEvaluation | DetectionEvaluation",
     summary: str,
     pictures: Iterable[Picture],
     training: TrainingRecord | None = None,
@@ -87,12 +89,17 @@ def write_report(
     """
     folder.write_json(METRICS, evaluation.to_json())
     sections = [f"<h2>Evaluation</h2>{summary}"]
-    sections += [_write_picture(folder, picture) for picture in pictures]
+    sections += [write_picture(folder, picture) for picture in pictures]
     sections.append(_unreadable(evaluation.errors.values()))
     if training is not None:
         curves = Picture(CURVES, "Curves", partial(draw_curves, training.history))
-        sections.insert(0, _write_picture(folder, curves))
+        sections.insert(0, write_picture(folder, curves))
         sections += [_skipped(training.skipped), _settings(training.settings)]
+    write_page(folder, title, sections)
+
+
+def write_page(folder: OutputFolder, title: str, sections: Iterable[str]) -> None:
+    """Write an HTML page of sections, leaving out the empty ones."""
     body = "\n".join(section for section in sections if section)
     folder.write_text(PAGE, TEMPLATE.format(title=html.escape(title), body=body))
 
@@ -110,6 +117,13 @@ def mistakes_pictures(title: str, sheet: Image.Image | None, caption: str = "") 
     return [Picture(MISTAKES, title, partial(sheet.save, format="PNG"), caption)]
 
 
+def write_picture(folder: OutputFolder, picture: Picture) -> str:
+    """Write the file of a picture; return its section of the page."""
+    folder.write(picture.file, picture.draw)
+    title = html.escape(picture.title, quote=True)
+    return f"<h2>{title}</h2>{picture.caption}<img src='{picture.file}' alt='{title}'>"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return an HTML table, with every cell escaped."""
     head = "".join(f"<th>{html.escape(cell)}" for cell in header)
@@ -120,12 +134,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def format_metric(value: float | None) -> str:
     """Return a metric with three decimals, or a dash where it is undefined (`None` or NaN)."""
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _write_picture(folder: OutputFolder, picture: Picture) -> str:
-    folder.write(picture.file, picture.draw)
-    title = html.escape(picture.title, quote=True)
-    return f"<h2>{title}</h2>{picture.caption}<img src='{picture.file}' alt='{title}'>"
 
 
 def _unreadable(reasons: Iterable[str]) -> str:

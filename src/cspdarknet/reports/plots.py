@@ -1,6 +1,7 @@
 """Plots: learning curves, confusion matrices, precision-recall curves."""
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -41,7 +42,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], file: BinaryIO) -> None:
         for title, curves in PANELS.items()
     }
     panels = {title: curves for title, curves in panels.items() if curves}
-    figure = _figure(3.7 * len(panels), 3.6)
+    figure = new_figure(3.7 * len(panels), 3.6)
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
     for axes, (title, curves) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
@@ -56,7 +57,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], file: BinaryIO) -> None:
         _mark_phases(axes, title, history)
         if len(curves) > 1:
             axes.legend()
-    figure.savefig(file, format="png")
+    save_png(figure, file)
 
 
 def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryIO) -> None:
@@ -69,7 +70,7 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryI
     """
     classes = len(class_names)
     side = min(24.0, 3 + 0.45 * classes)
-    figure = _figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axes = figure.subplots()
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
@@ -83,7 +84,7 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryI
             color = "white" if fractions[row, column] > 0.5 else "black"
             text = str(counts[row, column])
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    figure.savefig(file, format="png")
+    save_png(figure, file)
 
 
 def draw_precision_recall(
@@ -97,7 +98,7 @@ def draw_precision_recall(
         class_names: names of the classes.
         file: binary file that the PNG is written to.
     """
-    figure = _figure(7, 4.6)
+    figure = new_figure(7, 4.6)
     axes = figure.subplots()
     recall = np.linspace(0, 1, len(precision))
     defined = [i for i in range(len(class_names)) if np.isfinite(precision[:, i]).all()]
@@ -116,13 +117,20 @@ def draw_precision_recall(
     if defined:
         # Beside the axes, since a curve may pass through any of their corners.
         axes.legend(title="average precision", loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(file, format="png")
+    save_png(figure, file)
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     """Return a Matplotlib figure of a size in inches, which needs no display."""
     module = require("matplotlib.figure", "train", "Drawing plots")
     return module.Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def save_png(figure: Any, file: BinaryIO) -> None:
+    """Write a figure as PNG. Characters that the font lacks are drawn as boxes, without a word."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(file, format="png")
 
 
 def _mark_phases(axes: Any, title: str, history: Sequence[Mapping[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Training of image classifiers."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -11,13 +12,15 @@ from cspdarknet.train.trainer import Trainer
 
 
 def train_classifier(
-    data: str | Path,
+    data: Any,
     out: str | Path,
     model: str | Path = "csp_darknet_tiny_clothing",
     recipe: ClassificationRecipe | str | Path = "finetune",
     *,
     load_weights: bool | None = None,
     validation_split: float = 0.15,
+    on_problem: str = "raise",
+    format: str | None = None,
     check: bool = True,
     workers: int = 2,
     tensorboard: bool = False,
@@ -29,8 +32,7 @@ def train_classifier(
     the same arguments, and ends with the same weights.
 
     Args:
-        data: folder or CSV file of images by class, as
-            `cspdarknet.data.load_classification_dataset` takes it.
+        data: the dataset, as `cspdarknet.data.load_classification_dataset` takes it.
         out: the run folder. It gets settings, metrics, the best and the last model as presets,
             pictures, a report, and the state that an interrupted training continues from.
         model: the classifier or backbone to start from: everything that
@@ -40,6 +42,9 @@ def train_classifier(
         load_weights: `False` starts from random weights, even if the model has trained ones.
         validation_split: fraction of each class to validate on, if the dataset has no validation
             split.
+        on_problem: what is done about invalid annotations: `"raise"` an error; or `"fix"` them by
+            leaving images out, and list them in the run's `problems.csv`.
+        format: name of the format of the dataset; `None` to recognize it.
         check: whether each image is decoded once before the training, and damaged ones are skipped.
         workers: number of threads that read and augment images.
         tensorboard: whether logs for TensorBoard are written too.
@@ -65,7 +70,7 @@ def train_classifier(
         (2, ('cat', 'dog'))
     """
     return Trainer(
-        ClassificationTask(load_recipe(recipe, "classification")),
+        ClassificationTask(load_recipe(recipe, "classification"), on_problem, format),
         data,
         out,
         model,

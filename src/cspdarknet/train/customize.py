@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, TypeVar
 
+from cspdarknet._arguments import check_count
 from cspdarknet.train.recipe import BaseRecipe, Phase
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
@@ -16,7 +17,7 @@ def customize(
     Args:
         recipe: the recipe to start from.
         epochs: number of epochs of all phases together. They are divided in the ratio of the
-            recipe's phases.
+            recipe's phases; with fewer epochs than phases, the first phases are left out.
         image_size: image size of the last phase, in pixels. Those of the other phases keep their
             ratio to it.
         **changes: attributes of the recipe, or of its augmentation.
@@ -25,8 +26,7 @@ def customize(
         A new recipe of the same class.
 
     Raises:
-        ValueError: if an attribute does not exist or is out of range, or there are fewer epochs
-            than phases.
+        ValueError: if an attribute does not exist or is out of range.
 
     Example:
         >>> from cspdarknet.train import CLASSIFICATION_RECIPES
@@ -67,12 +67,12 @@ def _with_image_size(phases: tuple[Phase, ...], size: int) -> tuple[Phase, ...]:
 
 
 def _with_epochs(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
-    """Divide epochs in the ratio of the phases; boundaries are rounded, which keeps the sum."""
-    if epochs < len(phases):
-        raise ValueError(
-            f"`epochs` must be at least {len(phases)}, one for each phase of the recipe. "
-            f"Received: epochs={epochs}"
-        )
+    """Divide epochs in the ratio of the phases; boundaries are rounded, which keeps the sum.
+
+    With fewer epochs than phases, the last phases have an epoch each: they train the most layers,
+    at the final image size.
+    """
+    phases = phases[-check_count("epochs", epochs) :]
     total = sum(phase.epochs for phase in phases)
     result, before, used = [], 0, 0
     for i, phase in enumerate(phases):

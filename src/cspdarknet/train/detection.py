@@ -1,6 +1,7 @@
 """Training of object detectors."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from cspdarknet.train.trainer import Trainer
 
 
 def train_detector(
-    data: str | Path,
+    data: Any,
     out: str | Path,
     model: str | Path = "yolox_nano_bccd",
     recipe: DetectionRecipe | str | Path = "finetune",
@@ -19,6 +20,7 @@ def train_detector(
     load_weights: bool | None = None,
     validation_split: float = 0.15,
     on_problem: str = "raise",
+    format: str | None = None,
     check: bool = True,
     workers: int = 2,
     tensorboard: bool = False,
@@ -30,8 +32,7 @@ def train_detector(
     the same arguments, and ends with the same weights.
 
     Args:
-        data: images with boxes in the format of Pascal VOC, COCO or YOLO, as
-            `cspdarknet.data.load_detection_dataset` takes them.
+        data: the dataset, as `cspdarknet.data.load_detection_dataset` takes it.
         out: the run folder. It gets settings, metrics, the best and the last model as presets,
             pictures, a report, and the state that an interrupted training continues from.
         model: the detector or backbone to start from: everything that
@@ -43,6 +44,7 @@ def train_detector(
             split.
         on_problem: what is done about invalid annotations: `"raise"` an error; or `"fix"` them by
             clipping boxes or leaving them out, and list them in the run's `problems.csv`.
+        format: name of the format of the dataset; `None` to recognize it.
         check: whether each image is decoded once before the training, and damaged ones are skipped.
         workers: number of threads that read and augment images.
         tensorboard: whether logs for TensorBoard are written too.
@@ -72,7 +74,7 @@ def train_detector(
         (1, ('cell',))
     """
     return Trainer(
-        DetectionTask(load_recipe(recipe, "detection"), on_problem),
+        DetectionTask(load_recipe(recipe, "detection"), on_problem, format),
         data,
         out,
         model,

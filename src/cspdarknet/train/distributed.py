@@ -36,6 +36,13 @@ def join(address: str | None, processes: int | None, process: int | None) -> Non
     jax.distributed.initialize(address, processes, process)
 
 
+def device_name() -> str:
+    """Return the kind of device that the backend computes on, such as `"cpu"` or `"gpu"`."""
+    device = str(keras.ops.zeros(()).device).lower()  # each backend writes it in its own form
+    kinds = {"cuda": "gpu", "gpu": "gpu", "tpu": "tpu", "mps": "mps", "xpu": "xpu"}
+    return next((name for part, name in kinds.items() if part in device), "cpu")
+
+
 def join_from_text(text: str) -> None:
     """Join this process to the others, as `join`, with the arguments as one text.
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet._files import OutputFolder
-from cspdarknet.data.annotations import Problem
+from cspdarknet.data.dataset import DatasetSplits
+from cspdarknet.data.problems import Problem
 from cspdarknet.presets.config import RUN_SETTINGS
 
-SKIPPED, LOCK = "skipped.csv", ".lock"
+SKIPPED, IMAGES, LOCK = "skipped.csv", "images.csv", ".lock"
 PICTURES_BYTES = 20_000_000
 # The state holds weights, EMA and two moments; the best and the last model come on top, and each
 # file is written beside the one that it replaces.
@@ -103,9 +104,21 @@ class RunFolder(OutputFolder):
         """
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["path", "reason"])
-        writer.writerows([problem.path.absolute(), problem.reason] for problem in problems)
+        writer.writerow(["kind", "path", "where", "reason", "action"])
+        writer.writerows(
+            [problem.kind, problem.path.absolute(), problem.where, problem.reason, problem.action]
+            for problem in problems
+        )
         self.write_text(name, table.getvalue())
+
+    def write_images(self, splits: DatasetSplits[Any]) -> None:
+        """Write a CSV file of the images of each split."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["split", "path"])
+        for name, dataset in (("train", splits.train), ("validation", splits.validation)):
+            writer.writerows([name, path.absolute()] for path in dataset.paths)
+        self.write_text(IMAGES, table.getvalue())
 
     def read_skipped(self) -> list[Problem] | None:
         """Return the files that the training skips; `None` if they were not checked yet."""
@@ -113,7 +126,21 @@ class RunFolder(OutputFolder):
         if not file.exists():
             return None
         with file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
-            return [Problem(Path(row["path"]), row["reason"]) for row in csv.DictReader(lines)]
+            rows = csv.DictReader(lines)
+            return [
+                Problem(row.get("kind", "unreadable image"), Path(row["path"]), row["reason"])
+                for row in rows
+            ]
+
+
+def trained_images(run: str | Path) -> set[Path]:
+    """Return the images that the model of a run folder was trained on; none for other models."""
+    file = Path(run) / IMAGES
+    if not file.is_file():
+        return set()
+    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["split"] == "train"]
+    return {Path(row["path"]).resolve() for row in rows}
 
 
 def _lock(file: Any) -> bool:

@@ -1,6 +1,7 @@
 """The training tasks: data, model, loss, metrics and report of classification and detection."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,16 +43,21 @@ class Task(abc.ABC):
 
     Attributes:
         recipe: the recipe of the training.
+        on_problem: what is done about invalid annotations: `"raise"` or `"fix"`.
+        format: name of the format of the dataset; `None` to recognize it.
         name: name of the task, as in `run.json`.
         metrics: metrics of a training step, the loss first. An epoch has their means.
         validation_metrics: metrics of an evaluation.
         score: the validation metric that the best epoch is chosen by; higher is better.
         model_class: class of the model.
         source_class: class of the source of the training batches.
+        loader: the function that loads a dataset.
         requirements: modules that the training needs, and the extra that installs each.
     """
 
     recipe: BaseRecipe
+    on_problem: str = "raise"
+    format: str | None = None
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
@@ -59,14 +65,17 @@ class Task(abc.ABC):
     score: ClassVar[str]
     model_class: ClassVar[type[Any]]
     source_class: ClassVar[type[Any]]
+    loader: ClassVar[Callable[..., Any]]
     requirements: ClassVar[tuple[tuple[str, str], ...]] = (
         ("grain", "train"),
         ("matplotlib", "train"),
     )
 
-    @abc.abstractmethod
-    def load_data(self, data: str | Path, validation_split: float) -> Any:
+    def load_data(self, data: Any, validation_split: float) -> Any:
         """Return the splits of a dataset."""
+        return self.loader(
+            data, validation_split, self.recipe.seed, self.on_problem, format=self.format
+        )
 
     @abc.abstractmethod
     def check_data(self, dataset: Any) -> None:
@@ -160,12 +169,9 @@ class ClassificationTask(Task):
     score = "val_accuracy"
     model_class = ImageClassifier
     source_class = ClassificationSource
+    loader = staticmethod(load_classification_dataset)
     evaluate = staticmethod(evaluate_classifier)
     write_report = staticmethod(write_classification_report)
-
-    def load_data(self, data: str | Path, validation_split: float) -> Any:
-        """Return the splits of a dataset."""
-        return load_classification_dataset(data, validation_split, self.recipe.seed)
 
     def check_data(self, dataset: ClassificationDataset) -> None:
         """Check that each class has an image."""
@@ -205,14 +211,9 @@ class ClassificationTask(Task):
 
 @dataclass(frozen=True)
 class DetectionTask(Task):
-    """Object detection.
-
-    Attributes:
-        on_problem: what is done about invalid annotations: `"raise"` or `"fix"`.
-    """
+    """Object detection."""
 
     recipe: DetectionRecipe
-    on_problem: str = "raise"
 
     name = "detection"
     metrics = ("loss", "box_loss", "objectness_loss", "class_loss", "l1_loss")
@@ -221,12 +222,9 @@ class DetectionTask(Task):
     model_class = YOLOXDetector
     source_class = DetectionSource
     requirements = (*Task.requirements, ("pycocotools", "detect"))
+    loader = staticmethod(load_detection_dataset)
     evaluate = staticmethod(evaluate_detector)
     write_report = staticmethod(write_detection_report)
-
-    def load_data(self, data: str | Path, validation_split: float) -> Any:
-        """Return the splits of a dataset."""
-        return load_detection_dataset(data, validation_split, self.recipe.seed, self.on_problem)
 
     def check_data(self, dataset: DetectionDataset) -> None:
         """Do nothing: images without boxes can be trained on."""

@@ -14,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cspdarknet._arguments import check_count
 from cspdarknet._extras import require
-from cspdarknet.data import Problem, check_images
+from cspdarknet.data import Problem, check_images, summary
+from cspdarknet.data.problems import count_of
+from cspdarknet.data.sources import source_path
 from cspdarknet.presets.config import RUN_SETTINGS
 from cspdarknet.reports import TrainingRecord
 from cspdarknet.train import distributed
@@ -45,7 +47,7 @@ class Trainer:
     """
 
     task: Task
-    data: str | Path
+    data: Any
     out: str | Path
     model: str | Path
     load_weights: bool | None = None
@@ -64,6 +66,8 @@ class Trainer:
             settings = self._settings(splits)
             if writes:
                 run.begin(settings)
+                run.write_images(splits)
+                self._print_summary(splits)
                 self._report_problems(run, splits.problems)
             skipped = self._skipped(run, splits)
             training = self._build(run, _without(splits, run, skipped))
@@ -83,7 +87,7 @@ class Trainer:
         if self.tensorboard:
             require("tensorboardX", "tensorboard", "Writing logs for TensorBoard")
         check_count("workers", self.workers)
-        data, out = Path(self.data), Path(self.out)
+        data, out = source_path(self.data), Path(self.out)
         if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
             raise ValueError(
                 f"The run folder {out} is inside the dataset {data}: choose another folder."
@@ -94,7 +98,7 @@ class Trainer:
         """Return the settings that decide the result of the run, as JSON types."""
         return {
             "task": self.task.name,
-            "data": str(self.data),
+            "data": str(source_path(self.data)),
             "model": str(self.model),
             "load_weights": self.load_weights,
             "backend": keras.backend.backend(),
@@ -107,13 +111,26 @@ class Trainer:
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         }
 
+    def _print_summary(self, splits: Any) -> None:
+        """Print how the dataset was understood, and what is trained on it."""
+        recipe = self.task.recipe
+        phases = ", then ".join(
+            f"{count_of(phase.epochs, 'epoch')} of {phase.train} at {phase.image_size} pixels"
+            for phase in recipe.phases
+        )
+        for line in summary(splits):
+            self._print(line)
+        self._print(
+            f"model: {self.model}, in {recipe.precision} by {keras.backend.backend()} on "
+            f"{distributed.device_name()}"
+        )
+        self._print(f"training: {phases}; batch size {recipe.batch_size}")
+
     def _report_problems(self, run: RunFolder, problems: tuple[Problem, ...]) -> None:
-        """List the invalid annotations that were fixed."""
+        """List the problems of the dataset in a file."""
         if problems:
             run.write_problems(problems, PROBLEMS)
-            self._print(
-                f"{len(problems)} problems of the annotations were fixed: see {run.path / PROBLEMS}"
-            )
+            self._print(f"{count_of(len(problems), 'problem')}: see {run.path / PROBLEMS}")
 
     def _skipped(self, run: RunFolder, splits: Any) -> list[Problem]:
         """Return the unreadable images; a run that is continued skips the same ones."""

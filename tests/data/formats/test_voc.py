@@ -2,9 +2,20 @@
 
 import pytest
 
-from annotation_files import CONTENT, assert_content, voc_xml, write_voc
+from annotation_files import (
+    CONTENT,
+    assert_content,
+    voc_xml,
+    write_image,
+    write_voc,
+    write_yolo_config,
+)
+from cspdarknet.data import read_dataset
 from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
-from cspdarknet.data.formats.voc import parse_xml, read_voc
+from cspdarknet.data.files import DatasetFiles
+from cspdarknet.data.formats import voc
+from cspdarknet.data.formats.xml import parse_xml
+from image_datasets import write_class_folders
 
 pytestmark = pytest.mark.one_backend
 
@@ -25,7 +36,7 @@ def test_sizes_with_a_fraction(tmp_path):
 
 def test_the_list_of_a_class_is_not_that_of_a_split(tmp_path):
     write_voc(tmp_path, {"train": ["a", "b"], "cell_val": ["b"]})
-    assert list(read_voc(tmp_path).splits) == ["train"]
+    assert list(voc.read(DatasetFiles(tmp_path)).splits) == ["train"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +57,7 @@ def test_xml_files_that_cannot_be_read_are_problems(tmp_path, text, what):
         file.unlink()
     else:
         file.write_text(text)
-    annotations = read_voc(tmp_path)
+    annotations = voc.read(DatasetFiles(tmp_path))
     assert [image.path.stem for image in annotations.splits["train"]] == ["a"]
     (problem,) = annotations.problems
     assert problem.path.stem == "b"
@@ -58,3 +69,112 @@ def test_a_large_xml_file_is_refused(tmp_path):
         file.truncate(30_000_000)
     with pytest.raises(ValueError, match="larger than"):
         parse_xml(tmp_path / "a.xml")
+
+
+# Where the images are.
+
+
+def test_the_file_name_decides_between_images_of_the_same_name(tmp_path):
+    """A mask or a thumbnail is beside the image."""
+    write_voc(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    for name in "abc":
+        write_image(tmp_path / f"JPEGImages/{name}.png", (8, 8))
+        file = tmp_path / f"Annotations/{name}.xml"
+        file.write_text(file.read_text().replace("stale.jpg", f"{name}.JPG"))
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert {path.suffix for path in splits.train.paths + splits.validation.paths} == {".jpg"}
+    file.write_text(file.read_text().replace("c.JPG", "stale.jpg"))
+    (problem,) = [p for p in read_dataset(tmp_path).problems if p.stops]
+    assert (problem.kind, problem.path.name) == ("ambiguous image", "c.xml")
+
+
+def test_masks_in_a_folder_of_their_own(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    for name in "abc":
+        write_image(tmp_path / f"SegmentationClass/{name}.png", (8, 8))
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert {problem.kind for problem in splits.problems} == {"unlabeled image"}
+
+
+def test_subfolders(tmp_path):
+    lists = {"train": ["day1/a", "day2/a"], "val": ["day1/b"]}
+    for split, names in lists.items():
+        write_image(tmp_path / f"ImageSets/Main/{split}.jpg").unlink()
+        (tmp_path / f"ImageSets/Main/{split}.txt").write_text("\n".join(names))
+        for name in names:
+            write_image(tmp_path / f"JPEGImages/{name}.jpg")
+            file = tmp_path / f"Annotations/{name}.xml"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(voc_xml(CONTENT[name[-1]]))
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert [path.parent.name for path in splits.train.paths] == ["day1", "day2"]
+    assert [path.stem for path in splits.validation.paths] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [("annots", "images"), ("annotations", "img"), ("labels", "images"), ("x/y", "x/y/photos")],
+)
+def test_folders_of_other_names(tmp_path, annotations, images):
+    for name in CONTENT:
+        write_image(tmp_path / images / f"{name}.jpg")
+        file = tmp_path / annotations / f"{name}.xml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(voc_xml(CONTENT[name]))
+    dataset = load_detection_split(tmp_path, ("cell", "worm")).dataset
+    assert len(dataset) == 3
+    assert_content(dataset)
+
+
+def test_lists_written_on_windows(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    lines = ".\\JPEGImages\\a.jpg\r\nJPEGImages\\c.jpg\r\n"
+    (tmp_path / "ImageSets/Main/train.txt").write_text(lines, encoding="utf-8-sig")
+    assert [p.stem for p in load_detection_dataset(tmp_path).train.paths] == ["a", "c"]
+
+
+def test_xml_files_of_something_else(tmp_path):
+    """An exported model beside `data.yaml`, which describes the dataset."""
+    write_yolo_config(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    (tmp_path / "model.xml").write_text("<net><layers/></net>")
+    annotations = read_dataset(tmp_path)
+    assert annotations.format.startswith("YOLO")
+    assert {problem.reason for problem in annotations.problems} == {"model.xml is not used"}
+
+
+def test_a_few_files_beside_class_folders(tmp_path):
+    write_class_folders(tmp_path, 2)
+    (tmp_path / "red/0.xml").write_text(voc_xml(CONTENT["a"]))
+    assert read_dataset(tmp_path).task == "classification"
+
+
+def test_two_datasets_beside_each_other(tmp_path):
+    """The names of their images are the same; each list is for the files beside it."""
+    write_voc(tmp_path / "VOC2007", {"train": ["a"], "val": ["b"]})
+    write_voc(tmp_path / "VOC2012", {"train": ["c", "a"], "val": ["b"]})
+    splits = load_detection_dataset(tmp_path)
+    names = [path.relative_to(tmp_path).as_posix() for path in splits.train.paths]
+    assert sorted(names) == [
+        *("VOC2007/JPEGImages/a.jpg", "VOC2012/JPEGImages/a.jpg", "VOC2012/JPEGImages/c.jpg"),
+    ]
+    assert_content(splits.train)
+    assert len(splits.validation) == 2
+
+
+def test_lists_beside_the_folders(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    for split in ("train", "val"):
+        (tmp_path / f"ImageSets/Main/{split}.txt").rename(tmp_path / f"{split}.txt")
+    splits = load_detection_dataset(tmp_path)
+    assert [path.stem for path in splits.train.paths] == ["a", "c"]
+    assert [path.stem for path in splits.validation.paths] == ["b"]
+
+
+def test_an_xml_file_without_an_image(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    (tmp_path / "JPEGImages/c.jpg").unlink()
+    problems = [problem for problem in read_dataset(tmp_path).problems if problem.stops]
+    assert [(p.kind, p.path.name) for p in problems] == [("label without image", "c.xml")]

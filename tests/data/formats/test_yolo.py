@@ -1,14 +1,24 @@
 """The reader of the YOLO format."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from annotation_files import assert_content, write_image, write_labels, write_yolo, yolo_lines
+from annotation_files import (
+    assert_content,
+    write_image,
+    write_labels,
+    write_voc,
+    write_yolo,
+    write_yolo_config,
+    yolo_lines,
+)
+from cspdarknet.data import read_dataset
 from cspdarknet.data.detection.find import load_detection_dataset, load_detection_split
-from cspdarknet.data.formats.yolo import label_file, read_yolo
+from cspdarknet.data.files import DatasetFiles
+from cspdarknet.data.formats import yolo
+from cspdarknet.data.formats.yolo_labels import LabelFiles
 
 pytestmark = pytest.mark.one_backend
 
@@ -35,10 +45,93 @@ def test_lists_of_images_and_labels_beside_them(tmp_path):
         assert len(splits.validation.boxes[0]) == 1
 
 
-def test_labels_are_in_place_of_the_last_folder_named_images():
-    assert label_file(Path("images/cells/images/train/a.jpg")) == Path(
-        "images/cells/labels/train/a.txt"
-    )
+def test_labels_are_in_place_of_the_last_folder_named_images(tmp_path):
+    for path in ("images/cells/labels/train/a.txt", "labels/cells/images/train/a.txt"):
+        write_labels(tmp_path / path, ["0 0.5 0.5 0.2 0.2"])
+    labels = LabelFiles([DatasetFiles(tmp_path)])
+    image = tmp_path / "images/cells/images/train/a.jpg"
+    assert labels.of(image) == tmp_path / "images/cells/labels/train/a.txt"
+
+
+def test_folders_in_other_case(tmp_path):
+    write_yolo(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    for name in ("images", "labels"):
+        (tmp_path / name).rename(tmp_path / name.capitalize())
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert [path.stem for path in splits.validation.paths] == ["b"]
+
+
+def test_a_label_file_without_an_image_is_a_problem(tmp_path):
+    write_yolo(tmp_path, {"train": ["a", "b"]})
+    write_labels(tmp_path / "labels/train/lost.txt", ["0 0.5 0.5 0.2 0.2"])
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.kind, problem.path.name) == ("label without image", "lost.txt")
+
+
+@pytest.mark.parametrize("shape", [[2, 2], [4, 2], [2, 3], [17, 3]])
+def test_key_points_follow_the_box(tmp_path, shape):
+    write_yolo_config(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    with (tmp_path / "data.yaml").open("a") as file:
+        file.write(f"\nkpt_shape: {shape}\n")
+    for path in (tmp_path / "labels").rglob("*.txt"):
+        points = " 0.1" * (shape[0] * shape[1])
+        path.write_text("\n".join(line + points for line in path.read_text().splitlines()))
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert_content(splits.validation)
+
+
+@pytest.mark.parametrize("number", ["0.0", "0.00", "0.000000", "0e0"])
+def test_whole_numbers_are_class_ids(tmp_path, number):
+    write_yolo(tmp_path, {"train": ["a", "b"]})
+    write_labels(tmp_path / "labels/train/b.txt", [f"{number} 0.5 0.5 0.2 0.2"])
+    dataset = load_detection_split(tmp_path, ("cell", "worm")).dataset
+    assert dataset.labels[1].tolist() == [0]
+
+
+def test_lists_written_on_windows(tmp_path):
+    write_yolo_config(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    for split, names in (("train", "ac"), ("val", "b")):
+        lines = "\r\n".join(f"images\\{split}\\{name}.jpg" for name in names)
+        (tmp_path / f"{split}.txt").write_text(lines, encoding="utf-8-sig")
+    (tmp_path / "data.yaml").write_text("names: [cell, worm]\ntrain: train.txt\nval: val.txt")
+    splits = load_detection_dataset(tmp_path)
+    assert [path.stem for path in splits.train.paths] == ["a", "c"]
+    assert_content(splits.train)
+
+
+@pytest.mark.parametrize("root", ["/content/{}", "/home/somebody/other", "C:\\\\data\\\\x"])
+def test_paths_of_another_machine_are_found_by_their_last_parts(tmp_path, root):
+    write_yolo_config(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    root = root.format(tmp_path.name)
+    lines = [f'{split}: "{root}/images/{split}"' for split in ("train", "val")]
+    (tmp_path / "data.yaml").write_text("\n".join(["names: [cell, worm]", *lines]))
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert len(splits.validation) == 1
+    assert [problem.kind for problem in splits.problems] == ["moved path"] * 2
+
+
+def test_a_validation_split_of_the_training_images(tmp_path):
+    """As in many small examples: one word of warning, and a validation split is set aside."""
+    write_yolo_config(tmp_path, {"train": ["a", "b", "c"]})
+    with (tmp_path / "data.yaml").open("a") as file:
+        file.write("\nval: images/train\n")
+    splits = load_detection_dataset(tmp_path, validation_split=0.4)
+    assert (len(splits.train), len(splits.validation)) == (2, 1)
+    (problem,) = splits.problems
+    assert problem.kind == "same split"
+    assert "validation split has the same images as the train split" in problem.reason
+
+
+def test_a_yaml_file_of_something_else(tmp_path):
+    """It has names, as the cards of data sets do, but the dataset is another one."""
+    write_voc(tmp_path, {"train": ["a"], "val": ["b"]})
+    (tmp_path / "metadata.yaml").write_text("names: [x]\nlicense: MIT")
+    annotations = read_dataset(tmp_path)
+    assert annotations.format.startswith("Pascal VOC")
+    assert [problem.reason for problem in annotations.problems] == ["metadata.yaml is not used"]
 
 
 def test_a_list_of_images_with_names_that_cannot_be(tmp_path):
@@ -57,7 +150,7 @@ def test_lines_that_are_not_in_the_format(tmp_path):
     write_yolo(tmp_path, {"train": ["a", "b"], "val": ["c"]})
     for line in ("0 0.5 0.5 0.2", "0 0.5 0.5 0.2 0.2 0.9", "cell 0.5 0.5 0.2 0.2", "0 a b c d"):
         write_labels(tmp_path / "labels/train/b.txt", ["0 0.5 0.5 0.2 0.2", line])
-        (problem,) = read_yolo(tmp_path).problems
+        (problem,) = yolo.read(DatasetFiles(tmp_path)).problems
         assert problem.path.name == "b.jpg"
         assert "its label file is not in the YOLO format: line 2" in problem.reason
     write_labels(tmp_path / "labels/train/b.txt", ["7 0.5 0.5 0.2 0.2"])
@@ -69,14 +162,14 @@ def test_a_missing_yaml_package_is_in_the_extra_for_detection(tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "yaml", None)
     (tmp_path / "data.yaml").write_text("names: [cell]\ntrain: images")
     with pytest.raises(ImportError, match=r"cspdarknet\[detect\]"):
-        read_yolo(tmp_path)
+        yolo.read(DatasetFiles(tmp_path))
 
 
 def test_classes_and_folders_that_are_missing(tmp_path):
     write_yolo(tmp_path, {"train": ["c"], "val": ["a"]})
     (tmp_path / "classes.txt").unlink()
     with pytest.raises(ValueError, match=r"must name the classes .* `classes\.txt`"):
-        read_yolo(tmp_path)
+        yolo.read(DatasetFiles(tmp_path))
     (tmp_path / "data.yaml").write_text("train: images/train")
     with pytest.raises(ValueError, match="must have `names`"):
         load_detection_dataset(tmp_path)
@@ -88,7 +181,7 @@ def test_classes_and_folders_that_are_missing(tmp_path):
 def test_a_yaml_file_runs_nothing(tmp_path):
     (tmp_path / "data.yaml").write_text("names: !!python/object/apply:os.system ['true']")
     with pytest.raises(ValueError, match="ConstructorError"):
-        read_yolo(tmp_path)
+        yolo.read(DatasetFiles(tmp_path))
 
 
 # Aliases and merges that multiply to more text than fits into memory.
@@ -125,4 +218,13 @@ MERGES = "a: &a {x: 1}\n" + "".join(
 def test_a_yaml_file_that_does_not_describe_a_dataset(tmp_path, config, what):
     (tmp_path / "data.yaml").write_text(config)
     with pytest.raises(ValueError, match=f"(?s)does not describe a dataset.*{what}"):
-        read_yolo(tmp_path)
+        yolo.read(DatasetFiles(tmp_path))
+
+
+def test_lists_of_splits_without_a_yaml_file(tmp_path):
+    write_yolo(tmp_path, {"all": ["a", "b", "c"]})
+    (tmp_path / "train.txt").write_text("images/all/a.jpg\nimages/all/c.jpg\n")
+    (tmp_path / "valid.txt").write_text("data/images/all/b.jpg\n")
+    splits = load_detection_dataset(tmp_path)
+    assert [path.stem for path in splits.train.paths] == ["a", "c"]
+    assert [path.stem for path in splits.validation.paths] == ["b"]

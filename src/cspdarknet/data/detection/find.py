@@ -1,51 +1,43 @@
 """Loading of datasets for object detection, from each supported format."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cspdarknet._arguments import check_choice
-from cspdarknet.data.annotations import AnnotatedImage, Annotations, Problem
+from cspdarknet.data.annotations import AnnotatedImage, Annotations
 from cspdarknet.data.dataset import EvaluationSplit
-from cspdarknet.data.detection.checks import check_annotations, drop_repeated
+from cspdarknet.data.detection.checks import SizeOf, check_annotations
 from cspdarknet.data.detection.dataset import DetectionDataset, DetectionSplits
-from cspdarknet.data.formats.coco import read_coco
-from cspdarknet.data.formats.reading import read_annotations
-from cspdarknet.data.formats.voc import read_voc
-from cspdarknet.data.formats.yolo import read_yolo
+from cspdarknet.data.model_classes import check_model_classes
+from cspdarknet.data.problems import ON_PROBLEM, Problem, check_problems
+from cspdarknet.data.read import read_dataset
+from cspdarknet.data.repeated import drop_repeated
+from cspdarknet.data.sources import source_path
 from cspdarknet.data.splits import (
     SPLIT_NAMES,
     check_validation_split,
     evaluation_split,
     set_aside,
 )
-
-READERS = (read_voc, read_yolo, read_coco)
-FORMATS = (
-    "a folder in the format of Pascal VOC (Annotations/*.xml), of COCO "
-    "(annotations/instances_*.json, or a .json file) or of YOLO (data.yaml, or the folders images "
-    "and labels)"
-)
-SHOWN_PROBLEMS = 5
+from cspdarknet.images import image_size
 
 
 def load_detection_dataset(
-    data: str | Path,
+    data: Any,
     validation_split: float = 0.15,
     seed: int = 0,
     on_problem: str = "raise",
     class_names: Sequence[str] | None = None,
+    format: str | None = None,
+    images_folder: str | Path | None = None,
 ) -> DetectionSplits:
     """Load a dataset for object detection: paths and boxes of its images, in splits.
 
-    These formats are read:
-
-    - Pascal VOC: `Annotations/*.xml`, `JPEGImages/`, and optionally `ImageSets/Main/*.txt`.
-    - COCO: `annotations/instances_*.json` with folders of images, or a JSON file beside the
-      images of each split, or a single JSON file.
-    - YOLO: `data.yaml`, or the folders `images` and `labels`, with a text file for each image.
+    The format is recognized; `docs/data.md` lists the formats.
 
     Images without boxes are kept as negative examples: an image with an XML file without objects,
     one that COCO's JSON lists without annotations, or one with an empty or missing label file in
@@ -53,13 +45,16 @@ def load_detection_dataset(
     validation split, a fraction of the training images is set aside, stratified by class.
 
     Args:
-        data: the folder, JSON or YAML file.
+        data: the folder or annotation file, or another source that `read_dataset` takes.
         validation_split: fraction of the images that is set aside, between 0 and 1.
         seed: random seed of that choice.
         on_problem: `"raise"` an error if boxes or images are wrong; or `"fix"` them: clip boxes to
             their image, leave out what cannot be used, and list all of it in `problems`.
         class_names: the classes in the order of their ids. By default these are the declared
             classes, or all names of the training split, sorted, where none are declared (VOC).
+        format: name of the format; `None` to recognize it.
+        images_folder: folder to write images that are not files to, such as those of a dataset in
+            memory; `None` for a temporary one, which is removed at exit.
 
     Returns:
         `DetectionSplits`.
@@ -82,46 +77,55 @@ def load_detection_dataset(
         array([[30., 15., 50., 45.]], dtype=float32)
     """
     check_validation_split(validation_split)
-    path = Path(data)
-    annotations = _read(path)
-    if class_names is None:
-        class_names = annotations.class_names or _present_classes(annotations)
-    datasets, problems = _checked(path, annotations, class_names, on_problem)
-    train, validation = datasets.get("train"), datasets.get("validation")
-    if train is None or not train.counts.any():
-        raise ValueError(f"{path} has no images with boxes to train on.")
-    if validation is None:
-        train, validation = set_aside(train, rarest_classes(train), validation_split, seed)
-    return DetectionSplits(train, validation, datasets.get("test"), tuple(problems))
+    path = source_path(data)
+    annotations = read_dataset(data, "detection", format, images_folder)
+    datasets, problems = checked_datasets(path, annotations, class_names, on_problem)
+    splits = with_validation(path, datasets, validation_split, seed)
+    return DetectionSplits(
+        splits["train"],
+        splits["validation"],
+        splits.get("test"),
+        tuple(problems),
+        annotations.format,
+    )
 
 
 def load_detection_split(
-    data: str | Path, class_names: Sequence[str], on_problem: str = "raise"
+    data: Any,
+    class_names: Sequence[str],
+    on_problem: str = "fix",
+    format: str | None = None,
+    images_folder: str | Path | None = None,
 ) -> EvaluationSplit[DetectionDataset]:
     """Load the images to evaluate a detector on: the test, else the validation split, else all.
 
     Args:
-        data: the folder, JSON or YAML file, as for `load_detection_dataset`.
+        data: the folder or annotation file, as for `load_detection_dataset`.
         class_names: the classes of the detector, in the order of their ids.
-        on_problem: `"raise"` or `"fix"`, as for `load_detection_dataset`. A box of another class
+        on_problem: `"fix"` or `"raise"`, as for `load_detection_dataset`. A box of another class
             is a problem.
+        format: name of the format; `None` to recognize it.
+        images_folder: folder to write images that are not files to, such as those of a dataset in
+            memory; `None` for a temporary one, which is removed at exit.
 
     Returns:
         `EvaluationSplit`.
 
     Raises:
-        ValueError: if no format fits, if there are no images, or if there are problems and
-            `on_problem` is `"raise"`.
+        ValueError: if no format fits, if there are no images, if the model knows none of the
+            classes, or if there are problems and `on_problem` is `"raise"`.
     """
-    path = Path(data)
-    annotations = _read(path)
+    path = source_path(data)
+    annotations = read_dataset(data, "detection", format, images_folder)
+    found = annotations.class_names or _present_classes(annotations)
+    check_model_classes(path, class_names, found)
     split = evaluation_split(annotations.splits)
     chosen = Annotations(
         {split: annotations.splits.get(split, [])}, annotations.class_names, annotations.problems
     )
-    datasets, problems = _checked(path, chosen, class_names, on_problem)
+    datasets, problems = checked_datasets(path, chosen, class_names, on_problem)
     if split not in datasets:
-        raise ValueError(f"{path} has no images to evaluate on. Expected {FORMATS}.")
+        raise ValueError(f"{path} has no images to evaluate on.")
     name = "all" if split == "train" else split
     return EvaluationSplit(name, datasets[split], tuple(problems))
 
@@ -134,23 +138,50 @@ def rarest_classes(dataset: DetectionDataset) -> np.ndarray:
     return np.zeros_like(rarest) if np.bincount(rarest).max() == 1 else rarest
 
 
-def _read(path: Path) -> Annotations[AnnotatedImage]:
-    return read_annotations(path, READERS, f"an object detection dataset. Expected {FORMATS}.")
+def with_validation(
+    path: Path, datasets: Mapping[str, DetectionDataset], validation_split: float, seed: int
+) -> dict[str, DetectionDataset]:
+    """Return the splits of a training: a fraction is set aside where there is no validation split.
+
+    Raises:
+        ValueError: if there are no boxes to train on, or too few images to set some aside.
+    """
+    splits = dict(datasets)
+    if "train" not in splits or not splits["train"].counts.any():
+        raise ValueError(f"{path} has no images with boxes to train on.")
+    if "validation" not in splits:
+        train = splits["train"]
+        aside = set_aside(train, rarest_classes(train), validation_split, seed)
+        splits["train"], splits["validation"] = aside
+    return splits
 
 
-def _present_classes(annotations: Annotations[AnnotatedImage]) -> list[str]:
-    images = annotations.splits.get("train", [])
-    return sorted({name for image in images for name in image.names} - {""})
-
-
-def _checked(
+def checked_datasets(
     path: Path,
     annotations: Annotations[AnnotatedImage],
-    class_names: Sequence[str],
-    on_problem: str,
+    class_names: Sequence[str] | None = None,
+    on_problem: str = "raise",
+    size_of: SizeOf = image_size,
 ) -> tuple[dict[str, DetectionDataset], list[Problem]]:
-    """Check class names, images and boxes; return the splits that have images, and the problems."""
-    check_choice("on_problem", on_problem, ("raise", "fix"))
+    """Check class names, images and boxes of annotations.
+
+    Args:
+        path: the dataset.
+        annotations: its annotations.
+        class_names: the classes, as for `load_detection_dataset`.
+        on_problem: `"raise"` or `"fix"`, likewise.
+        size_of: function that returns width and height of an image file.
+
+    Returns:
+        The splits that have images, and the problems.
+
+    Raises:
+        ValueError: if two classes have the same name, or if there are problems and `on_problem` is
+            `"raise"`.
+    """
+    check_choice("on_problem", on_problem, ON_PROBLEM)
+    if class_names is None:
+        class_names = annotations.class_names or _present_classes(annotations)
     for names in (annotations.class_names or (), class_names):
         if repeated := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"{path} has several classes of the same name: {', '.join(repeated)}.")
@@ -161,23 +192,13 @@ def _checked(
     problems = annotations.problems + repeated_images
     datasets = {}
     for split, images in splits.items():
-        datasets[split], found = check_annotations(images, class_names)
+        datasets[split], found = check_annotations(images, class_names, size_of)
         problems += found
-    if problems and on_problem == "raise":
-        raise ValueError(_summary(path, problems))
+    if on_problem == "raise":
+        check_problems(path, problems)
     return {split: dataset for split, dataset in datasets.items() if len(dataset)}, problems
 
 
-def _summary(path: Path, problems: list[Problem]) -> str:
-    files = len({problem.path for problem in problems})
-    lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
-    if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"  and {len(problems) - SHOWN_PROBLEMS} more")
-    return "\n".join(
-        [
-            f"{path}: {len(problems)} problems in {files} files.",
-            *lines,
-            "Correct them, or pass on_problem='fix' to clip boxes to their image, leave out what "
-            "cannot be used, and list it.",
-        ]
-    )
+def _present_classes(annotations: Annotations[AnnotatedImage]) -> list[str]:
+    images = annotations.splits.get("train") or next(iter(annotations.splits.values()), [])
+    return sorted({name for image in images for name in image.names} - {""})

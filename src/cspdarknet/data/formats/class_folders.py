@@ -1,40 +1,123 @@
-"""Reader of folders that have a subfolder of images for each class."""
+"""Class folders: a subfolder of images for each class."""
 
-from pathlib import Path
+import posixpath
 
 from cspdarknet.data.annotations import Annotations, LabeledImage
-from cspdarknet.data.formats.reading import images_in, split_folders
+from cspdarknet.data.files import DatasetFiles
+from cspdarknet.data.formats.format import FOLDERS, UNLIKELY, Format, Match
+from cspdarknet.data.problems import Problem, count_of
+from cspdarknet.data.splits import split_name
 
 
-def read_class_folders(data: Path) -> Annotations[LabeledImage] | None:
-    """Read a dataset of class folders, in folders of splits or without splits.
-
-    Subfolders of a class folder are searched too. Hidden files and folders are left out.
-
-    Args:
-        data: the folder.
-
-    Returns:
-        The images by split, or `None` if `data` is not a folder.
-    """
-    if not data.is_dir():
+def match(files: DatasetFiles) -> Match | None:
+    """Match a folder of class folders, or of folders of splits that have class folders."""
+    if files.file is not None:
         return None
-    folders = split_folders(data, exact=True)
-    # The folder of a split has class folders; a folder of images that is named like a split is
-    # itself a class.
-    if not folders or not all(_subfolders(folder) for folder in folders.values()):
-        folders = {"train": data}
-    return Annotations({split: _images(folder) for split, folder in folders.items()})
+    splits = class_folders(files)
+    names = {_last(folder) for folders in splits.values() for folder in folders}
+    if not names:
+        return None
+    reason = f"{count_of(len(names), 'folder')} of images, named after classes"
+    if list(splits) != ["train"]:
+        return Match(FOLDERS, f"{reason}, in folders of splits")
+    return Match(FOLDERS if len(names) > 1 else UNLIKELY, reason)
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir())
+def read(files: DatasetFiles) -> Annotations[LabeledImage]:
+    """Read the images of class folders, and of their subfolders.
 
-
-def _images(folder: Path) -> list[LabeledImage]:
-    return [
-        LabeledImage(path, class_folder.name)
-        for class_folder in _subfolders(folder)
-        if not class_folder.name.startswith(".")
-        for path in images_in(class_folder, recursive=True)
+    Raises:
+        ValueError: if the class folders all have the same subfolders, so that it is not clear which
+            of both are the classes.
+    """
+    by_split = class_folders(files)
+    splits = {
+        split: [
+            LabeledImage(files.path(name), _last(folder))
+            for folder in folders
+            for name in files.below(folder)
+        ]
+        for split, folders in by_split.items()
+    }
+    folders = [folder for folders in by_split.values() for folder in folders]
+    _check_levels(files, folders)
+    notes = [
+        Problem("nested folder", files.path(folder), f"it has {count_of(len(inside), 'subfolder')}")
+        for folder in folders
+        if (inside := files.subfolders.get(folder))
     ]
+    return Annotations(splits, problems=notes)
+
+
+def _check_levels(files: DatasetFiles, folders: list[str]) -> None:
+    """Raise an error if the subfolders may be the classes, such as in one folder for each day."""
+    inside = [{_last(f) for f in files.subfolders.get(folder, [])} for folder in folders]
+    if len(folders) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside):
+        raise ValueError(
+            f"{files.root} has the folders {_shown(folders)}, all with the subfolders "
+            f"{_shown(sorted(inside[0]))}: either may be the classes. Name the folders of splits "
+            "train, validation and test, put the class folders on top, or list the images in a CSV "
+            "file."
+        )
+
+
+def _shown(folders: list[str]) -> str:
+    names = [_last(folder) for folder in folders]
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def class_folders(files: DatasetFiles) -> dict[str, list[str]]:
+    """Return the class folders of each split; a dataset without splits has `"train"` only.
+
+    Folders named like splits are splits if there are no others, or if they have class folders. A
+    single folder of images that is named like a split, beside others, is a class.
+    """
+    root = _unwrapped(files, "")
+    children = files.subfolders.get(root, [])
+    inside = {child: files.subfolders.get(_unwrapped(files, child), []) for child in children}
+    splits = {child: split for child in children if (split := split_name(_last(child)))}
+    if len(splits) < len(children):
+        exact = [child for child in splits if split_name(_last(child), exact=True)]
+        named = [child for child in exact if inside[child]] or _of_the_same_classes(splits, inside)
+        if not named:
+            return {"train": children} if children else {}
+        splits = {child: splits[child] for child in named}
+    found: dict[str, list[str]] = {}
+    for child, split in splits.items():
+        if inside[child]:
+            found.setdefault(split, []).extend(inside[child])
+    return found
+
+
+def _of_the_same_classes(splits: dict[str, str], inside: dict[str, list[str]]) -> list[str]:
+    """Return the folders of different splits that have class folders of the same names."""
+    classes = {child: {_last(folder) for folder in inside[child]} for child in splits}
+    return [
+        child
+        for child, split in splits.items()
+        if any(classes[child] & classes[other] for other in splits if splits[other] != split)
+    ]
+
+
+def _unwrapped(files: DatasetFiles, folder: str) -> str:
+    """Follow folders that hold one folder of folders and nothing else, as in nested archives."""
+    while folder not in files.image_folders and len(files.subfolders.get(folder, [])) == 1:
+        (child,) = files.subfolders[folder]
+        is_split = split_name(_last(child)) and _last(child) != _last(folder)
+        if is_split or child not in files.subfolders:
+            break
+        folder = child
+    return folder
+
+
+def _last(folder: str) -> str:
+    return posixpath.basename(folder)
+
+
+CLASS_FOLDERS = Format(
+    "class folders",
+    "classification",
+    "a folder with a subfolder of images for each class",
+    match,
+    read,
+)

@@ -1,90 +1,102 @@
-"""Reader of COCO: one JSON file of boxes for each split."""
+"""COCO: JSON files that list images, categories and the boxes of all images."""
 
-import json
 import math
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.data.annotations import AnnotatedImage, Annotations, Problem
-from cspdarknet.data.formats.reading import as_name, child_folder, split_folders
-from cspdarknet.data.splits import split_name
+from cspdarknet.data.annotations import AnnotatedImage, Annotations
+from cspdarknet.data.files import DatasetFiles, as_name
+from cspdarknet.data.formats.format import NAMED, RECOGNIZED, UNLIKELY, Format, Match
+from cspdarknet.data.formats.merging import MergedFiles, ambiguous, in_reading_order
+from cspdarknet.data.problems import Problem, count_of
 
-# Number of images that are looked up in each folder that may hold them.
-LOOKED_UP = 20
+KEYS = ("images", "annotations", "categories")
+# A folder of more JSON files has one for each image: only some are looked at.
+MAX_FILES = 50
+MALFORMED = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
-def read_coco(data: Path) -> Annotations[AnnotatedImage] | None:
-    """Read a dataset in the COCO format.
+def match(files: DatasetFiles) -> Match | None:
+    """Match JSON files with the keys of COCO."""
+    names, damaged = _coco_files(files)
+    if names:
+        reason = f"{names[0]} lists images, categories and annotations"
+        return Match(RECOGNIZED if files.file is None else NAMED, reason)
+    if damaged:
+        return Match(UNLIKELY, f"{damaged[0]} is a JSON file")
+    return None
 
-    The files are `annotations/instances_train2017.json` and the like, with the images in folders
-    that are named after the splits; or each split has a folder with its images and a JSON file; or
-    there is a single file, with the images beside it or in `images`.
 
-    Crowds (`iscrowd`) are ignored boxes. A category without boxes that only groups others, as
-    some exporters write, is not a class.
+def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
+    """Read the boxes of COCO files.
 
-    Args:
-        data: the folder or JSON file.
-
-    Returns:
-        The images by split, or `None` if there are no JSON files.
+    Crowds (`iscrowd`) are ignored boxes. A category without boxes that only groups others, as some
+    exporters write, is not a class. Several files of a split are merged. Of files that describe the
+    same images, as COCO's captions and key points, one is read.
 
     Raises:
-        ValueError: if a file cannot be read, is not in this format, or has an id twice.
+        ValueError: if a file is damaged or gives an id twice, or if two files of a split describe
+            some of the same images.
     """
-    splits: dict[str, list[AnnotatedImage]] = {}
-    class_names: tuple[str, ...] | None = None
-    problems: list[Problem] = []
-    for split, path in _files(data).items():
-        content = _load(path)
+    names, damaged = _coco_files(files)
+    if not names:
+        raise ValueError(_not_coco(files, damaged))
+    merged = MergedFiles(files)
+    merged.problems += [
+        Problem("malformed annotation", files.path(name), "it is not a JSON file")
+        for name in damaged
+    ]
+    for split, name in in_reading_order(names, files):
+        content = files.json(name)
         try:
-            splits[split], names, unlisted = _images(content, path)
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise ValueError(
-                f"{path} is not in the COCO format: {type(error).__name__} {error}"
-            ) from error
-        problems += unlisted
-        if class_names is None or split == "train":
-            class_names = names
-    return Annotations(splits, class_names, problems) if splits else None
+            references = [_file_name(image) for image in content["images"]]
+            paths = files.locate(references, posixpath.dirname(name), split)
+            if merged.claims(split, name, references, paths):
+                merged.add(split, *_images(content, references, paths, files.path(name)))
+        except MALFORMED as error:
+            text = f"{files.path(name)} is not in the COCO format: {type(error).__name__} {error}"
+            raise ValueError(text) from error
+    return merged.annotations()
 
 
-def _files(data: Path) -> dict[str, Path]:
-    """Return the JSON file of each split."""
-    if data.is_file():
-        return {"train": data} if data.suffix.lower() == ".json" else {}
-    if not data.is_dir():
-        return {}
-    by_split = {split: _json_files(folder) for split, folder in split_folders(data).items()}
-    if any(by_split.values()):
-        return {split: files[0] for split, files in by_split.items() if files}
-    files = _json_files(child_folder(data, "annotations") or data)
-    # There may be captions and keypoints of the same images too.
-    files = [path for path in files if path.stem.startswith("instances")] or files
-    named = {split_name(path.stem): path for path in reversed(files)}
-    splits = {split: path for split, path in named.items() if split}
-    return splits or dict(zip(("train",), files, strict=False))
-
-
-def _json_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.json"))
-
-
-def _load(path: Path) -> Any:
+def _not_coco(files: DatasetFiles, damaged: list[str]) -> str:
+    keys = ", ".join(f"`{key}`" for key in KEYS)
+    if not damaged:
+        return f"{files.root} has no JSON file in the COCO format, which must have {keys}."
     try:
-        with path.open("rb") as file:
-            return json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from error
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+        files.json(damaged[0])
+    except ValueError as error:
+        return str(error)
+    return f"{files.path(damaged[0])} is not in the COCO format: it must have {keys}."
+
+
+def _coco_files(files: DatasetFiles) -> tuple[list[str], list[str]]:
+    """Return the JSON files in the format, and those that only seem to be meant so."""
+    by_folder = defaultdict(list)
+    for name in files.with_suffix(".json"):
+        by_folder[posixpath.dirname(name)].append(name)
+    good, damaged = [], []
+    for names in by_folder.values():
+        sampled = names if len(names) <= MAX_FILES else names[:3]
+        for name in sampled:
+            try:
+                content = files.json(name)
+            except ValueError:
+                damaged.append(name)
+                continue
+            if isinstance(content, dict) and all(key in content for key in KEYS):
+                good.append(name)
+            elif files.file is not None:
+                damaged.append(name)
+    return good, damaged
 
 
 def _images(
-    content: Any, path: Path
-) -> tuple[list[AnnotatedImage], tuple[str, ...], list[Problem]]:
+    content: Any, references: list[str], paths: Sequence[Path | None], path: Path
+) -> tuple[list[AnnotatedImage], list[str], list[Problem]]:
     """Return the images of a file, its classes in the order of their ids, and its problems."""
     for kind in ("images", "categories"):
         _check_ids(content[kind], kind)
@@ -93,24 +105,30 @@ def _images(
         by_image[annotation["image_id"]].append(annotation)
     used = {annotation["category_id"] for annotation in content["annotations"]}
     names = _class_names(content["categories"], used)
-    folder = _folder([_file_name(image) for image in content["images"][:LOOKED_UP]], path)
-    images = []
-    for image in content["images"]:
+    images, problems = [], []
+    for image, reference, image_path in zip(content["images"], references, paths, strict=True):
         annotations = by_image.pop(image["id"], [])
+        if image_path is None:
+            problems.append(ambiguous(path, reference))
+            continue
         images.append(
             AnnotatedImage(
-                folder / _file_name(image),
-                [_box(item.get("bbox")) for item in annotations],
+                image_path,
+                [_box(item) for item in annotations],
                 [names.get(i, f"id {i}") for i in (a["category_id"] for a in annotations)],
                 [item.get("iscrowd") in (1, "1") for item in annotations],
                 _size(image),
             )
         )
-    problems = [
-        Problem(path, f"{len(items)} annotations are of the image id {key!r}, which is not listed")
+    problems += [
+        Problem(
+            "malformed annotation",
+            path,
+            f"{count_of(len(items), 'annotation')} of the image id {key!r}, which is not listed",
+        )
         for key, items in by_image.items()
     ]
-    return images, tuple(names.values()), problems
+    return images, list(names.values()), problems
 
 
 def _check_ids(rows: list[dict[str, Any]], kind: str) -> None:
@@ -121,7 +139,9 @@ def _check_ids(rows: list[dict[str, Any]], kind: str) -> None:
 
 
 def _file_name(image: dict[str, Any]) -> str:
-    return as_name(image["file_name"]).replace("\\", "/")
+    if "file_name" not in image and "coco_url" in image:  # LVIS has its address instead
+        return "/".join(as_name(image["coco_url"]).split("/")[-2:])
+    return as_name(image["file_name"])
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:
@@ -141,29 +161,37 @@ def _class_names(categories: list[dict[str, Any]], used: set[Any]) -> dict[Any, 
     }
 
 
-def _folder(names: Sequence[str], path: Path) -> Path:
-    """Return the folder that most of these file names of a JSON file are relative to."""
-    subset = path.stem.removeprefix("instances_")
-    above = path.parent.parent
-    near = (path.parent, path.parent / "images", path.parent / subset)
-    far = (above / subset, above / "images" / subset, above / "images", above)
-    return max((*near, *far), key=lambda folder: sum(_is_file(folder / name) for name in names))
+def _box(annotation: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Return the box of an annotation, of NaN where it has none.
+
+    It is `bbox` (left, top, width and height), or that of the polygons in `segmentation`.
+    """
+    box, polygons = annotation.get("bbox"), annotation.get("segmentation")
+    numbers = _numbers(box)
+    if len(numbers) == 4:
+        left, top, width, height = numbers
+        return left, top, left + width, top + height
+    if box in (None, []) and isinstance(polygons, list):
+        corners = [_numbers(polygon) for polygon in polygons]
+        xs, ys = ([v for c in corners for v in c[start::2]] for start in (0, 1))
+        if len(xs) == len(ys) >= 2:
+            return min(xs), min(ys), max(xs), max(ys)
+    return (math.nan,) * 4
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long, for one
-        return False
-
-
-def _box(value: Any) -> tuple[float, float, float, float]:
-    """Turn left, top, width and height into a box, of NaN where they are not four numbers."""
-    invalid = (math.nan,) * 4
+def _numbers(value: Any) -> list[float]:
     if not isinstance(value, list) or any(isinstance(number, bool) for number in value):
-        return invalid
+        return []
     try:
-        left, top, width, height = map(float, value)
+        return [float(number) for number in value]
     except (TypeError, ValueError, OverflowError):
-        return invalid
-    return left, top, left + width, top + height
+        return []
+
+
+COCO = Format(
+    "COCO",
+    "detection",
+    "JSON files such as annotations/instances_train.json, with folders of images",
+    match,
+    read,
+)

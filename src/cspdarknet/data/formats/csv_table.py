@@ -1,78 +1,156 @@
-"""Reader of CSV files with the path and the class of each image."""
+"""CSV files with the path and the class of each image."""
 
 import csv
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+import io
+import posixpath
+from collections.abc import Iterator, Sequence
 
 from cspdarknet.data.annotations import Annotations, LabeledImage
+from cspdarknet.data.files import DatasetFiles
+from cspdarknet.data.formats.format import CONVENTION, NAMED, UNLIKELY, Format, Match
+from cspdarknet.data.formats.merging import MergedFiles, ambiguous, in_reading_order
+from cspdarknet.data.problems import Problem
 from cspdarknet.data.splits import SPLIT_NAMES, split_name
 
 # Names of the columns, each with those that other tools use.
-PATH_COLUMNS = ("path", "file", "filename", "image", "photo")
-LABEL_COLUMNS = ("label", "class", "class_name", "category")
+PATH_COLUMNS = (
+    *("path", "file", "filename", "file_name", "image", "image_path", "photo", "image_id", "img"),
+    "id",
+)
+LABEL_COLUMNS = ("label", "class", "class_name", "category", "labels", "target")
 SPLIT_COLUMNS = ("split", "part", "subset")
+# Columns of tables of boxes.
+BOX_COLUMNS = ("xmin", "x_min", "x1", "bbox")
+DELIMITERS = (",", ";", "\t")
 
 
-def read_csv_table(data: Path) -> Annotations[LabeledImage] | None:
-    """Read a CSV file with the columns `path`, `label` and optionally `split`.
+def match(files: DatasetFiles) -> Match | None:
+    """Match CSV files with a column of paths and one of classes."""
+    if names := _tables(files):
+        reason = f"{names[0]} has a column of images and one of classes"
+        return Match(CONVENTION if files.file is None else NAMED, reason)
+    if files.file is not None and files.with_suffix(".csv"):
+        return Match(UNLIKELY, "a CSV file")
+    return None
 
-    Args:
-        data: the file. The paths in it are relative to its folder; an empty `split` means the
-            training split.
 
-    Returns:
-        The images by split, or `None` if `data` is not a `.csv` file.
+def read(files: DatasetFiles) -> Annotations[LabeledImage]:
+    """Read the rows of CSV files: path, class, and optionally the split.
 
     Raises:
-        ValueError: if the file cannot be read, lacks a column or a value, or names an image twice.
+        ValueError: if a file is not CSV, or lacks a column.
     """
-    if data.suffix.lower() != ".csv" or not data.is_file():
-        return None
-    splits: dict[str, list[LabeledImage]] = {}
+    names = [files.file] if files.file is not None else _tables(files)
+    merged = MergedFiles(files)
+    for file_split, name in in_reading_order(names, files):
+        rows, problems = _rows(files, name, file_split)
+        references = [reference for _, reference, _ in rows]
+        paths = files.locate(references, posixpath.dirname(name), file_split)
+        if not merged.claims(file_split, name, references, paths):
+            continue
+        for (split, reference, label), path in zip(rows, paths, strict=True):
+            if path is None:
+                problems.append(ambiguous(files.path(name), reference))
+            else:
+                merged.add(split, [LabeledImage(path, label)])
+        merged.problems += problems
+    return merged.annotations()
+
+
+def _tables(files: DatasetFiles) -> list[str]:
+    """Return the CSV files of classes; a sample of a submission to Kaggle has made-up ones."""
+    found = []
+    for name in files.with_suffix(".csv"):
+        columns = header(files, name)
+        if (
+            column(columns, PATH_COLUMNS)
+            and column(columns, LABEL_COLUMNS)
+            and not column(columns, BOX_COLUMNS)
+            and "submission" not in name.lower()
+        ):
+            found.append(name)
+    return found
+
+
+def header(files: DatasetFiles, name: str) -> list[str]:
+    """Return the first row of a CSV file, empty if it cannot be read."""
     try:
-        for split, image in _rows(data):
-            splits.setdefault(split, []).append(image)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{data} is not a CSV file in UTF-8: {error}") from error
-    except OSError as error:
-        raise ValueError(f"{data} cannot be read: {error.strerror}.") from error
-    counts = Counter(image.path for images in splits.values() for image in images)
-    if repeated := [str(path) for path, count in counts.items() if count > 1]:
-        raise ValueError(f"{data} names {len(repeated)} images twice, such as {repeated[0]}.")
-    return Annotations(splits)
+        return next(table_rows(files, name), [])
+    except ValueError:
+        return []
 
 
-def _rows(path: Path) -> Iterator[tuple[str, LabeledImage]]:
-    """Yield the split and the image of each row."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-        path_column = _column(path, columns, PATH_COLUMNS)
-        label_column = _column(path, columns, LABEL_COLUMNS)
-        split_column = next((columns[name] for name in SPLIT_COLUMNS if name in columns), None)
-        for row in reader:
-            label = (row[label_column] or "").strip()
-            if not label or not row[path_column]:
-                raise ValueError(f"{path}, line {reader.line_num}: the path or label is missing.")
-            split = _split(path, row[split_column]) if split_column else "train"
-            yield split, LabeledImage(path.parent / row[path_column], label)
+def table_rows(files: DatasetFiles, name: str) -> Iterator[list[str]]:
+    """Yield the rows of a CSV file, whose values are separated by commas, semicolons or tabs.
+
+    Raises:
+        ValueError: if it is not CSV in UTF-8.
+    """
+    text = files.text(name)
+    first = text[: text.find("\n")]
+    delimiter = max(DELIMITERS, key=first.count)
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            yield [value.strip() for value in row]
+    except csv.Error as error:
+        raise ValueError(f"{files.path(name)} is not a CSV file: {error}") from error
 
 
-def _column(path: Path, columns: dict[str, str], names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in columns:
-            return columns[name]
-    raise ValueError(
-        f"{path} must have a header with a column {names[0]!r} (or {', '.join(names[1:])}). "
-        f"Received the columns: {', '.join(columns) or 'none'}"
+def column(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the column that has one of these names, the first that is there."""
+    by_name = {name.lower(): name for name in reversed(columns)}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _rows(
+    files: DatasetFiles, name: str, file_split: str
+) -> tuple[list[tuple[str, str, str]], list[Problem]]:
+    """Return split, reference and class of each row, and the problems of the others."""
+    lines = table_rows(files, name)
+    columns = next(lines, [])
+    path_column, label_column = (
+        columns.index(_needed(files, name, columns, names))
+        for names in (PATH_COLUMNS, LABEL_COLUMNS)
     )
+    split_column = column(columns, SPLIT_COLUMNS)
+    rows, problems, seen = [], [], set()
+    for number, row in enumerate(lines, 2):
+        where, path = f"line {number}", files.path(name)
+        if not any(row):
+            continue
+        row += [""] * (len(columns) - len(row))
+        reference, label = row[path_column], row[label_column]
+        text = row[columns.index(split_column)] if split_column else ""
+        split = split_name(text, exact=True) if text else file_split
+        if not reference or not label:
+            reason = "the path or the class is missing"
+            problems.append(Problem("malformed annotation", path, reason, where))
+        elif split is None:
+            reason = f"the split must be one of {', '.join(SPLIT_NAMES)}. Received: {text!r}"
+            problems.append(Problem("malformed annotation", path, reason, where))
+        elif reference in seen:
+            reason = f"it names {reference} a second time"
+            problems.append(Problem("repeated image", path, reason, where))
+        else:
+            rows.append((split, reference, label))
+        seen.add(reference)
+    return rows, problems
 
 
-def _split(path: Path, cell: str | None) -> str:
-    split = split_name((cell or "").strip() or "train", exact=True)
-    if split is None:
+def _needed(files: DatasetFiles, name: str, columns: Sequence[str], names: Sequence[str]) -> str:
+    found = column(columns, names)
+    if found is None:
         raise ValueError(
-            f"{path}: the split must be one of {', '.join(SPLIT_NAMES)}. Received: {cell!r}"
+            f"{files.path(name)} must have a header with a column {names[0]!r} (or "
+            f"{', '.join(names[1:])}). Received the columns: {', '.join(columns) or 'none'}"
         )
-    return split
+    return found
+
+
+CSV = Format(
+    "CSV",
+    "classification",
+    "a CSV file with the columns path, label and optionally split",
+    match,
+    read,
+)

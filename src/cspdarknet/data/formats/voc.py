@@ -1,116 +1,238 @@
-"""Reader of Pascal VOC: one XML file of boxes for each image."""
+"""Pascal VOC: an XML file of boxes for each image."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element
 
-from cspdarknet.data.annotations import AnnotatedImage, Annotations, Problem
-from cspdarknet.data.formats.reading import child_folder, images_in, split_folders
+from cspdarknet.data.annotations import AnnotatedImage, Annotations
+from cspdarknet.data.files import DatasetFiles, normalized, shared_parts
+from cspdarknet.data.formats.format import NAMED, RECOGNIZED, UNLIKELY, Format, Match
+from cspdarknet.data.formats.merging import ambiguous, split_of
+from cspdarknet.data.formats.xml import parse_xml, root_tag
+from cspdarknet.data.problems import Problem
 from cspdarknet.data.splits import split_name
 from cspdarknet.images import has_image_suffix
 
-# No image has so many objects that its file is larger.
-MAX_BYTES = 20_000_000
+SAMPLED = 5
+# The format has no list of classes; other tools that write it add this one.
+CLASS_FILE = "classes.txt"
+# There may be folders of masks beside them.
+IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")
+MALFORMED = (ValueError, OverflowError, OSError)
 
 
-def read_voc(data: Path) -> Annotations[AnnotatedImage] | None:
-    """Read a dataset in the Pascal VOC format.
+def match(files: DatasetFiles) -> Match | None:
+    """Match XML files whose root is `annotation`."""
+    names = files.with_suffix(".xml")
+    if not names:
+        return None
+    roots = [_root_tag(files.path(name)) for name in names[:: max(1, len(names) // SAMPLED)]]
+    if "annotation" not in roots:
+        return Match(UNLIKELY, f"{names[0]} is an XML file") if None in roots else None
+    # A few files beside many images are no dataset; there may be masks of the same names, too.
+    images = {_stem_of(name) for name in files.images}
+    covered = len(images & {_stem_of(name) for name in names})
+    is_most = 2 * covered >= len(images) and 3 * len(names) >= len(files.images)
+    certainty = RECOGNIZED if is_most else RECOGNIZED / 2
+    return Match(NAMED if files.file else certainty, f"{len(names)} XML files with annotations")
 
-    The XML files are in `Annotations` with the images in `JPEGImages` or `images`, or they are
-    beside the images. Splits have folders of their own, or are listed in `ImageSets/Main`.
+
+def _stem_of(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0].lower()
+
+
+def _root_tag(path: Path) -> str | None:
+    try:
+        return parse_xml(path).tag
+    except MALFORMED:
+        return None
+
+
+def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
+    """Read the boxes of XML files.
+
+    An XML file belongs to the image of the same name; of several, to the one that it names in
+    `filename`. Splits have folders of their own, or are listed in `ImageSets/Main`.
 
     The coordinates are used as they are. The original development kit counts pixels from 1, most
     tools that write its format count from 0, and no file says which.
-
-    Args:
-        data: the folder.
-
-    Returns:
-        The images by split, or `None` if there are no XML files.
     """
-    if not data.is_dir():
-        return None
     splits: dict[str, list[AnnotatedImage]] = {}
-    problems: list[Problem] = []
-    for split, folder, names in _splits(data):
-        splits[split] = []
-        for image in _read_folder(folder, names):
-            if isinstance(image, Problem):
-                problems.append(image)
-            else:
-                splits[split].append(image)
-    return Annotations(splits, None, problems) if splits else None
+    names, lists = files.with_suffix(".xml"), _list_files(files)
+    if files.file is None:  # CVAT's file may be beside those that it exported
+        names = [name for name in names if root_tag(files.path(name)) != "annotations"]
+    images = _images_by_stem(files)
+    problems, annotated = [], {}
+    for name in names:
+        result = _read_file(files, name, images)
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            annotated[name] = result
+    if not lists:
+        for name, image in annotated.items():
+            splits.setdefault(split_of(name) or "train", []).append(image)
+    by_reference = _by_reference(annotated)
+    damaged = {problem.path.stem for problem in problems}
+    for name, split in lists.items():
+        for reference in _references(files, name):
+            found = _referenced(by_reference, reference, name)
+            if len(found) == 1:
+                splits.setdefault(split, []).append(annotated[found[0]])
+            elif found:
+                problems.append(ambiguous(files.path(name), reference))
+            elif posixpath.basename(reference) not in damaged:
+                problems.append(_unlisted(files, reference, images, split))
+    class_names = _class_names(files, annotated.values())
+    used = [*names, *lists, *([CLASS_FILE] if class_names else [])]
+    return Annotations(splits, class_names, problems, frozenset(files.path(name) for name in used))
 
 
-def _splits(data: Path) -> list[tuple[str, Path, list[str] | None]]:
-    """Return name, folder and listed images of each split; `None` for all images of the folder."""
-    folders = {split: path for split, path in split_folders(data).items() if _xml_files(path)}
-    if folders:
-        return [(split, folder, None) for split, folder in folders.items()]
-    if not _xml_files(data):
-        return []
-    lists = _lists(data)
-    return [(split, data, names) for split, names in lists.items()] or [("train", data, None)]
+def _class_names(files: DatasetFiles, images: Iterable[AnnotatedImage]) -> tuple[str, ...] | None:
+    """Return the classes in the order of `classes.txt`, if it names all of them."""
+    if files.file is not None or CLASS_FILE not in files.names:
+        return None
+    try:
+        lines = [line.strip() for line in files.text(CLASS_FILE).split("\n")]
+    except ValueError:
+        return None
+    listed = dict.fromkeys(line for line in lines if line)
+    present = {name for image in images for name in image.names}
+    return tuple(listed) if listed and present <= set(listed) else None
 
 
-def _lists(data: Path) -> dict[str, list[str]]:
-    """Read the names of the images of each split from `ImageSets/Main`."""
-    files = {path.stem.lower(): path for path in (data / "ImageSets/Main").glob("*.txt")}
-    if "train" not in files and "trainval" in files:
-        files["train"] = files["trainval"]
-    lists = {}
-    for name, path in files.items():
-        # There may also be a list for each class, such as `bird_train.txt`.
-        if (split := split_name(name)) and name.isalpha():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            lists[split] = [_stem(line.strip()) for line in lines if line.strip()]
-    return lists
+def _unlisted(
+    files: DatasetFiles, reference: str, images: dict[str, list[str]], split: str
+) -> Problem:
+    found = images.get(posixpath.basename(reference).lower())
+    path = files.path(found[0] if found else reference)
+    return Problem("missing annotation", path, f"is listed for {split}, but has no XML file")
+
+
+def _by_reference(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the XML files by each form in which a list may name them: `a`, `day1/a`, ..."""
+    found = defaultdict(list)
+    for name in names:
+        parts = posixpath.splitext(name)[0].split("/")
+        for i in range(len(parts)):
+            found["/".join(parts[i:])].append(name)
+    return found
+
+
+def _referenced(by_reference: dict[str, list[str]], reference: str, list_name: str) -> list[str]:
+    """Return the XML files that a line of a list names, with or without its folders.
+
+    Of several, those are taken that share the most folders with the list.
+    """
+    parts = reference.split("/")
+    tails = ("/".join(parts[i:]) for i in range(len(parts)))
+    found = next((by_reference[tail] for tail in tails if tail in by_reference), [])
+    near = {name: shared_parts(name.split("/"), list_name.split("/")) for name in found}
+    return [name for name in found if near[name] == max(near.values())]
+
+
+def _list_files(files: DatasetFiles) -> dict[str, str]:
+    """Return the lists of images, such as `ImageSets/Main/train.txt`, and the split of each.
+
+    There may also be a list for each class, such as `bird_train.txt`.
+    """
+    if files.file is not None:
+        return {}
+    found = {}
+    for name in files.with_suffix(".txt"):
+        if split := split_name(PurePosixPath(name).stem, exact=True):
+            found[name] = split
+    both = {name for name in found if PurePosixPath(name).stem.lower() == "trainval"}
+    trained = {posixpath.dirname(n) for n in found if found[n] == "train" and n not in both}
+    return {n: s for n, s in found.items() if n not in both or posixpath.dirname(n) not in trained}
+
+
+def _references(files: DatasetFiles, name: str) -> list[str]:
+    lines = (line for line in files.text(name).splitlines() if line.strip())
+    return [_stem(normalized(line)) for line in lines]
 
 
 def _stem(name: str) -> str:
-    path = Path(name)
-    return path.stem if has_image_suffix(path) or path.suffix.lower() == ".xml" else path.name
+    """Return a reference without its suffix, if it has one; names may have dots."""
+    stem, suffix = posixpath.splitext(name)
+    return stem if has_image_suffix(name) or suffix.lower() == ".xml" else name
 
 
-def _xml_files(folder: Path) -> list[Path]:
-    return sorted((child_folder(folder, "annotations") or folder).glob("*.xml"))
+def _images_by_stem(files: DatasetFiles) -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for name in files.images:
+        found[_stem_of(name)].append(name)
+    return found
 
 
-def _read_folder(folder: Path, names: list[str] | None) -> Iterator[AnnotatedImage | Problem]:
-    files = {path.stem: path for path in _xml_files(folder)}
-    image_folder = child_folder(folder, "jpegimages", "images") or folder
-    images = {path.stem: path for path in images_in(image_folder)}
-    for name in files if names is None else names:
-        if name in files:
-            yield _read_file(files[name], images.get(name), image_folder)
-        else:
-            yield Problem(images.get(name, image_folder / name), "is listed, but has no XML file")
-
-
-def _read_file(path: Path, image: Path | None, folder: Path) -> AnnotatedImage | Problem:
-    """Read one XML file.
-
-    Args:
-        path: the file.
-        image: the image of the same name, if there is one. It takes precedence over the `filename`
-            in the XML file, which is out of date in many datasets.
-        folder: where the `filename` is otherwise expected.
-    """
+def _read_file(
+    files: DatasetFiles, name: str, images: dict[str, list[str]]
+) -> AnnotatedImage | Problem:
+    path = files.path(name)
     try:
         root = parse_xml(path)
         if root.tag != "annotation":
             raise ValueError(f"it begins with <{root.tag}>, not with <annotation>")
         objects = root.findall("object")
+        image = _image_of(files, name, root, images)
+        if isinstance(image, Problem):
+            return image
         return AnnotatedImage(
-            image or folder / (root.findtext("filename") or f"{path.stem}.jpg"),
+            image,
             [_box(item) for item in objects],
             [(item.findtext("name") or "").strip() for item in objects],
             [(item.findtext("difficult") or "0").strip() == "1" for item in objects],
             _size(root),
         )
-    except (ValueError, OverflowError, OSError) as error:
-        return Problem(path, f"is not in the Pascal VOC format ({error})")
+    except MALFORMED as error:
+        reason = f"is not in the Pascal VOC format ({error})"
+        return Problem("malformed annotation", path, reason)
+
+
+def _image_of(
+    files: DatasetFiles, name: str, root: Element, images: dict[str, list[str]]
+) -> Path | Problem:
+    """Return the image of an XML file.
+
+    That of the same name takes precedence over `filename`, which is out of date in many datasets.
+    """
+    stated = normalized(root.findtext("filename") or "")
+    stem = posixpath.splitext(posixpath.basename(name))[0]
+    same = _nearest(images.get(stem.lower(), []), name)
+    if len(same) > 1 and stated:
+        last = posixpath.basename(stated).lower()
+        same = [item for item in same if posixpath.basename(item).lower() == last]
+        if not same:
+            reason = f"several images have its name, and none is its `filename`, {stated}"
+            return Problem("ambiguous image", files.path(name), reason)
+    if len(same) > 1:
+        reason = f"several images have its name: {', '.join(same)}"
+        return Problem("ambiguous image", files.path(name), reason)
+    if same:
+        return files.path(same[0])
+    wanted = stated or f"{stem}.jpg"
+    (found,) = files.locate([wanted], posixpath.dirname(name), split_of(name))
+    if found is None:
+        return Problem("ambiguous image", files.path(name), f"several images match {wanted}")
+    if not found.exists():
+        reason = f"there is no image of this name, and none that it names, {wanted[:200]}"
+        return Problem("label without image", files.path(name), reason)
+    return found
+
+
+def _nearest(candidates: list[str], name: str) -> list[str]:
+    """Return the images whose folders agree most with that of an XML file, from either end."""
+
+    def agreement(item: str) -> tuple[bool, int, bool]:
+        a, b = item.split("/")[:-1], name.split("/")[:-1]
+        shared = shared_parts(a, b) + shared_parts(a[::-1], b[::-1])
+        is_usual = bool(a) and a[-1].lower() in IMAGE_FOLDERS
+        return split_of(item) == split_of(name), shared, is_usual
+
+    best = max(map(agreement, candidates), default=None)
+    return [item for item in candidates if agreement(item) == best]
 
 
 def _box(item: Element) -> tuple[float, float, float, float]:
@@ -126,25 +248,10 @@ def _size(root: Element) -> tuple[int, int] | None:
     return (width, height) if width and height else None  # some tools write 0
 
 
-def parse_xml(path: Path) -> Element:
-    """Parse a small XML file without a document type, whose entities could fill the memory.
-
-    Raises:
-        ValueError: if it is not XML, too large, or declares a document type.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
-
-    def refuse(*_: object) -> None:
-        raise ValueError("it declares a document type")
-
-    builder, parser = TreeBuilder(), expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(path.read_bytes(), True)
-    except (expat.ExpatError, LookupError) as error:  # LookupError: unknown encoding
-        raise ValueError(f"it is not XML: {error}") from error
-    return builder.close()
+VOC = Format(
+    "Pascal VOC",
+    "detection",
+    "an XML file for each image, such as Annotations/1.xml for JPEGImages/1.jpg",
+    match,
+    read,
+)

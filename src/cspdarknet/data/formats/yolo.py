@@ -1,85 +1,164 @@
-"""Reader of the YOLO format: one text file of boxes for each image."""
+"""YOLO: a `data.yaml` or the folders `images` and `labels`, with a text file for each image."""
 
+import math
+import posixpath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cspdarknet._extras import require
-from cspdarknet.data.annotations import AnnotatedImage, Annotations, Problem
-from cspdarknet.data.formats.reading import as_name, child_folder, images_in, split_folders
+from cspdarknet.data.annotations import AnnotatedImage, Annotations
+from cspdarknet.data.files import DatasetFiles, as_name, is_file, read_text
+from cspdarknet.data.formats.format import (
+    CONVENTION,
+    DECLARED,
+    FOLDERS,
+    NAMED,
+    UNLIKELY,
+    Format,
+    Match,
+)
+from cspdarknet.data.formats.image_lists import listed_images, resolve
+from cspdarknet.data.formats.merging import split_of
+from cspdarknet.data.formats.yolo_labels import LabelFiles, read_labels
+from cspdarknet.data.problems import Problem
 from cspdarknet.data.splits import split_name
+from cspdarknet.images import has_image_suffix
 
 YAML_SUFFIXES = (".yaml", ".yml")
-CLASS_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
+CLASS_FILES = ("classes.txt", "_classes.txt", "obj.names", "labels.txt", "predefined_classes.txt")
 # No configuration and no list of classes is larger.
 MAX_BYTES = 1_000_000
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
-def read_yolo(data: Path) -> Annotations[AnnotatedImage] | None:
-    """Read a dataset in the YOLO format.
+class _Config(NamedTuple):
+    """What a YAML file or the names of files and folders tell.
+
+    Attributes:
+        sources: the folders and lists of images of each split, or the images.
+        names: the names of the classes by id.
+        keypoints: number of values that follow each box for its key points.
+        problems: what was mended.
+    """
+
+    sources: dict[str, list[Path]]
+    names: dict[int, str]
+    keypoints: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+def match(files: DatasetFiles) -> Match | None:
+    """Match a YAML file with names of classes, or label files."""
+    config = _config_file(files)
+    if files.file is not None:
+        return Match(NAMED, "a YAML file") if config else None
+    if config:
+        keys = {line.split(b":")[0].strip() for line in _head(files.path(config)).split(b"\n")}
+        has_splits = bool({b"train", b"val", b"valid", b"test"} & keys)
+        if b"names" in keys and has_splits:
+            return Match(DECLARED, f"{config} names the classes and the splits")
+        if _is_named_like_a_config(config):
+            return Match(DECLARED, f"{config} describes a dataset")
+    labels = _label_folders(files)
+    if labels and (config or _class_file(files)):
+        return Match(CONVENTION, f"label files in {labels[0] or 'the folder'}, and named classes")
+    if labels:
+        return Match(FOLDERS, f"label files in {labels[0]}")
+    return Match(UNLIKELY, f"{config} names classes") if config else None
+
+
+def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
+    """Read the boxes of label files.
 
     A `data.yaml` names the classes and the image folders of the splits, or files that list images.
     Without it, the images are in `images/train` and the labels in `labels/train` and so on, or in
-    `images` and `labels` without splits, or side by side; `classes.txt` names the classes.
-
-    Each line of a label file is `class x y width height`, of the box's center and in fractions of
-    the image, or a class and the corners of a polygon, whose bounding box is taken. An image
+    `images` and `labels` without splits, or side by side; `classes.txt` names the classes. An image
     without a label file has no boxes.
-
-    Args:
-        data: the folder or YAML file.
-
-    Returns:
-        The images by split, or `None` if there is neither a YAML file nor a list of classes.
 
     Raises:
         ImportError: if there is a YAML file and PyYAML is not installed.
         ValueError: if the classes or folders that are named cannot be read.
     """
-    config = _config_file(data)
-    if config:
-        sources, names = _from_config(config)
-    elif data.is_dir() and (names := _class_file(data)):
-        sources = {split: [folder] for split, folder in _image_folders(data).items()}
-    else:
-        return None
+    name = _config_file(files)
+    config = _from_config(files, name) if name else _from_names(files)
+    sources = [path for paths in config.sources.values() for path in paths]
+    outside = [p for p in sources if not p.is_relative_to(files.root) and p.is_dir()]
+    labels = LabelFiles([files, *map(DatasetFiles, {path.parent for path in outside})])
     splits: dict[str, list[AnnotatedImage]] = {}
-    problems: list[Problem] = []
-    for split, places in sources.items():
-        splits[split] = []
-        for path in (path for place in places for path in _images(place)):
-            try:
-                splits[split].append(_read_labels(path, names))
-            except (ValueError, OSError) as error:
-                problems.append(Problem(path, f"its label file is not in the YOLO format: {error}"))
-    return Annotations(splits, tuple(names.values()), problems)
+    problems = list(config.problems)
+    lists = []
+    for split, sources in config.sources.items():
+        images, ambiguous = [], []
+        for source in sources:
+            lists += [source] if source.suffix.lower() == ".txt" else []
+            found, unclear = _images(files, source, split)
+            images += found
+            ambiguous += unclear
+        splits[split], malformed = read_labels(images, labels, config.names, config.keypoints)
+        problems += ambiguous + malformed
+    problems += labels.without_image()
+    class_file = _class_file_name(files)
+    used = {*labels.used, *lists, *(files.path(n) for n in (name, class_file) if n)}
+    return Annotations(splits, tuple(config.names.values()), problems, frozenset(used))
 
 
-def _config_file(data: Path) -> Path | None:
+# Files that describe the dataset.
+
+
+def _config_file(files: DatasetFiles) -> str | None:
     """Return the YAML file that describes the dataset; there may be others beside it."""
-    if data.is_file():
-        return data if data.suffix.lower() in YAML_SUFFIXES else None
-    files = sorted(path for path in data.glob("*") if path.suffix.lower() in YAML_SUFFIXES)
-    named = [path for path in files if path.stem.lower() in ("data", "dataset")]
-    return next(iter(named or [path for path in files if b"names:" in path.read_bytes()]), None)
+    names = sorted(files.with_suffix(*YAML_SUFFIXES), key=lambda name: (name.count("/"), name))
+    if files.file is not None:
+        return names[0] if names else None
+    named = [name for name in names if _is_named_like_a_config(name)]
+    return next(iter(named or [name for name in names if _has_names(files.path(name))]), None)
 
 
-def _from_config(path: Path) -> tuple[dict[str, list[Path]], dict[int, str]]:
-    """Read the image folders and lists of each split, and the names of the classes by id."""
+def _is_named_like_a_config(name: str) -> bool:
+    return posixpath.splitext(posixpath.basename(name))[0].lower() in ("data", "dataset")
+
+
+def _has_names(path: Path) -> bool:
+    return b"names:" in _head(path)
+
+
+def _head(path: Path) -> bytes:
+    """Return the beginning of a file, of which no configuration has more; empty if unreadable."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError:
+        return b""
+
+
+def _from_config(files: DatasetFiles, name: str) -> _Config:
     yaml: Any = require("yaml", "detect", "Reading data.yaml")
-    malformed = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+    path = files.path(name)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(read_text(path))
         # A few lines of `<<`, which merges mappings into others, could fill the memory.
         loader.flatten_mapping = lambda _: None
         config = loader.get_single_data()
-        return _sources(config, path.parent), _class_names(config["names"])
-    except (yaml.YAMLError, RecursionError, OSError, *malformed) as error:
+        sources, problems = _sources(files, name, config)
+        names = _class_names(config["names"])
+        return _Config(sources or _from_folders(files), names, _keypoints(config), tuple(problems))
+    except (yaml.YAMLError, RecursionError, OSError, *MALFORMED) as error:
         raise ValueError(
             f"{path} does not describe a dataset: it must have `names`, `train` and `val`. "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+def _keypoints(config: dict[Any, Any]) -> int:
+    """Return the number of values of key points: their number, times 2 or 3 for each."""
+    shape = config.get("kpt_shape")
+    if shape is None:
+        return 0
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 10_000 for n in shape):
+        raise ValueError("`kpt_shape` must be a list of two whole numbers")
+    return math.prod(shape)
 
 
 def _class_names(names: Any) -> dict[int, str]:
@@ -93,92 +172,122 @@ def _class_names(names: Any) -> dict[int, str]:
     return dict(sorted(classes.items()))
 
 
-def _sources(config: dict[Any, Any], folder: Path) -> dict[str, list[Path]]:
+def _sources(
+    files: DatasetFiles, name: str, config: dict[Any, Any]
+) -> tuple[dict[str, list[Path]], list[Problem]]:
     """Return the image folders and lists of each split."""
-    roots = [folder / as_name(config.get("path") or ""), folder]
-    sources = {}
+    folder = files.path(name).parent
+    roots = [folder / as_name(config.get("path") or "").replace("\\", "/"), folder]
+    sources: dict[str, list[Path]] = {}
+    problems = []
     for key, value in config.items():
-        split = split_name(str(key))
-        if split and value:
-            entries = value if isinstance(value, list) else [value]
-            paths = [_resolve(as_name(entry), roots) for entry in entries]
+        split = split_name(str(key), exact=True)
+        if not split or not value:
+            continue
+        for entry in value if isinstance(value, list) else [value]:
+            path, is_moved = resolve(files, as_name(entry), roots)
+            if is_moved:
+                reason = f"`{key}` names {entry}, which is read as {path}"
+                problems.append(Problem("moved path", files.path(name), reason, str(key)))
+            if path.is_dir() and _holds(path, files.root):
+                raise ValueError(f"`{key}` names {entry}, a folder that holds the dataset itself")
             # Some exporters name a test split whether there is one or not.
-            if split != "test" or all(path.exists() for path in paths):
-                sources[split] = paths
-    return sources
+            if split != "test" or path.exists():
+                sources.setdefault(split, []).append(path)
+    return sources, problems
 
 
-def _resolve(entry: str, roots: list[Path]) -> Path:
-    """Return the path of a folder or list; `../train` often means `train` beside the YAML file."""
-    entries = (entry, entry.removeprefix("../"))
-    candidates = [root / name for root in roots for name in entries]
-    return next((path for path in candidates if path.exists()), candidates[0])
+def _holds(folder: Path, root: Path) -> bool:
+    """Whether a folder is above another one: such as `/`, with all files of the machine."""
+    return Path(folder).resolve() in Path(root).resolve().parents
 
 
-def _class_file(data: Path) -> dict[int, str]:
-    """Read the names of the classes by id from a text file, if there is one."""
-    for name in CLASS_FILES:
-        path = data / name
-        if path.is_file() and path.stat().st_size <= MAX_BYTES:
-            lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-            return dict(enumerate(line.strip() for line in lines if line.strip()))
-    images, labels, others = (child_folder(data, n) for n in ("images", "labels", "annotations"))
-    if images and labels and not others:
+# Datasets without such a file.
+
+
+def _from_names(files: DatasetFiles) -> _Config:
+    names = _class_file(files)
+    if not names:
         raise ValueError(
-            f"{data} must name the classes of its labels. Add a file `classes.txt` with one name "
-            "per line."
+            f"{files.root} must name the classes of its labels. Add a file `classes.txt` with one "
+            "name per line."
         )
-    return {}
+    return _Config(_from_lists(files) or _from_folders(files), names)
 
 
-def _image_folders(data: Path) -> dict[str, Path]:
-    images = child_folder(data, "images") or data
-    return split_folders(images) or {"train": images}
+def _from_lists(files: DatasetFiles) -> dict[str, list[Path]]:
+    """Return the lists of images by split, such as `train.txt`."""
+    lists: dict[str, list[Path]] = {}
+    for name in files.with_suffix(".txt"):
+        split = split_name(posixpath.splitext(posixpath.basename(name))[0], exact=True)
+        if split and has_image_suffix(next(iter(files.text(name).splitlines()), "").strip()):
+            lists.setdefault(split, []).append(files.path(name))
+    return lists
 
 
-def _images(source: Path) -> list[Path]:
-    """List the images below a folder, or those that a text file names."""
+def _class_file_name(files: DatasetFiles) -> str | None:
+    found = [name for name in files.names if posixpath.basename(name).lower() in CLASS_FILES]
+    return min(found, key=lambda name: (name.count("/"), name), default=None)
+
+
+def _class_file(files: DatasetFiles) -> dict[int, str]:
+    """Read the names of the classes by id from a text file, if there is one."""
+    name = _class_file_name(files)
+    if name is None or not is_file(path := files.path(name)) or path.stat().st_size > MAX_BYTES:
+        return {}
+    content = path.read_bytes().decode("utf-8-sig", "replace")
+    return dict(enumerate(line.strip() for line in content.split("\n") if line.strip()))
+
+
+def _label_folders(files: DatasetFiles) -> list[str]:
+    """Return the folders of label files: those of images, and those named `labels`."""
+    images = {posixpath.splitext(name.lower())[0] for name in files.images}
+    stems = {posixpath.basename(name) for name in images}
+    found: dict[str, None] = {}
+    for name in files.with_suffix(".txt"):
+        folder, stem = posixpath.dirname(name), posixpath.splitext(name.lower())[0]
+        is_label_folder = "labels" in folder.lower().split("/")
+        has_image = not stems or posixpath.basename(stem) in stems
+        if stem in images or (is_label_folder and has_image):
+            found[folder] = None
+    return list(found)
+
+
+def _from_folders(files: DatasetFiles) -> dict[str, list[Path]]:
+    """Return the images by the split that their folder is named after.
+
+    If there are folders named `images`, others are left out, such as those of masks.
+    """
+    is_usual = {folder: "images" in folder.lower().split("/") for folder in files.image_folders}
+    if any(is_usual.values()):
+        is_usual = {folder: True for folder, usual in is_usual.items() if usual}
+    splits: dict[str, list[Path]] = {}
+    for name in files.images:
+        folder = posixpath.dirname(name)
+        if folder in is_usual:
+            splits.setdefault(split_of(f"{folder}/") or "train", []).append(files.path(name))
+    return splits
+
+
+def _images(files: DatasetFiles, source: Path, split: str) -> tuple[list[Path], list[Problem]]:
+    """List the images below a folder, those that a text file names, or the image itself."""
+    if has_image_suffix(source.name):
+        return [source], []
     if source.is_dir():
-        return images_in(source, recursive=True)
+        if source.is_relative_to(files.root):
+            folder = source.relative_to(files.root).as_posix()
+            return [files.path(name) for name in files.below("" if folder == "." else folder)], []
+        other = DatasetFiles(source)
+        return [other.path(name) for name in other.images], []
     if not source.is_file():
         raise ValueError(f"There is no folder or list of images {source}.")
-    lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [source.parent / line.strip() for line in lines if line.strip()]
+    return listed_images(files, source, split)
 
 
-def label_file(image: Path) -> Path:
-    """Return the label file of an image: beside it, or in `labels` if the image is in `images`."""
-    folders = list(image.parts)
-    beside = image.with_suffix(".txt")
-    if "images" not in folders[:-1] or beside.is_file():
-        return beside
-    last = len(folders) - 2 - folders[-2::-1].index("images")
-    return Path(*folders[:last], "labels", *folders[last + 1 :]).with_suffix(".txt")
-
-
-def _read_labels(image: Path, class_names: dict[int, str]) -> AnnotatedImage:
-    path = label_file(image)
-    boxes, names = [], []
-    if path.is_file():
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-            if values := line.split():
-                try:
-                    boxes.append(_box([float(value) for value in values[1:]]))
-                    class_id = int(values[0].removesuffix(".0"))
-                except ValueError as error:
-                    raise ValueError(f"line {number}: {error}") from error
-                names.append(class_names.get(class_id, f"id {class_id}"))
-    return AnnotatedImage(image, boxes, names, [False] * len(boxes), relative=True)
-
-
-def _box(values: list[float]) -> tuple[float, float, float, float]:
-    if len(values) == 4:
-        x, y, width, height = values
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    if len(values) < 6 or len(values) % 2:
-        raise ValueError(
-            f"a class must be followed by 4 numbers, or by 3 or more corners. Received: "
-            f"{len(values)} numbers"
-        )
-    xs, ys = values[0::2], values[1::2]
-    return min(xs), min(ys), max(xs), max(ys)
+YOLO = Format(
+    "YOLO",
+    "detection",
+    "data.yaml, or the folders images and labels with classes.txt",
+    match,
+    read,
+)

@@ -1,0 +1,126 @@
+"""Pictures of what a network gets: images as they are evaluated, and batches as it is trained."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.data.detection.dataset import DetectionDataset
+from cspdarknet.data.pipeline import TrainingSource, training_batches
+from cspdarknet.detections import Detections
+from cspdarknet.images import ImageError
+from cspdarknet.model_info import ModelInfo
+from cspdarknet.preprocessing import Preprocessed, preprocessor
+from cspdarknet.visualize import draw_boxes
+from cspdarknet.yolox.letterbox import fitted_size
+
+MIN_SHOWN_WEIGHT = 0.005  # of a class in a mixture
+
+
+class InputPicture(NamedTuple):
+    """The input of a network for one image, as a picture.
+
+    Attributes:
+        image: the pixels that the network gets; for detection, with the boxes drawn in.
+        caption: the classes of a classifier, or the number of boxes of a detector.
+        name: name of the image file; empty for a training batch.
+    """
+
+    image: Image.Image
+    caption: str
+    name: str = ""
+
+
+def evaluation_pictures(
+    dataset: ClassificationDataset | DetectionDataset, image_size: int, count: int, seed: int = 0
+) -> Iterator[InputPicture]:
+    """Yield images as a network gets them in evaluations: letterboxed or center-cropped.
+
+    Args:
+        dataset: the images.
+        image_size: side of the square that the network gets.
+        count: maximum number of images. They are chosen at random, and shown in their order.
+        seed: random seed of the choice.
+
+    Example:
+        >>> from cspdarknet.data import ClassificationDataset
+        >>> Image.new("RGB", (80, 60), "navy").save("sea.png")
+        >>> dataset = ClassificationDataset(("land", "sea"), (Path("sea.png"),), np.array([1]))
+        >>> (picture,) = evaluation_pictures(dataset, 32, count=1)
+        >>> picture.image.size, picture.caption, picture.name
+        ((32, 32), 'sea', 'sea.png')
+    """
+    task = "detection" if isinstance(dataset, DetectionDataset) else "classification"
+    preprocess = preprocessor(ModelInfo(task), image_size)
+    order = np.random.default_rng(seed).permutation(len(dataset))[:count]
+    for index in sorted(order.tolist()):
+        path = dataset.paths[index]
+        try:
+            preprocessed = preprocess(path)
+        except ImageError as error:
+            blank = Image.new("RGB", (image_size, image_size), "white")
+            yield InputPicture(blank, str(error).removeprefix(f"{path}: "), path.name)
+            continue
+        if isinstance(dataset, DetectionDataset):
+            yield _letterboxed(dataset, index, preprocessed)
+        else:
+            caption = dataset.class_names[dataset.labels[index]]
+            yield InputPicture(Image.fromarray(preprocessed.inputs), caption, path.name)
+
+
+def training_pictures(source: TrainingSource, image_size: int, count: int) -> list[InputPicture]:
+    """Return the first images that a training gets, augmented.
+
+    Args:
+        source: a `ClassificationSource` or `DetectionSource`.
+        image_size: side of the square training images.
+        count: number of images.
+
+    Raises:
+        ImportError: if Grain is not installed.
+    """
+    pictures: list[InputPicture] = []
+    steps = -(-count // source.batch_size)
+    names = source.dataset.class_names
+    for images, targets, _ in training_batches(source, image_size, 0, steps):
+        pixels = np.rint(images).clip(0, 255).astype("uint8")
+        for i in range(len(pixels)):
+            if isinstance(targets, dict):
+                is_box = targets["classes"][i] >= 0
+                boxes, labels = (targets[key][i][is_box] for key in ("boxes", "classes"))
+                pictures.append(_with_boxes(pixels[i], boxes, labels, names))
+            else:
+                pictures.append(
+                    InputPicture(Image.fromarray(pixels[i]), _mixture(targets[i], names))
+                )
+    return pictures[:count]
+
+
+def _letterboxed(dataset: DetectionDataset, index: int, preprocessed: Preprocessed) -> InputPicture:
+    height, width = preprocessed.image.shape[:2]
+    ratio = fitted_size(height, width, len(preprocessed.inputs))[2]
+    shown = ~dataset.ignored[index]
+    boxes, labels = dataset.boxes[index][shown] * ratio, dataset.labels[index][shown]
+    picture = _with_boxes(preprocessed.inputs, boxes, labels, dataset.class_names)
+    ignored = int((~shown).sum())
+    caption = picture.caption + (f", {ignored} ignored" if ignored else "")
+    return InputPicture(picture.image, caption, dataset.paths[index].name)
+
+
+def _with_boxes(
+    pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
+) -> InputPicture:
+    size = pixels.shape[:2]
+    detections = Detections(boxes, np.ones(len(boxes)), labels, size, class_names)
+    drawn = draw_boxes(pixels, detections, show_confidence=False)
+    return InputPicture(drawn, f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'}")
+
+
+def _mixture(weights: Any, class_names: tuple[str, ...]) -> str:
+    """Describe the target of a classifier: its class, or the fractions of a mixture."""
+    order = [i for i in np.argsort(-weights, kind="stable") if weights[i] > MIN_SHOWN_WEIGHT]
+    if len(order) == 1:
+        return class_names[order[0]]
+    return ", ".join(f"{class_names[i]} {weights[i]:.0%}" for i in order)

@@ -1,0 +1,85 @@
+"""Datasets of Hugging Face: a `datasets.Dataset`, a `DatasetDict`, or an address of the hub."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cspdarknet._extras import require
+from cspdarknet.data.sources.rows import find_columns, row_items
+from cspdarknet.data.sources.samples import Samples
+
+# `pathlib` turns the two slashes into one.
+ADDRESS = re.compile(r"hf:/{1,2}datasets/([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?")
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is an address such as `hf://datasets/owner/name`."""
+    return source.startswith(("hf:/datasets", "hf://datasets"))
+
+
+def load_address(source: str) -> Any:
+    """Return the dataset of an address `hf://datasets/owner/name`, with `@revision` behind it.
+
+    Raises:
+        ValueError: if there is no such dataset, or it cannot be loaded.
+        ImportError: if `datasets` is not installed.
+    """
+    match = ADDRESS.fullmatch(source)
+    if match is None:
+        raise ValueError(
+            "An address of a dataset must be hf://datasets/owner/name, or with @revision behind "
+            f"it. Received: {source}"
+        )
+    datasets: Any = require("datasets", "datasets", f"Loading {source}")
+    name, revision = match.groups()
+    try:
+        return datasets.load_dataset(name, revision=revision)
+    except Exception as error:  # of the network, of the hub, and of readers of files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"hf://datasets/{name} cannot be loaded: {reason}") from error
+
+
+def is_dataset(source: Any) -> bool:
+    """Whether a source is a dataset of Hugging Face, recognized without importing the package."""
+    return _is_of_package(source) and hasattr(source, "features")
+
+
+def _is_of_package(source: Any) -> bool:
+    return any(cls.__module__.split(".")[0] == "datasets" for cls in type(source).__mro__)
+
+
+def dataset_samples(
+    source: Mapping[str, Any], task: str | None, kind: str = "Hugging Face dataset"
+) -> Samples:
+    """Return the images of the splits of a dataset.
+
+    Images are taken as the bytes of their files, so that nothing is decoded.
+
+    Args:
+        source: a dataset for each split.
+        task: `"classification"` or `"detection"`; `None` for either.
+        kind: what the source is.
+
+    Raises:
+        ValueError: if the columns are not those of a dataset for the task.
+    """
+    splits = {split: dataset.with_format(None) for split, dataset in source.items()}
+    features = next(iter(splits.values())).features
+    if features is None:
+        raise ValueError(
+            f"A {kind} must have features. Received: a dataset without: call `resolve_features`."
+        )
+    columns = find_columns(features, task, kind)
+
+    def items() -> Iterable[Any]:
+        for split, dataset in splits.items():
+            wanted = [name for name in columns[:2] if isinstance(name, str)]
+            wanted += [columns.split] if columns.split else []
+            rows = dataset.select_columns(wanted)
+            feature = features[columns.image]
+            if type(feature).__name__ == "Image":
+                rows = rows.cast_column(columns.image, type(feature)(decode=False))
+            yield from row_items(rows, columns, split, f"{kind}, {split}")
+
+    found = f"columns {columns.image} and {columns.target}"
+    return Samples(iter(items()), columns.class_names, f"{kind}: {found}")

@@ -1,0 +1,144 @@
+"""Columns of images and annotations in tables."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cspdarknet.data.formats.csv_table import (
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    SPLIT_COLUMNS,
+    column,
+)
+from cspdarknet.data.sources.samples import CLASS_KEYS, Target, parse_label, parse_objects
+from cspdarknet.data.splits import SPLIT_NAMES, split_name
+
+OBJECT_COLUMNS = ("objects", "annotations")
+
+
+class Columns(NamedTuple):
+    """The columns of a table.
+
+    Attributes:
+        image: name of the column of images.
+        target: name of the column of classes or boxes.
+        has_boxes: whether these are boxes.
+        class_names: names of the classes by id, if the table has them.
+        split: name of the column of splits, if there is one.
+    """
+
+    image: str
+    target: str
+    has_boxes: bool
+    class_names: Mapping[int, str]
+    split: str | None = None
+
+
+def find_columns(features: Mapping[str, Any], task: str | None, kind: str) -> Columns:
+    """Return the columns of a table.
+
+    Args:
+        features: the names of the columns, with the features of a Hugging Face dataset, as objects
+            or as a JSON file describes them; or `None` for other tables.
+        task: `"classification"` or `"detection"`; `None` for either.
+        kind: what the table is, for the message.
+
+    Raises:
+        ValueError: if there are no columns of images and annotations, or several.
+    """
+    names = [name for name in features if isinstance(name, str)]
+    image = _only(names, PATH_COLUMNS, [n for n in names if _type(features[n]) == "Image"])
+    labels = [n for n in names if _type(features[n]) == "ClassLabel"]
+    label = _only(names, LABEL_COLUMNS, labels)
+    objects = column(names, OBJECT_COLUMNS)
+    has_boxes = objects is not None and task != "classification"
+    target = objects if has_boxes else label
+    if image is None or target is None or (task == "detection" and not has_boxes):
+        raise ValueError(
+            f"A {kind} must have a column of images (named {', '.join(PATH_COLUMNS[:3])}, ... "
+            f"unless it is the only one) and a column of classes ({', '.join(LABEL_COLUMNS)}), or "
+            f"`objects` with `bbox` and `category`{f' for {task}' if task else ''}. Received the "
+            f"columns: {', '.join(map(str, names)) or 'none'}. Rename the columns."
+        )
+    feature = _category(features[target]) if has_boxes else features[target]
+    declared = _field(feature, "names")
+    is_list = isinstance(declared, (list, tuple)) and all(isinstance(n, str) for n in declared)
+    class_names: dict[int, str] = dict(enumerate(declared)) if is_list else {}
+    return Columns(image, target, has_boxes, class_names, column(names, SPLIT_COLUMNS))
+
+
+def _only(names: Sequence[str], usual: Sequence[str], typed: Sequence[str]) -> str | None:
+    """Return the column of the type, or the one with a usual name."""
+    if len(typed) == 1:
+        return typed[0]
+    return column(typed or names, usual)
+
+
+def _field(feature: Any, name: str) -> Any:
+    return feature.get(name) if isinstance(feature, Mapping) else getattr(feature, name, None)
+
+
+def _type(feature: Any) -> str:
+    """Return the name of the type of a column's feature."""
+    if isinstance(feature, Mapping):
+        return str(feature.get("_type", ""))
+    return type(feature).__name__
+
+
+def _category(feature: Any) -> Any:
+    """Return the feature of the classes of a column of boxes."""
+    if feature is None:
+        return None
+    for _ in range(2):  # a list of dicts of lists, in different versions
+        inner = _field(feature, "feature")
+        feature = feature[0] if isinstance(feature, list) and feature else inner or feature
+    if not isinstance(feature, Mapping):
+        return None
+    key = next((key for key in CLASS_KEYS if key in feature), None)
+    category = feature.get(key) if key else None
+    return _field(category, "feature") or category
+
+
+def row_items(
+    rows: Iterable[Mapping[str, Any]], columns: Columns, split: str, where: str
+) -> Iterator[tuple[str, Any, Target]]:
+    """Yield split, image and target of each row.
+
+    Args:
+        rows: the rows.
+        columns: the columns.
+        split: the split of rows that do not name one.
+        where: description of the table, for messages.
+
+    Raises:
+        ValueError: if a row is malformed.
+    """
+    for i, row in enumerate(rows):
+        try:
+            target = row[columns.target]
+            parsed: Target
+            if is_missing(target):
+                parsed = None
+            elif columns.has_boxes:
+                parsed = parse_objects(target, False)
+            else:
+                parsed = parse_label(target)
+            yield _split(row, columns, split), row[columns.image], parsed
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{where}, row {i}: {error}") from error
+
+
+def _split(row: Mapping[str, Any], columns: Columns, default: str) -> str:
+    text = row[columns.split] if columns.split else None
+    if is_missing(text) or not str(text).strip():
+        return default
+    found = split_name(str(text), exact=True)
+    if found is None:
+        raise ValueError(
+            f"the split must be one of {', '.join(SPLIT_NAMES)}. Received: {str(text)[:80]!r}"
+        )
+    return found
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a table is missing: `None`, or NaN in some tables."""
+    return value is None or (isinstance(value, float) and value != value)

@@ -1,0 +1,185 @@
+"""Reading of the annotations of a dataset that is not a folder or an annotation file."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cspdarknet.data.annotations import AnnotatedImage, Annotations, LabeledImage
+from cspdarknet.data.problems import Problem
+from cspdarknet.data.sources.hugging_face import (
+    dataset_samples,
+    is_address,
+    is_dataset,
+    load_address,
+)
+from cspdarknet.data.sources.image_store import ImageStore
+from cspdarknet.data.sources.samples import Objects, Samples
+from cspdarknet.data.sources.sequences import sequence_samples
+from cspdarknet.data.sources.tables import frame_samples, is_frame, parquet_samples
+from cspdarknet.data.splits import SPLIT_NAMES, split_name
+from cspdarknet.images import ImageError
+
+EXPECTED = (
+    "A dataset must be a folder, an annotation file, a .parquet file, hf://datasets/owner/name, a "
+    "dataset of Hugging Face or PyTorch, a sequence of (image, target), a data frame of pandas or "
+    "Polars, or a dict of these by split."
+)
+
+
+def is_source(source: Any) -> bool:
+    """Whether a dataset is something else than a folder or an annotation file.
+
+    Example:
+        >>> is_source("pets"), is_source("pets.parquet"), is_source([("a.jpg", "cat")])
+        (False, True, True)
+    """
+    if not isinstance(source, (str, Path)):
+        return True
+    is_parquet = str(source).lower().endswith(".parquet") and not Path(source).is_dir()
+    return is_address(str(source)) or is_parquet
+
+
+def source_path(source: Any) -> Path:
+    """Return the name of a dataset for messages and records, as a path.
+
+    Example:
+        >>> source_path("pets"), source_path([("a.jpg", "cat")])
+        (PosixPath('pets'), PosixPath('list'))
+    """
+    return Path(source if isinstance(source, (str, Path)) else type(source).__name__)
+
+
+def read_source(
+    source: Any, task: str | None = None, images_folder: str | Path | None = None
+) -> Annotations[Any]:
+    """Read the annotations of a dataset that is not a folder or an annotation file.
+
+    Args:
+        source: the dataset.
+        task: `"classification"` or `"detection"`; `None` for either.
+        images_folder: folder to write images that are not files to; `None` for a temporary one.
+
+    Raises:
+        ValueError: if it is not a dataset, or one for another task.
+        ImportError: if a package that it needs is not installed.
+
+    Example:
+        >>> Image.new("RGB", (8, 8)).save("tom.png")
+        >>> pairs = [("tom.png", "cat"), (np.zeros((8, 8, 3), "uint8"), "dog")]
+        >>> annotations = read_source(pairs)
+        >>> [image.class_name for image in annotations.splits["train"]]
+        ['cat', 'dog']
+    """
+    samples, base = _opened(source, task)
+    return _annotations(samples, task, ImageStore(images_folder, base))
+
+
+def source_task(source: Any) -> str:
+    """Return the task of such a dataset, that of its first annotation.
+
+    Raises:
+        ValueError: if it is not a dataset.
+        ImportError: if a package that it needs is not installed.
+
+    Example:
+        >>> source_task([("tom.png", "cat")])
+        'classification'
+    """
+    targets = (target for _, _, target in _opened(source, None)[0].items)
+    first = next((target for target in targets if target is not None), None)
+    return "detection" if isinstance(first, Objects) else "classification"
+
+
+def _opened(source: Any, task: str | None) -> tuple[Samples, Path]:
+    """Return the samples of a dataset, and the folder that paths in it are relative to."""
+    if not isinstance(source, (str, Path)):
+        return _samples(source, task), Path()
+    if is_address(str(source)):
+        return _samples(load_address(str(source)), task), Path()
+    if not Path(source).is_file():
+        raise ValueError(f"There is no file {source}.")
+    return parquet_samples(Path(source), task), Path(source).parent
+
+
+def _samples(source: Any, task: str | None) -> Samples:
+    splits = _by_split(source) if isinstance(source, Mapping) else {"train": source}
+    values = list(splits.values())
+    if all(is_dataset(value) for value in values):
+        return dataset_samples(splits, task)
+    if all(is_frame(value) for value in values):
+        return frame_samples(splits, task)
+    if any(
+        isinstance(value, (str, bytes, Path, Mapping, type))
+        or not (isinstance(value, Iterable) or hasattr(value, "__getitem__"))
+        for value in values
+    ):
+        received = ", ".join(dict.fromkeys(type(value).__name__ for value in values))
+        raise ValueError(f"{EXPECTED} Received: {received}")
+    return sequence_samples(splits)
+
+
+def _by_split(source: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the datasets of a dict by the names of our splits."""
+    splits: dict[str, Any] = {}
+    for key, value in source.items():
+        split = split_name(str(key), exact=True)
+        if split is None or split in splits:
+            raise ValueError(
+                f"The keys of a dict of datasets must be {', '.join(SPLIT_NAMES)}, each once. "
+                f"Received: {', '.join(map(repr, source))}. Choose among them: "
+                '`{"train": datasets["..."]}`.'
+            )
+        splits[split] = value
+    if not splits:
+        raise ValueError("A dict of datasets must not be empty.")
+    return splits
+
+
+def _annotations(samples: Samples, task: str | None, store: ImageStore) -> Annotations[Any]:
+    """Write the images of a dataset, and return its annotations."""
+    splits: dict[str, list[LabeledImage | AnnotatedImage]] = {}
+    problems = []
+    ids: set[int] = set()
+    found: str | None = None
+    for index, (split, image, target) in enumerate(samples.items):
+        where = f"{samples.kind}, item {index}"
+        try:
+            path = store.path(image, split, index, upright=not isinstance(target, Objects))
+        except ImageError as error:
+            problems.append(Problem("unreadable image", Path(where), str(error)))
+            continue
+        if target is None:
+            problems.append(Problem("unlabeled image", path, "it has no annotation"))
+            continue
+        this = "detection" if isinstance(target, Objects) else "classification"
+        if found not in (None, this) or task not in (None, this):
+            raise ValueError(
+                f"{where}: the target must be that of a dataset for {task or found}. Received: "
+                f"{'boxes' if this == 'detection' else 'a class'}"
+            )
+        found = this
+        labels = target.labels if isinstance(target, Objects) else [target]
+        ids.update(label for label in labels if isinstance(label, int))
+        names = [_name(label, samples.class_names) for label in labels]
+        if isinstance(target, Objects):
+            item = AnnotatedImage(path, target.boxes, names, target.ignored)
+            splits.setdefault(split, []).append(item)
+        elif samples.class_names and names[0] not in samples.class_names.values():
+            problems.append(Problem("unknown class", path, f"its class is {target!r}"))
+        else:
+            splits.setdefault(split, []).append(LabeledImage(path, names[0]))
+    # Ids without names are sorted as numbers.
+    class_names = tuple(samples.class_names.values()) or tuple(map(str, sorted(ids)))
+    return Annotations(
+        splits,
+        class_names or None,
+        problems,
+        format=samples.kind,
+        task=found or task or "classification",
+    )
+
+
+def _name(label: int | str, class_names: Mapping[int, str]) -> str:
+    if isinstance(label, str):
+        return label
+    return class_names.get(label, f"id {label}") if class_names else str(label)

@@ -1,0 +1,48 @@
+"""Summary of a dataset in a few lines, as printed before a training."""
+
+from typing import Any
+
+from cspdarknet.data.dataset import DatasetSplits
+from cspdarknet.data.detection.dataset import DetectionDataset
+from cspdarknet.data.problems import KINDS, by_kind, count_of
+
+SHOWN_CLASSES = 8
+
+
+def summary(splits: DatasetSplits[Any]) -> list[str]:
+    r"""Return what a dataset is understood as: format, splits, classes, and problems by kind.
+
+    Args:
+        splits: the splits of a dataset.
+
+    Example:
+        >>> for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
+        ...     path = Path(f"pets/{name}.png")
+        ...     path.parent.mkdir(parents=True, exist_ok=True)
+        ...     Image.new("RGB", (8, 8)).save(path)
+        >>> print(*summary(load_classification_dataset("pets", 0.5)), sep="\n")
+        data: class folders: 2 folders of images, named after classes
+        images: 2 for training, 2 for validation; 2 classes: cat, dog
+    """
+    datasets = {"training": splits.train, "validation": splits.validation, "test": splits.test}
+    images = ", ".join(f"{len(data):,} for {name}" for name, data in datasets.items() if data)
+    names = list(splits.class_names)
+    shown = ", ".join(names[:SHOWN_CLASSES]) + (", ..." if len(names) > SHOWN_CLASSES else "")
+    if isinstance(splits.train, DetectionDataset):
+        boxes = count_of(int(splits.train.counts.sum()), "box", "boxes")
+        images = images.replace(" for training", f" with {boxes} for training")
+    lines = [
+        f"data: {splits.format}",
+        f"images: {images}; {count_of(len(names), 'class', 'classes')}: {shown}",
+    ]
+    if splits.problems:
+        lines.append(f"problems: {problem_counts(splits.problems)}")
+    return lines
+
+
+def problem_counts(problems: Any) -> str:
+    """Return how many problems there are of each kind, and what was done about them."""
+    return "; ".join(
+        f"{KINDS[kind].title}: {len(group):,} ({KINDS[kind].action})"
+        for kind, group in by_kind(problems).items()
+    )

@@ -1,0 +1,194 @@
+"""Writing of a dataset in any of the formats that are written."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cspdarknet._arguments import check_choice
+from cspdarknet.data.annotations import AnnotatedImage, LabeledImage
+from cspdarknet.data.problems import Problem
+from cspdarknet.data.read import read_dataset
+from cspdarknet.data.writers.class_folders import write_class_folders
+from cspdarknet.data.writers.coco import write_coco
+from cspdarknet.data.writers.folder import new_folder
+from cspdarknet.data.writers.images import ImageFiles
+from cspdarknet.data.writers.voc import write_voc
+from cspdarknet.data.writers.yolo import write_yolo
+from cspdarknet.images import IGNORED
+
+# Characters that are not text, or end a line.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+SHOWN_NAMES = 3
+
+
+class Writer(NamedTuple):
+    """A format that is written.
+
+    Attributes:
+        format: its name among the formats that are read.
+        task: `"classification"` or `"detection"`.
+        write: writes the splits to an empty folder, and returns what the format cannot hold.
+        can_name: whether the format can hold the name of a class.
+        keeps_ignored: whether it can mark ignored boxes.
+    """
+
+    format: str
+    task: str
+    write: Callable[[Path, Any, ImageFiles], list[Problem]]
+    can_name: Callable[[str], bool]
+    keeps_ignored: bool = True
+
+
+@dataclass(frozen=True)
+class WrittenDataset:
+    """A dataset that was written.
+
+    Attributes:
+        path: its folder.
+        to: the format: `"coco"`, `"voc"`, `"yolo"` or `"folder"`.
+        task: `"classification"` or `"detection"`.
+        class_names: names of the classes, in the order of the class ids.
+        images: number of images of each split.
+        boxes: number of boxes; 0 for classification.
+        problems: what was wrong in the source, and what the format cannot hold.
+    """
+
+    path: Path
+    to: str
+    task: str
+    class_names: tuple[str, ...]
+    images: dict[str, int]
+    boxes: int
+    problems: tuple[Problem, ...]
+
+
+def _is_line(name: str) -> bool:
+    return bool(name) and name == name.strip() and not CONTROL.search(name)
+
+
+def _is_folder_name(name: str) -> bool:
+    return not (
+        not name
+        or name.startswith(".")
+        or name.lower() in IGNORED
+        or re.search(r"[/\\\x00]", name)
+        or len(name.encode(errors="surrogateescape")) > 255
+    )
+
+
+def _is_text(name: str) -> bool:
+    return bool(name) and not CONTROL.search(name)
+
+
+WRITERS = {
+    "coco": Writer("COCO", "detection", write_coco, bool),
+    "voc": Writer("Pascal VOC", "detection", write_voc, _is_line),
+    "yolo": Writer("YOLO", "detection", write_yolo, _is_text, keeps_ignored=False),
+    "folder": Writer("class folders", "classification", write_class_folders, _is_folder_name),
+}
+
+
+def check_writer(to: str, task: str | None) -> None:
+    """Check that a format is written, and holds datasets for a task.
+
+    Args:
+        to: name of the format.
+        task: the task of the dataset, if it is known.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    check_choice("to", to, list(WRITERS))
+    if task not in (None, WRITERS[to].task):
+        fitting = [name for name, writer in WRITERS.items() if writer.task == task]
+        raise ValueError(
+            f"A dataset for {task} can be written as {', '.join(fitting)}. Received: to={to!r}, "
+            f"which is for {WRITERS[to].task}."
+        )
+
+
+def write_dataset(
+    destination: Path,
+    to: str,
+    splits: Mapping[str, Any],
+    images: ImageFiles,
+    problems: Sequence[Problem] = (),
+) -> WrittenDataset:
+    """Write a dataset, and read its annotations back to be sure of them.
+
+    Args:
+        destination: a new or empty folder. It is written as a whole, or not at all.
+        to: name of the format.
+        splits: the splits, a `ClassificationDataset` or `DetectionDataset` each.
+        images: sizes and copies of the image files.
+        problems: the problems of the source.
+
+    Raises:
+        ValueError: if the format cannot hold the names of the classes, or the folder cannot be
+            written.
+    """
+    writer = WRITERS[to]
+    class_names = next(iter(splits.values())).class_names
+    if refused := [name for name in class_names if not writer.can_name(name)]:
+        shown = ", ".join(map(repr, refused[:SHOWN_NAMES]))
+        raise ValueError(
+            f"The names of classes must be such that {writer.format} can hold them. Received: "
+            f"{shown}. Rename these classes, or choose another format."
+        )
+    with new_folder(destination) as folder:
+        notes = writer.write(folder, splits, images)
+        _check_written(folder, writer, splits)
+    boxes = sum(len(labels) for d in splits.values() for labels in _boxes(d, writer))
+    return WrittenDataset(
+        destination,
+        to,
+        writer.task,
+        class_names,
+        {split: len(dataset) for split, dataset in splits.items()},
+        boxes if writer.task == "detection" else 0,
+        (*problems, *notes),
+    )
+
+
+def _check_written(folder: Path, writer: Writer, splits: Mapping[str, Any]) -> None:
+    """Read the annotations back, and compare classes and splits."""
+    annotations = read_dataset(folder)
+    wrong = [str(problem) for problem in annotations.problems if problem.stops]
+    if not annotations.format.startswith(writer.format):
+        wrong.append(f"it is read as {annotations.format}")
+    for split, dataset in splits.items():
+        if _summary(annotations.splits.get(split, [])) != _expected(dataset, writer):
+            wrong.append(f"the {split} split differs")
+        if annotations.class_names != dataset.class_names and writer.task == "detection":
+            wrong.append("the classes differ")
+    if wrong:
+        raise ValueError(
+            f"The dataset cannot be written in the format {writer.format}, since it would be read "
+            f"otherwise: {wrong[0]}. Rename its classes, or choose another format."
+        )
+
+
+def _summary(images: Sequence[LabeledImage | AnnotatedImage]) -> Counter[Any]:
+    """Count the images by their classes."""
+    return Counter(
+        getattr(image, "class_name", tuple(getattr(image, "names", ()))) for image in images
+    )
+
+
+def _expected(dataset: Any, writer: Writer) -> Counter[Any]:
+    names = dataset.class_names
+    if writer.task == "classification":
+        return Counter(names[label] for label in dataset.labels)
+    return Counter(tuple(names[i] for i in labels) for labels in _boxes(dataset, writer))
+
+
+def _boxes(dataset: Any, writer: Writer) -> list[Any]:
+    """Return the classes of the boxes of each image that are written."""
+    if writer.task == "classification":
+        return []
+    if writer.keeps_ignored:
+        return list(dataset.labels)
+    return [k[~ignored] for k, ignored in zip(dataset.labels, dataset.ignored, strict=True)]
