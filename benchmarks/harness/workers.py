@@ -23,6 +23,7 @@ from harness.turns import Run, Times, take_turns
 ROOT = Path(__file__).resolve().parents[2]
 KERASCV_PACKAGES = ["keras-cv==0.9.0", "keras", "tensorflow-cpu", "jax", "torch", "pillow"]
 TIMM_PACKAGES = ["timm==1.0.31", "torch", "torchvision"]
+DATA_TOOLS_PACKAGES = ["datumaro==1.13.12", "cleanvision==0.3.7"]
 WORKER_OPTION = "--worker"
 PAUSE = 0.1  # seconds; some libraries' threads look for work for a few milliseconds after a call
 LONG_CALL = 3.0  # seconds; a turn is then a single call
@@ -191,6 +192,11 @@ def kerascv_python(folder: Path) -> Path:
 def timm_python(folder: Path) -> Path:
     """Return the interpreter of timm's environment, which has a PyTorch of its own."""
     return _virtual_environment(folder, TIMM_PACKAGES)
+
+
+def data_tools_python(folder: Path) -> Path:
+    """Return the interpreter of the environment of Datumaro and CleanVision."""
+    return _virtual_environment(folder, DATA_TOOLS_PACKAGES)
 
 
 def _virtual_environment(folder: Path, packages: Sequence[str], *options: str | Path) -> Path:

@@ -26,7 +26,7 @@ from cspdarknet.cli.options import (
     load_predictor,
 )
 from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
-from cspdarknet.images import SUFFIXES, ImageFile, find_images
+from cspdarknet.images import ImageFile, find_images, has_image_suffix, walk
 
 if TYPE_CHECKING:
     from cspdarknet.inference.detect import ObjectDetector
@@ -46,6 +46,14 @@ def detect(
         Path | None, typer.Option(help="File for the detections, in COCO's JSON format.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="File for the detections, as CSV.")] = None,
+    coco_results: Annotated[
+        Path | None,
+        typer.Option(help="File for the detections as a list that pycocotools' loadRes takes."),
+    ] = None,
+    coco_annotations: Annotated[
+        Path | None,
+        typer.Option(help="COCO file whose ids of images and categories --coco-results uses."),
+    ] = None,
     score_threshold: ScoreThresholdOption = None,
     iou_threshold: IoUThresholdOption = None,
     max_detections: MaxDetectionsOption = None,
@@ -56,11 +64,11 @@ def detect(
 ) -> None:
     """Detect objects in images and videos."""
     from cspdarknet.inference.detect import ObjectDetector
-    from cspdarknet.inference.writers import write_coco, write_csv
+    from cspdarknet.inference.writers import write_coco, write_coco_results, write_csv
 
     console = Console()
     files, videos = _sources(images, out)
-    for file in (json, csv):
+    for file in (json, csv, coco_results):
         check_results_file(file)
     with console.status("loading the model"):
         predictor = load_predictor(
@@ -81,6 +89,8 @@ def detect(
         write_coco(json, detector.results, predictor.class_names)
     if csv is not None:
         write_csv(csv, detector.results)
+    if coco_results is not None:
+        write_coco_results(coco_results, detector.results, predictor.class_names, coco_annotations)
     names = {file.path: str(file.key) for file in files} | {video: video.name for video in videos}
     console.print(_table(detector.results, predictor.class_names, names))
     report_failures(console, detector.failures)
@@ -107,8 +117,8 @@ def _sources(given: Sequence[Path], out: Path | None) -> tuple[list[ImageFile], 
 
 def _broken_links(given: Sequence[Path]) -> list[Path]:
     """Return the symbolic links in folders that are named like images and lead nowhere."""
-    files = (path for source in given if source.is_dir() for path in sorted(source.rglob("*")))
-    named = (path for path in files if path.suffix.lower() in SUFFIXES)
+    files = (source / name for source in given if source.is_dir() for name in sorted(walk(source)))
+    named = (path for path in files if has_image_suffix(path))
     return [path for path in named if path.is_symlink() and not path.exists()]
 
 

@@ -1,0 +1,216 @@
+"""`cspdarknet data`: the data doctor, which checks, describes and shows datasets."""
+
+import json as json_module
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cspdarknet._extras import require
+from cspdarknet._files import OutputFolder, write_whole
+from cspdarknet.cli.options import WorkersOption, check_results_file
+from cspdarknet.cli.progress import interruptible, progress_bar
+
+if TYPE_CHECKING:
+    from cspdarknet.data import Problem
+    from cspdarknet.data.doctor.check import Progress
+
+MAX_SHOWN, MAX_SHOWN_SIZE = 1000, 4096  # more would fill the memory
+data_app = typer.Typer(help="Check, describe and show datasets.", no_args_is_help=True)
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder or annotation file in any format, a .parquet file, or hf://datasets/…",
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(help="classification or detection. Default: recognized."),
+]
+FormatOption = Annotated[
+    str | None, typer.Option(help="Name of the dataset's format. Default: recognized.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the sizes and checksums of the images, so that the next check decodes "
+        "only what has changed. Default: cspdarknet in the user's cache folder.",
+    ),
+]
+SizeOption = Annotated[
+    int,
+    typer.Option("--image-size", help="Detection: side of the square images in pixels.", min=1),
+]
+ShownSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        help="Side of the square images in pixels. Default: 416 for detection, 224 for "
+        "classification.",
+        min=1,
+    ),
+]
+
+
+@data_app.command()
+def check(
+    source: SourceArgument,
+    task: TaskOption = None,
+    format: FormatOption = None,
+    image_size: SizeOption = 416,
+    cache: CacheOption = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="File for all results, as JSON; - for the standard output."),
+    ] = None,
+    workers: WorkersOption = 2,
+) -> None:
+    """Check a dataset: annotations, images, duplicates, classes, sizes of boxes.
+
+    The exit status is 1 if a training would stop.
+    """
+    from cspdarknet.cli.data_text import print_check
+    from cspdarknet.data import check_dataset
+
+    to_stdout = json == Path("-")
+    if not to_stdout:
+        check_results_file(json)
+    console = Console(stderr=True)
+    with interruptible(console), _progress(console) as progress:
+        result = check_dataset(
+            source, task, format, image_size, cache or _user_cache(), workers, progress
+        )
+    if to_stdout:
+        typer.echo(json_module.dumps(result.to_json(), indent=2))
+    else:
+        print_check(result, Console())
+    if json is not None and not to_stdout:
+        _write_json(json, result.to_json())
+    if result.stops:
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def stats(
+    source: SourceArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the page, its pictures and the numbers.")],
+    task: TaskOption = None,
+    format: FormatOption = None,
+    image_size: ShownSizeOption = None,
+    cache: CacheOption = None,
+    workers: WorkersOption = 2,
+) -> None:
+    """Describe a dataset on a page with pictures: classes, boxes, sizes, samples."""
+    from cspdarknet.cli.data_show import IMAGE_SIZES
+    from cspdarknet.data.doctor import inspect_dataset
+    from cspdarknet.reports import PAGE, write_dataset_report
+
+    require("matplotlib", "train", "Drawing plots")
+    folder = _output_folder(out, source)
+    console, errors = Console(), Console(stderr=True)
+    with interruptible(errors), _progress(errors) as progress:
+        dataset, size_of = inspect_dataset(
+            source, task, format, cache or _user_cache(), workers, progress
+        )
+        with errors.status("drawing"):
+            size = image_size or IMAGE_SIZES[dataset.task]
+            write_dataset_report(folder, dataset, size, size_of)
+    _say_left_out(console, dataset.problems)
+    _print(console, f"Page: {out / PAGE}")
+
+
+@data_app.command()
+def show(
+    source: SourceArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+    task: TaskOption = None,
+    format: FormatOption = None,
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="Show training batches of a recipe.")
+    ] = False,
+    recipe: Annotated[
+        str, typer.Option(help="With --augmented: name of the recipe, or a JSON file.")
+    ] = "finetune",
+    count: Annotated[int, typer.Option(help="Number of images.", min=1, max=MAX_SHOWN)] = 16,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the square images in pixels. Default: 416 for detection and 224 for "
+            "classification; with --augmented, that of the recipe.",
+            min=1,
+            max=MAX_SHOWN_SIZE,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the choice and augmentation.")] = 0,
+) -> None:
+    """Show what a network gets: images letterboxed or cropped, with boxes drawn in."""
+    from cspdarknet.cli.data_show import augmented_pictures, evaluation_pictures, write_pictures
+    from cspdarknet.data.doctor import inspect_dataset
+
+    folder = _output_folder(out, source)
+    console, errors = Console(), Console(stderr=True)
+    with interruptible(errors), errors.status("reading"):
+        dataset, _ = inspect_dataset(source, task, format)
+        if augmented:
+            pictures, text = augmented_pictures(dataset, recipe, image_size, count, seed)
+        else:
+            pictures, text = evaluation_pictures(dataset, image_size, count, seed)
+        sheet = write_pictures(folder, pictures)
+    _say_left_out(console, dataset.problems)
+    _print(console, f"{text} Pictures: {out}, all of them: {sheet}")
+
+
+def _output_folder(out: Path, source: str) -> OutputFolder:
+    """Return the folder of the results, which must not be among the images.
+
+    Raises:
+        ValueError: if it is inside the dataset, or cannot be written.
+    """
+    if Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+        raise ValueError(f"{out} is inside the dataset {source}: choose another folder.")
+    return OutputFolder(out)
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator["Progress | None"]:
+    """Yield a function that shows a progress bar until the end of the block; none in a pipe."""
+    if not console.is_terminal:
+        yield None
+        return
+    with ExitStack() as stack:
+        yield lambda label, total: stack.enter_context(progress_bar(console, label, total))
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _say_left_out(console: Console, problems: Sequence["Problem"]) -> None:
+    from cspdarknet.data.problems import count_of
+
+    if stopping := sum(problem.stops for problem in problems):
+        _print(
+            console,
+            f"{count_of(stopping, 'problem')} mended or left out: `cspdarknet data check` lists "
+            "them.",
+        )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    text = json_module.dumps(content, indent=2) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _user_cache() -> Path | None:
+    """Return the folder in the user's cache folder; `None` if it cannot be written."""
+    from cspdarknet.data.doctor.cache import default_folder
+
+    try:
+        return OutputFolder(default_folder()).path
+    except (ValueError, RuntimeError):  # the user may have no home
+        return None

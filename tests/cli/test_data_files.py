@@ -1,0 +1,69 @@
+"""`cspdarknet data convert` and `cspdarknet data split`."""
+
+import pytest
+from typer.testing import CliRunner
+
+from annotation_files import voc_xml, write_coco, write_voc
+from cspdarknet.cli import app
+from cspdarknet.data import read_dataset
+from image_datasets import write_class_folders
+
+pytestmark = pytest.mark.one_backend
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["data", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_convert(tmp_path):
+    source = write_coco(tmp_path / "source", {"train": ["a", "c"], "val": ["b"]})
+    result = run("convert", source, tmp_path / "new", "--to", "yolo", "--link")
+    assert result.exit_code == 0, result.output
+    assert "3 images (2 train, 1 validation), 3 boxes, 2 classes: " in result.output
+    assert "files of other kinds (not read): 1" in result.output
+    assert "captions_train2017.json" in result.output
+    assert read_dataset(tmp_path / "new").format.startswith("YOLO")
+    image = tmp_path / "new/images/train/a.jpg"
+    assert image.samefile(source / "train2017/a.jpg")
+
+
+def test_problems_of_the_source(tmp_path):
+    source = write_voc(tmp_path / "source", {"train": ["a"]})
+    boxes = [("cell", (9, 9, 9, 9)), ("cell", (1, 2, 30, 40))]
+    (source / "Annotations/a.xml").write_text(voc_xml(boxes))
+    arguments = ("convert", source, tmp_path / "new", "--to", "coco")
+    result = run(*arguments)
+    assert "1 problem in 1 file" in str(result.exception)
+    assert "--on-problem fix" in str(result.exception)
+    result = run(*arguments, "--on-problem", "fix")
+    assert "boxes without an area, or not of finite numbers (left out): 1" in result.output
+
+
+def test_split(tmp_path):
+    source = write_class_folders(tmp_path / "source", per_class=10)
+    result = run("split", source, tmp_path / "new", "--seed", "1")
+    assert "30 images (24 train, 3 validation, 3 test), 3 classes: " in result.output
+    result = run(
+        *("split", source, tmp_path / "other", "--fractions", "0.5,0.5", "--group", r"^\d"),
+        *("--to", "folder", "--by", "random"),
+    )
+    assert result.exit_code == 0, result.exception
+    splits = read_dataset(tmp_path / "other").splits
+    names = [{image.path.stem for image in images} for images in splits.values()]
+    assert not names[0] & names[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fractions", "a,b"], "`--fractions` must be numbers such as 0.8,0.1,0.1"),
+        (["--fractions", "0.9,0.9"], "of sum 1"),
+        (["--to", "zip"], "`to` must be one of"),
+        (["--group", "x"], "does not match 6 of 6 names"),
+    ],
+)
+def test_invalid_options(tmp_path, arguments, message):
+    source = write_class_folders(tmp_path / "source", per_class=2)
+    result = run("split", source, tmp_path / "new", *arguments)
+    assert message in str(result.exception)
+    assert not (tmp_path / "new").exists()
