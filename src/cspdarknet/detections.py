@@ -233,16 +233,19 @@ class Detections:
             for xyxy, confidence, class_id in self._rounded()
         ]
 
-    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """Return the entries of COCO's results format; categories are counted from 1.
+    def to_coco(
+        self, image_id: int, category_ids: Sequence[int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the entries of COCO's results format, which pycocotools' `loadRes` takes.
 
         Args:
             image_id: id of the image.
+            category_ids: id of the category of each class; `None` for numbers from 1.
         """
         return [
             {
                 "image_id": image_id,
-                "category_id": class_id + 1,
+                "category_id": class_id + 1 if category_ids is None else category_ids[class_id],
                 "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
                 "score": confidence,
             }

@@ -83,7 +83,9 @@ def test_lora_is_exported(tmp_path):
 def test_sample_images_are_compared(classifier, noise, tmp_path, monkeypatch):
     compared = []
     monkeypatch.setattr(
-        exporter, "Reference", lambda graph, images: compared.append(images) or right(graph, images)
+        exporter,
+        "Reference",
+        lambda graph, images, _: compared.append(images) or right(graph, images),
     )
     right = exporter.verification.Reference
     images = noise(32, 32, count=3)

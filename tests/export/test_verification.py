@@ -55,6 +55,18 @@ def test_other_detections_do_not_match(reference, name, change):
     assert not reference.compare(outputs).detections_match
 
 
+def test_int8_moves_boxes_by_a_part_of_their_size(detector, low):
+    graph, info = inference_graph(detector, options=low)
+    reference = Reference(graph, sample_images(graph, info), "int8")
+    outputs = _outputs(reference)
+    sides = outputs["boxes"][..., 2:] - outputs["boxes"][..., :2]
+    outputs["boxes"][..., :2] += 0.1 * sides
+    outputs["confidence"] = outputs["confidence"] + 0.1
+    assert reference.compare(outputs).detections_match
+    outputs["boxes"][..., :2] += 0.3 * sides
+    assert not reference.compare(outputs).detections_match
+
+
 def test_outputs_of_another_shape_are_refused(reference):
     outputs = _outputs(reference)
     outputs["confidence"] = outputs["confidence"][:, :-1]

@@ -1,13 +1,20 @@
 """Detections as COCO's JSON and as CSV."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cspdarknet.detections import Detections
-from cspdarknet.inference.writers import FileDetections, write_coco, write_csv
+from cspdarknet.inference.writers import (
+    FileDetections,
+    write_coco,
+    write_coco_results,
+    write_csv,
+)
+from cspdarknet.yolox.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 
 pytestmark = pytest.mark.one_backend
 
@@ -38,6 +45,41 @@ def test_coco_tools_read_the_json(tmp_path):
     assert red["area"] == 112.5
     assert red["score"] == 0.9
     assert len(coco.anns) == 3
+
+
+def results_of(path):
+    return [(row["image_id"], row["category_id"]) for row in json.loads(path.read_text())]
+
+
+def test_coco_tools_load_the_results(tmp_path):
+    coco_tools = pytest.importorskip("pycocotools.coco")
+    content = {
+        "images": [{"id": 70, "file_name": "photos/a.png", "width": 60, "height": 40}],
+        "categories": [{"id": 5, "name": "blue"}, {"id": 9, "name": "red"}],
+        "annotations": [],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    out = tmp_path / "results.json"
+    write_coco_results(out, RESULTS[:1], NAMES, tmp_path / "truth.json")
+    assert results_of(out) == [(70, 9), (70, 5)]
+    loaded = coco_tools.COCO(str(tmp_path / "truth.json")).loadRes(str(out))
+    assert loaded.loadAnns(loaded.getAnnIds(catIds=[9]))[0]["bbox"] == [2, 3, 10, 11.25]
+    with pytest.raises(ValueError, match=r"clip\.mp4 must be in .*truth\.json"):
+        write_coco_results(out, RESULTS, NAMES, tmp_path / "truth.json")
+    (tmp_path / "truth.json").write_text("[1]")
+    with pytest.raises(ValueError, match="must be a COCO file"):
+        write_coco_results(out, RESULTS[:1], NAMES, tmp_path / "truth.json")
+
+
+def test_ids_of_results_without_annotations(tmp_path):
+    """Images of COCO have their ids in their names, and its classes have ids of their own."""
+    out = tmp_path / "results.json"
+    write_coco_results(out, RESULTS, NAMES)
+    assert results_of(out) == [(1, 1), (1, 2), (3, 2)]
+    last = Detections([[1, 1, 2, 2]], [0.5], [79], (30, 50), COCO_NAMES)
+    write_coco_results(out, [FileDetections(Path("000000000139.jpg"), last)], COCO_NAMES)
+    assert results_of(out) == [(139, 90)]
+    assert len(COCO_CATEGORY_IDS) == len(COCO_NAMES)
 
 
 def test_csv(tmp_path):

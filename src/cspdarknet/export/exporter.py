@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from cspdarknet._arguments import check_choice
 from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export import keras_formats, onnx_formats, verification
-from cspdarknet.export.calibration import check_calibration
+from cspdarknet.export.calibration import MAX_IMAGES, check_calibration
 from cspdarknet.export.formats import (
     FORMATS,
     PRECISIONS,
@@ -117,10 +118,14 @@ def export(
         options=options,
     )
     info = replace(info, precision=precision)
-    if sample_images is None:
+    if calibration is not None and not isinstance(calibration, (str, Path)):
+        calibration = list(islice(calibration, MAX_IMAGES))  # it is read twice
+    if sample_images is None and calibration is not None:
+        sample_images = verification.calibration_samples(calibration, info, image_size)
+    elif sample_images is None:
         sample_images = verification.sample_images(graph, info)
     images = np.asarray(sample_images, inputs)[: keras_formats.max_batch_size(format, graph)]
-    reference = Reference(graph, images)
+    reference = Reference(graph, images, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
         part = Path(folder) / path.name

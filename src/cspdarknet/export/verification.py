@@ -1,19 +1,26 @@
 """Comparison of the outputs of an exported file with those of the inference graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from cspdarknet.export.calibration import calibration_images
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.yolox.postprocess import NonMaxSuppression, RestoreBoxes
 
 SIDE = 160  # pixels, of sample images for a graph that takes any size
 BATCH_SIZE = 2
+CALIBRATION_SAMPLES = 8
 # Two detections match if they have the same class and their boxes and confidences differ by less.
 MAX_BOX_ERROR = 1.0  # pixels
 MAX_CONFIDENCE_ERROR = 0.01
+# The same of int8, which moves a box by a few percent of its size.
+MIN_INT8_IOU = 0.75
+MAX_INT8_CONFIDENCE_ERROR = 0.15
 # Near the score and IoU thresholds, rounding decides which boxes are kept.
 MIN_MATCHED_FRACTION = 0.9
 
@@ -65,12 +72,14 @@ class Reference:
     Args:
         graph: from `inference_graph`.
         images: a batch of images as the graph takes them.
+        precision: precision of the files to compare.
 
     Raises:
         ValueError: if the outputs are not finite numbers.
     """
 
-    def __init__(self, graph: keras.Model, images: np.ndarray) -> None:
+    def __init__(self, graph: keras.Model, images: np.ndarray, precision: str = "float32") -> None:
+        self._is_int8 = precision == "int8"
         self._image_size = max(images.shape[1:])
         self._graph = graph
         self._nms = _layer_of(graph, NonMaxSuppression)
@@ -126,7 +135,7 @@ class Reference:
                     f"Received: outputs of shapes {shapes}"
                 )
         if self._nms is not None:
-            return _compare_detections(expected, outputs, self._image_size)
+            return _compare_detections(expected, outputs, self._image_size, self._is_int8)
         errors = [
             np.abs(outputs[name].astype("float64") - value).max() / max(np.abs(value).max(), 1e-9)
             for name, value in expected.items()
@@ -136,6 +145,17 @@ class Reference:
 
 def _layer_of(graph: keras.Model, layer_type: type) -> Any:
     return next((layer for layer in graph.layers if isinstance(layer, layer_type)), None)
+
+
+def calibration_samples(
+    calibration: str | Path | Sequence[Any], info: ModelInfo, image_size: int | None
+) -> np.ndarray:
+    """Return some of the calibration images: those of the size of the first.
+
+    An int8 file is accurate on such images only. Arguments as in `calibration_images`.
+    """
+    batches = calibration_images(calibration, info, image_size=image_size)[:CALIBRATION_SAMPLES]
+    return np.concatenate([batch for batch in batches if batch.shape == batches[0].shape])
 
 
 def sample_images(graph: keras.Model, info: ModelInfo) -> np.ndarray:
@@ -153,8 +173,12 @@ def sample_images(graph: keras.Model, info: ModelInfo) -> np.ndarray:
 
 
 def _compare_detections(
-    expected: dict[str, np.ndarray], exported: dict[str, np.ndarray], image_size: int
+    expected: dict[str, np.ndarray],
+    exported: dict[str, np.ndarray],
+    image_size: int,
+    is_int8: bool,
 ) -> Comparison:
+    max_confidence_error = MAX_INT8_CONFIDENCE_ERROR if is_int8 else MAX_CONFIDENCE_ERROR
     num_expected, num_matched, largest = 0, 0, 0.0
     # Scores that a factor multiplied may be above 1.
     scale = max(1.0, float(expected["confidence"].max(initial=0.0)))
@@ -165,8 +189,11 @@ def _compare_detections(
             confidence_errors = confidence_errors / scale
             box_errors = np.abs(exported["boxes"][i] - expected["boxes"][i, j]).max(axis=1)
             matches = exported["classes"][i] == expected["classes"][i, j]
-            matches &= confidence_errors < MAX_CONFIDENCE_ERROR
-            matches &= box_errors < MAX_BOX_ERROR
+            matches &= confidence_errors < max_confidence_error
+            if is_int8:
+                matches &= _iou(expected["boxes"][i, j], exported["boxes"][i]) > MIN_INT8_IOU
+            else:
+                matches &= box_errors < MAX_BOX_ERROR
             if matches.any():
                 num_matched += 1
                 best = np.flatnonzero(matches)[box_errors[matches].argmin()]
@@ -174,3 +201,11 @@ def _compare_detections(
                 largest = max(largest, float(error))
     num_exported = int(exported["num_detections"].sum())
     return Comparison(largest, num_expected, num_exported, num_matched)
+
+
+def _iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return the IoU of a box with each of several boxes, `(n, 4)`, in corners."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    common = (high - low).clip(0).prod(axis=1)
+    areas = [(b[..., 2:] - b[..., :2]).clip(0).prod(axis=-1) for b in (box, boxes)]
+    return np.asarray(common / np.maximum(areas[0] + areas[1] - common, 1e-9))

@@ -1,4 +1,4 @@
-"""The 80 class names of COCO, in the order of its category ids.
+"""The 80 class names of COCO, in the order of its category ids, and these ids.
 
 Source: COCO (https://cocodataset.org), `instances_val2017.json`, `categories`.
 """
@@ -84,4 +84,9 @@ COCO_NAMES = (
     "teddy bear",
     "hair drier",
     "toothbrush",
+)
+
+# Ten ids of the original list have no class.
+COCO_CATEGORY_IDS = tuple(
+    i for i in range(1, 91) if i not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 )
