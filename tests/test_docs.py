@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import cspdarknet
 from cspdarknet.cli import app
+from cspdarknet.data import load_detection_dataset
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES, Phase
 from image_datasets import write_yolo_dataset
@@ -31,7 +32,7 @@ GUIDES = sorted(ROOT.glob("docs/*.md"))
 CARDS = sorted(PACKAGE.glob("presets/bundled/*/README.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md"]
 PAGES = [*PAGES, *GUIDES, *CARDS]
-COMMAND = re.compile(r"^cspdarknet (\w+)((?:\\\n|[^#\n])*)", re.MULTILINE)
+COMMAND = re.compile(r"^cspdarknet (data \w+|\w+)((?:\\\n|[^#\n])*)", re.MULTILINE)
 # Modules with an example in a docstring.
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
@@ -56,7 +57,7 @@ def blocks(language, page=README):
 
 @functools.cache
 def options_of(command):
-    text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    text = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"}).output
     return set(re.findall(r"--[\w-]+", re.sub(r"\x1b\[[0-9;]*m", "", text)))
 
 
@@ -79,7 +80,7 @@ def run_guide(name):
             exec(compile(block, name, "exec"), names)
             continue
         for command, rest in COMMAND.findall(block):
-            arguments = [command, *shlex.split(rest)]
+            arguments = [*command.split(), *shlex.split(rest)]
             if command == "train":
                 arguments += next(trainings)
             result = CliRunner().invoke(app, arguments)
@@ -112,9 +113,9 @@ def test_readme_python(tmp_path, monkeypatch):
 @pytest.mark.one_backend
 def test_readme_names_all_commands_and_real_targets_of_make():
     shell = "\n".join(blocks("shell"))
-    assert {name for name, _ in COMMAND.findall(shell)} == {
-        command.name or command.callback.__name__ for command in app.registered_commands
-    }
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    groups = [group.name for group in app.registered_groups]
+    assert {name.split()[0] for name, _ in COMMAND.findall(shell)} == {*commands, *groups}
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"demo", "test"} <= set(re.findall(r"make ([\w-]+)", shell)) <= targets
 
@@ -179,7 +180,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
         for row in re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE)
         for file in re.findall(r"`([\w.]+(?:\.\w+|/))`", row)
     ]
-    assert len(files) == 8
+    assert len(files) == 9
     for file in files:
         assert Path("my_run", file).exists(), file
 
@@ -193,12 +194,29 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
     YOLOXDetector(tiny_backbone(), num_classes=2, image_size=32).save_to_preset("tiny")
     write_short_recipe(DETECTION_RECIPES["finetune"])
     names, commands = run_guide("detect.md")
-    assert commands == ["detect", "train", "evaluate", "detect", "train"]
+    assert commands == ["detect", "data check", "train", "evaluate", "detect", "train"]
     assert names["boxes"].shape == (1, 50, 4)
     assert names["outputs"]["boxes"].shape == (1, 50, 4)
     assert names["detections"].class_names == ("Platelets", "RBC", "WBC")
     assert json.loads(Path("cells.json").read_text())["images"]
     assert cspdarknet.load_model("my_detector").class_names == ("blue", "red")
+
+
+@pytest.mark.one_backend
+def test_the_guide_to_datasets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_yolo_dataset(Path("images"), count=10)
+    YOLOXDetector(tiny_backbone(), num_classes=2, image_size=32).save_to_preset("tiny")
+    write_short_recipe(DETECTION_RECIPES["finetune"])
+    names, commands = run_guide("data.md")
+    assert commands == [
+        *("data check", "train", "data check", "data stats", "data show"),
+        *("data split", "data convert"),
+    ]
+    assert load_detection_dataset("divided").test is not None
+    assert load_detection_dataset("as_coco").format.startswith("COCO")
+    assert names["splits"].class_names == ("cat", "dog")
 
 
 @pytest.mark.one_backend
