@@ -15,7 +15,8 @@ from cspdarknet.presets.records import PRESETS
 from cspdarknet.train import Phase, customize, train_classifier
 
 FILES = {
-    *("run.json", "skipped.csv", "metrics.csv", "metrics.jsonl", "state.npz", "best", "last"),
+    *("run.json", "images.csv"),
+    *("skipped.csv", "metrics.csv", "metrics.jsonl", "state.npz", "best", "last"),
     *("curves.png", "confusion.png", "evaluation.json", "report.html"),
 }
 

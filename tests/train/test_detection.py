@@ -24,7 +24,8 @@ from image_datasets import BOXED_COLORS, write_yolo_dataset
 pytestmark = pytest.mark.one_backend
 
 FILES = {
-    *("run.json", "skipped.csv", "metrics.csv", "metrics.jsonl", "state.npz", "best", "last"),
+    *("run.json", "images.csv"),
+    *("skipped.csv", "metrics.csv", "metrics.jsonl", "state.npz", "best", "last"),
     *("curves.png", "confusion.png", "precision_recall.png", "evaluation.json", "report.html"),
 }
 

@@ -20,7 +20,7 @@ def summary(splits: DatasetSplits[Any]) -> list[str]:
         ...     path = Path(f"pets/{name}.png")
         ...     path.parent.mkdir(parents=True, exist_ok=True)
         ...     Image.new("RGB", (8, 8)).save(path)
-        >>> print(*summary(load_classification_dataset("pets", 0.5)), sep="\n")
+        >>> print(*summary(cspdarknet.data.load_classification_dataset("pets", 0.5)), sep="\n")
         data: class folders: 2 folders of images, named after classes
         images: 2 for training, 2 for validation; 2 classes: cat, dog
     """
