@@ -33,6 +33,7 @@ KINDS = {
     "repeated image": Kind("images that are annotated more than once", "the first is kept"),
     "malformed annotation": Kind("annotations that cannot be read", "left out"),
     "missing annotation": Kind("listed images without an annotation file", "left out"),
+    "empty split": Kind("splits without images", "left out"),
     "label without image": Kind("annotation files without an image", "left out"),
     "unknown class": Kind("annotations of unknown classes", "left out"),
     "several classes": Kind("images with several classes, or none", "left out"),

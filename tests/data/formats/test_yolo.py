@@ -228,3 +228,31 @@ def test_lists_of_splits_without_a_yaml_file(tmp_path):
     splits = load_detection_dataset(tmp_path)
     assert [path.stem for path in splits.train.paths] == ["a", "c"]
     assert [path.stem for path in splits.validation.paths] == ["b"]
+
+
+@pytest.mark.parametrize("form", ["path", "absolute", "list"])
+def test_a_dataset_elsewhere(tmp_path, form):
+    """The YAML file is in a folder of its own; the labels are found beside the images."""
+    data = write_yolo(tmp_path / "datasets/x", {"train": ["a", "c"], "val": ["b"]})
+    lines = ["names: [cell, worm]", f"train: {data}/images/train", f"val: {data}/images/val"]
+    if form == "path":
+        lines[1:] = ["path: ../datasets/x", "train: images/train", "val: images/val"]
+    elif form == "list":
+        (data / "train.txt").write_text("./images/train/a.jpg\nimages/train/c.jpg\n")
+        lines[1] = f"train: {data}/train.txt"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/data.yaml").write_text("\n".join(lines))
+    for source in (tmp_path / "configs", tmp_path / "configs/data.yaml"):
+        splits = load_detection_dataset(source)
+        assert [path.stem for path in splits.train.paths] == ["a", "c"]
+        assert_content(splits.train)
+        assert_content(splits.validation)
+
+
+def test_a_split_without_images_is_a_problem(tmp_path):
+    write_yolo_config(tmp_path, {"train": ["a", "c"], "val": ["b"]})
+    (tmp_path / "images/val/b.jpg").unlink()
+    (tmp_path / "labels/val/b.txt").unlink()
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.kind, problem.stops) == ("empty split", True)
+    assert "the validation split has no images in" in problem.reason

@@ -1,8 +1,9 @@
 """Text files that list images or classes, and the paths of these files and of folders."""
 
+import os
 from pathlib import Path
 
-from cspdarknet.data.files import DatasetFiles, normalized, read_text
+from cspdarknet.data.files import DatasetFiles, is_file, normalized, read_text
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.splits import split_name
 
@@ -21,7 +22,8 @@ def resolve(files: DatasetFiles, entry: str, roots: list[Path]) -> tuple[Path, b
         roots: the folders that it may be relative to.
     """
     text = entry.replace("\\", "/")
-    candidates = [root / name for root in roots for name in (text, text.removeprefix("../"))]
+    names = (text, text.removeprefix("../"))
+    candidates = [Path(os.path.normpath(root / name)) for root in roots for name in names]
     for path in candidates:
         if path.exists():
             return path, False
@@ -52,8 +54,13 @@ def listed_images(
     """
     lines = [line.strip() for line in read_text(source).splitlines() if line.strip()]
     near = source.parent
-    inside = near.relative_to(files.root).as_posix() if near.is_relative_to(files.root) else "."
-    paths = files.locate(lines, "" if inside == "." else inside, split)
+    if near.is_relative_to(files.root):
+        inside = near.relative_to(files.root).as_posix()
+        paths = files.locate(lines, "" if inside == "." else inside, split)
+    else:
+        beside = [near / line.replace("\\", "/") for line in lines]
+        elsewhere = files.locate(lines, "", split)
+        paths = [a if is_file(a) else b for a, b in zip(beside, elsewhere, strict=True)]
     problems = [
         Problem("ambiguous image", source, f"several images have the name {line}", f"line {i}")
         for i, (line, path) in enumerate(zip(lines, paths, strict=True), 1)

@@ -81,21 +81,24 @@ def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
     """
     name = _config_file(files)
     config = _from_config(files, name) if name else _from_names(files)
-    sources = [path for paths in config.sources.values() for path in paths]
-    outside = [p for p in sources if not p.is_relative_to(files.root) and p.is_dir()]
-    labels = LabelFiles([files, *map(DatasetFiles, {path.parent for path in outside})])
-    splits: dict[str, list[AnnotatedImage]] = {}
-    problems = list(config.problems)
-    lists = []
+    images: dict[str, list[Path]] = {}
+    problems, lists = list(config.problems), []
     for split, sources in config.sources.items():
-        images, ambiguous = [], []
+        images[split] = []
+        lists += [source for source in sources if source.suffix.lower() == ".txt"]
         for source in sources:
-            lists += [source] if source.suffix.lower() == ".txt" else []
-            found, unclear = _images(files, source, split)
-            images += found
-            ambiguous += unclear
-        splits[split], malformed = read_labels(images, labels, config.names, config.keypoints)
-        problems += ambiguous + malformed
+            found, ambiguous = _images(files, source, split)
+            images[split] += found
+            problems += ambiguous
+        if not images[split]:
+            reason = f"the {split} split has no images in {', '.join(map(str, sources))}"
+            problems.append(Problem("empty split", files.path(name or ""), reason))
+    outside = [p for paths in images.values() for p in paths if not p.is_relative_to(files.root)]
+    labels = LabelFiles([files], outside)
+    splits: dict[str, list[AnnotatedImage]] = {}
+    for split, paths in images.items():
+        splits[split], malformed = read_labels(paths, labels, config.names, config.keypoints)
+        problems += malformed
     problems += labels.without_image()
     class_file = _class_file_name(files)
     used = {*labels.used, *lists, *(files.path(n) for n in (name, class_file) if n)}
