@@ -225,6 +225,11 @@ def has_image_suffix(path: str | Path) -> bool:
     return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122  (a Path is slow)
 
 
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder is hidden, or left behind by an archive or a system."""
+    return name.startswith(".") or name.lower() in IGNORED
+
+
 def walk(root: str | Path) -> Iterator[str]:
     """Yield the names of all files below a folder: their paths relative to it, with slashes.
 
@@ -245,7 +250,7 @@ def walk(root: str | Path) -> Iterator[str]:
             visited.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    if entry.name.startswith(".") or entry.name.lower() in IGNORED:
+                    if is_left_out(entry.name):
                         continue
                     name, kind = prefix + entry.name, _kind_of(entry)
                     if kind == "file":

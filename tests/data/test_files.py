@@ -107,3 +107,40 @@ def test_names_are_text_or_numbers():
     for value in (True, None, ["a"], {}):
         with pytest.raises(ValueError, match="names must be text"):
             as_name(value)
+
+
+def test_an_image_of_the_same_name_in_another_folder_is_not_meant(tmp_path):
+    touch(tmp_path, "all/cat/1.jpg", "all/dog/1.jpg", "all/dog/2.jpg", "one/a.jpg", "two/b.jpg")
+    references = ["cat/1.jpg", "dog/1.jpg", "cat/2.jpg", "C:\\photos\\cat\\2.jpg"]
+    found = located(tmp_path, references)
+    assert found[:3] == ["all/cat/1.jpg", "all/dog/1.jpg", "all/cat/2.jpg"]
+    assert not DatasetFiles(tmp_path).locate(references, "")[3].exists()
+    # Of a folder of another machine, nothing is known.
+    assert located(tmp_path, ["birds/2.jpg", "/home/me/b.jpg"]) == ["all/dog/2.jpg", "two/b.jpg"]
+
+
+def test_images_beside_a_file_are_its_images(tmp_path):
+    """Frames of videos have the same names in each folder."""
+    touch(tmp_path, "v1/0.jpg", "v2/0.jpg", "v2/1.jpg", "v2/2.jpg")
+    assert located(tmp_path, ["0.jpg", "1.jpg", "2.jpg"], "v1") == [
+        "v1/0.jpg",
+        "v1/1.jpg",
+        "v1/2.jpg",
+    ]
+
+
+def test_a_missing_image_of_a_split_is_not_taken_from_another(tmp_path):
+    touch(tmp_path, "train/a.jpg", "train/b.jpg", "val/a.jpg", "annotations/val.json")
+    found = located(tmp_path, ["a.jpg", "b.jpg"], "annotations", "validation")
+    assert found == ["val/a.jpg", "val/b.jpg"]
+    # Files without a split are read as those of the training split.
+    found = located(tmp_path, ["b.jpg", "a.jpg"], "annotations", "train")
+    assert found == ["train/b.jpg", "train/a.jpg"]
+
+
+def test_composed_and_decomposed_letters_are_the_same(tmp_path):
+    touch(tmp_path, "images/Ku\u0308he/1.jpg", "images/a\u0308.jpg")
+    assert located(tmp_path, ["\u00e4.jpg", "K\u00fche/1.jpg"]) == [
+        "images/a\u0308.jpg",
+        "images/Ku\u0308he/1.jpg",
+    ]

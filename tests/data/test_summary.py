@@ -16,7 +16,8 @@ def test_lines_of_a_detection_dataset(tmp_path):
     splits = load_detection_dataset(tmp_path, on_problem="fix")
     assert summary(splits) == [
         "data: YOLO: data.yaml names the classes and the splits",
-        "images: 2 with 2 boxes for training, 1 for validation; 2 classes: cell, worm",
+        "images: 2 with 2 boxes for training, 1 without boxes for validation; "
+        "2 classes: cell, worm",
         "problems: boxes without an area, or not of finite numbers: 2 (left out); "
         "files of other kinds: 1 (not read)",
     ]

@@ -3,9 +3,10 @@
 import json
 import posixpath
 import re
+import unicodedata
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,9 @@ class DatasetFiles:
         outside = self.path(near) / reference  # beyond the root, such as `../images/a.jpg`
         if ".." in name and is_file(outside):
             return outside
-        fitting = self._fitting(name)
+        fitting = [
+            item for item in self._fitting(name) if self._may_be(item, name, base, near, split)
+        ]
         best = max((_rank(item, name, near, split) for item in fitting), default=None)
         chosen = [item for item in fitting if _rank(item, name, near, split) == best]
         if len(chosen) > 1:
@@ -192,15 +195,35 @@ class DatasetFiles:
         """The images by their file names, and by these without the suffix, in lower case."""
         found = defaultdict(list)
         for name in self.images:
-            last = posixpath.basename(name).lower()
+            last = folded(posixpath.basename(name))
             found[last].append(name)
             found[posixpath.splitext(last)[0]].append(name)
         return found
 
     def _fitting(self, name: str) -> list[str]:
         """Return the images that have the file name of a reference."""
-        last = posixpath.basename(name).lower()
-        return self._by_file_name.get(last, [])
+        return self._by_file_name.get(folded(posixpath.basename(name)), [])
+
+    def _may_be(self, item: str, name: str, base: str, near: str, split: str | None) -> bool:
+        """Whether an image of the same file name may be what a reference means.
+
+        It is not if it is in another folder than the reference says and that folder has images;
+        or if other images are beside the annotation file, and it is elsewhere; or if it is in a
+        folder of another split than its annotation file and the others are not.
+        """
+        folder = posixpath.dirname(item)
+        if not in_the_stated_folder(folder, posixpath.dirname(name), self.folder_ends):
+            return False
+        if "/" not in name and base == near and near in self.image_folders:
+            return f"{folder}/".startswith(f"{near}/".lstrip("/"))
+        if "/" in name or split in (None, "train"):  # which files without a split have, too
+            return True
+        return _closeness(folder, "", split)[0] >= 0 or _closeness(base, "", split)[0] < 0
+
+    @cached_property
+    def folder_ends(self) -> set[str]:
+        """The folders that have images, as `in_the_stated_folder` takes them."""
+        return ends_of_folders(self.image_folders)
 
     def _base(self, wanted: Sequence[str], near: str, split: str | None) -> str:
         """Return the folder that most of the references are relative to."""
@@ -220,15 +243,58 @@ class DatasetFiles:
             for fitting in self._fitting(name):
                 if fitting.lower().endswith(f"/{name}".lower()) or fitting.lower() == name.lower():
                     votes["/".join(fitting.split("/")[:-parts])] += 1
-        return max(
-            votes or [near], key=lambda folder: (votes[folder], *_closeness(folder, near, split))
-        )
+
+        def certainty(folder: str) -> tuple[int, ...]:
+            fits, *others = _closeness(folder, near, split)
+            # Files without a split are of the training split, too.
+            contradicts = fits < 0 and split != "train"
+            is_beside = folder == near and votes[near] > 0
+            return is_beside, not contradicts, votes[folder], fits, *others
+
+        return max(votes or [near], key=certainty)
 
 
 def normalized(reference: str) -> str:
     """Return a reference with slashes, and without a drive or a leading `./`."""
     text = re.sub("^[A-Za-z]:", "", reference.strip().replace("\\", "/"))
     return posixpath.normpath(text) if text else ""
+
+
+def folded(name: str) -> str:
+    """Return a name in lower case and in the composed form of Unicode, to compare names.
+
+    Archives of macOS have the other form.
+    """
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
+
+
+def ends_of_folders(folders: Iterable[str]) -> set[str]:
+    """Return each folder without its first parts, in lower case: `a/b` and `b` for `a/b`."""
+    ends = set()
+    for folder in folders:
+        parts = folded(folder).split("/")
+        ends |= {"/".join(parts[i:]) for i in range(len(parts))}
+    return ends - {""}
+
+
+def in_the_stated_folder(folder: str, stated: str, ends: Container[str]) -> bool:
+    """Whether a file may be meant by a path of the same file name, but of another folder.
+
+    Args:
+        folder: folder of the file.
+        stated: folder of the path. Its last parts that are a folder of the dataset must agree; if
+            there is no such folder, it is one of another machine.
+        ends: folders of the dataset, as `ends_of_folders` returns them.
+
+    Example:
+        >>> ends = ends_of_folders(["images/day1", "images/day2"])
+        >>> in_the_stated_folder("images/day2", "data/day1", ends)
+        False
+    """
+    parts = folded(stated).split("/")
+    tails = ("/".join(parts[i:]) for i in range(len(parts)))
+    tail = next((tail for tail in tails if tail in ends), "")
+    return not tail or f"/{folded(folder)}".endswith(f"/{tail}")
 
 
 def _join(folder: str, name: str) -> str | None:
@@ -247,7 +313,7 @@ def _closeness(folder: str, near: str, split: str | None) -> tuple[int, int, int
 
 def _rank(item: str, name: str, near: str, split: str | None) -> tuple[int, ...]:
     """Rank an image as the target of a reference: by the parts of the path that agree first."""
-    agreeing = shared_parts(item.lower().split("/")[::-1], name.lower().split("/")[::-1])
+    agreeing = shared_parts(folded(item).split("/")[::-1], folded(name).split("/")[::-1])
     return (agreeing, *_closeness(posixpath.dirname(item), near, split)[:2])
 
 

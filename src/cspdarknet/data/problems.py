@@ -48,6 +48,10 @@ KINDS = {
     "nested folder": Kind(
         "subfolders of class folders", "their images are of the class", stops=False
     ),
+    "empty folder": Kind("folders without images", "not a class", stops=False),
+    "split without boxes": Kind(
+        "splits whose images have no boxes", "not evaluated on", stops=False
+    ),
     "unused file": Kind("files of other kinds", "not read", stops=False),
     "moved path": Kind("paths of another machine", "found below the dataset", stops=False),
     "ignored box": Kind("ignored boxes, which the format cannot mark", "left out", stops=False),

@@ -25,7 +25,9 @@ def summary(splits: DatasetSplits[Any]) -> list[str]:
         images: 2 for training, 2 for validation; 2 classes: cat, dog
     """
     datasets = {"training": splits.train, "validation": splits.validation, "test": splits.test}
-    images = ", ".join(f"{len(data):,} for {name}" for name, data in datasets.items() if data)
+    images = ", ".join(
+        f"{len(data):,}{_without_boxes(data)} for {name}" for name, data in datasets.items() if data
+    )
     names = list(splits.class_names)
     shown = ", ".join(names[:SHOWN_CLASSES]) + (", ..." if len(names) > SHOWN_CLASSES else "")
     if isinstance(splits.train, DetectionDataset):
@@ -38,6 +40,12 @@ def summary(splits: DatasetSplits[Any]) -> list[str]:
     if splits.problems:
         lines.append(f"problems: {problem_counts(splits.problems)}")
     return lines
+
+
+def _without_boxes(data: Any) -> str:
+    """Return a warning of a split that no one seems to have annotated."""
+    is_empty = isinstance(data, DetectionDataset) and not any(map(len, data.labels))
+    return " without boxes" if is_empty else ""
 
 
 def problem_counts(problems: Any) -> str:

@@ -85,5 +85,20 @@ def test_data_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match="validation_split"):
         load_classification_dataset(tmp_path, validation_split=1.5)
     (tmp_path / "a.csv").write_text("path,label\na.png,x\nb.png,x")
+    with pytest.raises(ValueError, match=r"(?s)2 problems in 2 files.*there is no such image"):
+        load_classification_dataset(tmp_path / "a.csv")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
     with pytest.raises(ValueError, match="a single class, 'x'"):
         load_classification_dataset(tmp_path / "a.csv")
+
+
+def test_missing_images_are_problems(tmp_path):
+    write_class_folders(tmp_path, 2)
+    rows = ["path,label", "blue/0.png,blue", "blue/1.png,blue", "red/0.png,red", "red/9.png,red"]
+    (tmp_path / "a.csv").write_text("\n".join([*rows, "red/1.png,red"]))
+    with pytest.raises(ValueError, match=r"red/9\.png: there is no such image"):
+        load_classification_dataset(tmp_path)
+    splits = load_classification_dataset(tmp_path, on_problem="fix")
+    assert len(splits.train) + len(splits.validation) == 4
+    assert [p.path.name for p in splits.problems if p.kind == "missing image"] == ["9.png"]

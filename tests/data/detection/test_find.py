@@ -12,6 +12,7 @@ from annotation_files import (
     write_json,
     write_voc,
     write_yolo,
+    write_yolo_config,
 )
 from cspdarknet.data import DetectionDataset, load_detection_dataset, load_detection_split
 from cspdarknet.data.detection.find import rarest_classes
@@ -139,3 +140,11 @@ def test_real_images_of_blood():
     texts = [problem.reason for problem in splits.problems if problem.stops]
     assert len(texts) == 2
     assert all("has no area" in text for text in texts)
+
+
+def test_a_test_split_without_annotations_is_not_evaluated_on(tmp_path):
+    """As it is often published."""
+    write_yolo_config(tmp_path, {"train": ["a"], "val": ["b"], "test": ["c"]})
+    found = load_detection_split(tmp_path, ["cell", "worm"])
+    assert (found.name, [path.stem for path in found.dataset.paths]) == ("validation", ["b"])
+    assert "split without boxes" in [problem.kind for problem in found.problems]

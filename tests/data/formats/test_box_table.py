@@ -11,7 +11,7 @@ from annotation_files import (
     write_roboflow_csv,
     write_voc,
 )
-from cspdarknet.data import load_detection_dataset
+from cspdarknet.data import load_detection_dataset, read_dataset
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.box_table import BOX_TABLE
 from cspdarknet.data.formats.format import RECOGNIZED, RELATED
@@ -124,3 +124,12 @@ def test_other_tables(tmp_path, text):
         assert BOX_TABLE.match(DatasetFiles(source)) is None
         with pytest.raises(ValueError, match="has no file in this format"):
             BOX_TABLE.read(DatasetFiles(source))
+
+
+def test_rows_with_more_values_than_columns(tmp_path):
+    """A comma in a name that is not quoted would shift the values behind it."""
+    write_image(tmp_path / "a.jpg")
+    (tmp_path / "a.csv").write_text("b.jpg,1,2,30,40,cell\na.jpg,1,2,30,40,cell, big\n")
+    annotations = read_dataset(tmp_path)
+    assert [image.path.name for image in annotations.splits["train"]] == ["b.jpg"]
+    assert [p.kind for p in annotations.problems if p.stops] == ["malformed annotation"]

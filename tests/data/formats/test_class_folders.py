@@ -124,3 +124,53 @@ def test_subfolders_of_classes_are_named(tmp_path):
         ("nested folder", "animals", False),
         ("nested folder", "plants", False),
     ]
+
+
+@pytest.mark.parametrize("prefixes", [("",), ("train/", "val/"), ("training/", "testing/")])
+@pytest.mark.parametrize(
+    "names", [("images", "masks"), ("image_2", "image_3"), ("JPEGImages", "gt")]
+)
+def test_folders_of_all_images_are_not_classes(tmp_path, prefixes, names):
+    """As in datasets for segmentation, or in KITTI."""
+    for prefix in prefixes:
+        for name in names:
+            (tmp_path / prefix / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / prefix / name / "0.png")
+    with pytest.raises(ValueError, match="is not a dataset"):
+        read_dataset(tmp_path)
+
+
+def test_class_folders_in_a_folder_of_images(tmp_path):
+    write_class_folders(tmp_path / "images", 2)
+    write_class_folders(tmp_path / "segmentations", 2)
+    images = read(tmp_path).splits["train"]
+    assert {image.class_name for image in images} == {"blue", "green", "red"}
+    assert len(images) == 6
+
+
+def test_a_copy_of_the_class_folders_beside_them(tmp_path):
+    write_class_folders(tmp_path, 2)
+    write_class_folders(tmp_path / "brain_dataset", 2)
+    with pytest.raises(ValueError, match="brain_dataset has the subfolders blue, green, red"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["test1/test1", "val/images", "test/unknown"])
+def test_a_folder_of_unlabeled_images_in_that_of_a_split(tmp_path, name):
+    write_class_folders(tmp_path / "train", 2)
+    (tmp_path / name).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
+    annotations = read_dataset(tmp_path)
+    assert counts(annotations) == {"train": 6}
+    assert [p.path for p in annotations.problems] == [tmp_path / name / "0.png"]
+
+
+def test_class_folders_without_images_are_named(tmp_path):
+    write_class_folders(tmp_path / "train", 2)
+    write_class_folders(tmp_path / "val", 2)
+    for name in ("train/pink", "train/.hidden", "val/pink/more"):
+        (tmp_path / name).mkdir(parents=True)
+    notes = [(p.kind, p.path, p.stops) for p in read_dataset(tmp_path).problems]
+    assert notes == [
+        ("empty folder", tmp_path / split / "pink", False) for split in ("train", "val")
+    ]

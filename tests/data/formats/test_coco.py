@@ -187,6 +187,17 @@ def test_boxes_of_polygons(tmp_path):
     assert_content(load_detection_split(tmp_path, ("cell", "worm")).dataset)
 
 
+def test_boxes_of_run_length_encoded_masks(tmp_path):
+    write_images(tmp_path)
+    content = coco("abc")
+    for annotation in content["annotations"]:
+        x, y, w, h = annotation.pop("bbox")
+        runs = [60 * x + y, h] + [60 - h, h] * (w - 1)
+        annotation["segmentation"] = {"size": [60, 80], "counts": [*runs, 4800 - sum(runs)]}
+    write_json(tmp_path / "a.json", content)
+    assert_content(load_detection_split(tmp_path, ("cell", "worm")).dataset)
+
+
 def test_fractions_in_place_of_pixels(tmp_path):
     write_images(tmp_path)
     content = coco("abc")
@@ -212,3 +223,33 @@ def test_folders_of_one_split_with_equal_file_names(tmp_path):
     annotations = read_dataset(tmp_path)
     assert len({image.path for image in annotations.splits["train"]}) == 6
     assert annotations.problems == []
+
+
+def test_boxes_to_ignore(tmp_path):
+    """VisDrone, CrowdHuman and others mark them with `ignore`."""
+    content = coco(["a"])
+    content["annotations"][0]["ignore"] = 1
+    write_image(tmp_path / "a.jpg")
+    write_json(tmp_path / "a.json", content)
+    (image,) = read_dataset(tmp_path).splits["train"]
+    assert image.ignored == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["images", "categories"])
+def test_ids_may_be_text_in_one_place(tmp_path, kind):
+    content = coco(["a"])
+    for row in content[kind]:
+        row["id"] = str(row["id"])
+    write_image(tmp_path / "a.jpg")
+    write_json(tmp_path / "a.json", content)
+    annotations = read_dataset(tmp_path)
+    assert (annotations.class_names, annotations.problems) == (("cell", "worm"), [])
+    assert annotations.splits["train"][0].names == ["cell", "worm"]
+
+
+def test_segments_have_no_class(tmp_path):
+    content = coco(["a"])
+    content["annotations"] = [{"image_id": 7, "segments_info": []}]
+    write_json(tmp_path / "panoptic.json", content)
+    with pytest.raises(ValueError, match=r"COCO format: an entry has no 'category_id'\."):
+        read_dataset(tmp_path)

@@ -80,3 +80,22 @@ def test_tables_of_splits_with_names_without_suffixes(tmp_path):
     assert {path.parent.name for path in splits.test.paths} == {"test"}
     for path, label in zip(splits.train.paths, splits.train.labels, strict=True):
         assert path.stem[:-1] == splits.class_names[label]
+
+
+def test_rows_with_more_values_than_columns(tmp_path):
+    """A comma in a name that is not quoted would cut it."""
+    (tmp_path / "a.csv").write_text("path,label\na.jpg,cat, tabby\nb.jpg,dog,\n")
+    annotations = csv_table.read(DatasetFiles(tmp_path / "a.csv"))
+    assert [image.class_name for image in annotations.splits["train"]] == ["dog"]
+    (problem,) = annotations.problems
+    assert (problem.kind, problem.where) == ("malformed annotation", "line 2")
+
+
+@pytest.mark.parametrize(
+    "columns", ["x,y,width,height", "bbox_x,bbox_y,bbox_w,bbox_h", "x0,y0,x,y"]
+)
+def test_tables_of_boxes_are_not_those_of_classes(tmp_path, columns):
+    (tmp_path / "a.csv").write_text(f"filename,class,{columns}\na.jpg,cat,1,2,3,4\n")
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ValueError, match="is not a dataset"):
+        read_dataset(tmp_path)

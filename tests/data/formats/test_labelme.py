@@ -3,6 +3,7 @@
 import pytest
 
 from annotation_files import CONTENT, labelme, write_image, write_json, write_labelme
+from cspdarknet.data import read_dataset
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.format import NAMED, RELATED
 from cspdarknet.data.formats.labelme import LABELME
@@ -135,3 +136,10 @@ def test_an_image_that_the_file_has_inside_is_not_kept(tmp_path):
     assert LABELME.match(files).certainty == RELATED
     assert len(LABELME.read(files).splits["train"]) == 60
     assert len(files._json) == 3
+
+
+def test_names_of_images_are_not_splits(tmp_path):
+    for name in ("test_1", "rome"):
+        write_image(tmp_path / f"{name}.jpg")
+        write_json(tmp_path / f"{name}.json", {**labelme("a"), "imagePath": f"{name}.jpg"})
+    assert len(read_dataset(tmp_path).splits["train"]) == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from annotation_files import write_image, write_labels
-from cspdarknet.data import load_classification_dataset
+from cspdarknet.data import load_classification_dataset, read_dataset
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.one_hot_table import ONE_HOT
 
@@ -91,3 +91,11 @@ def test_other_tables(tmp_path, text):
         assert ONE_HOT.match(DatasetFiles(source)) is None
         with pytest.raises(ValueError, match="has no file in this format"):
             ONE_HOT.read(DatasetFiles(source))
+
+
+def test_a_column_of_classes_beside_a_flag(tmp_path):
+    (tmp_path / "a.csv").write_text("image_id,label,is_valid\na,0,1\nb,1,0\n")
+    for name in "ab":
+        write_image(tmp_path / f"{name}.jpg")
+    images = read_dataset(tmp_path).splits["train"]
+    assert [image.class_name for image in images] == ["0", "1"]

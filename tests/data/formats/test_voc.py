@@ -1,5 +1,6 @@
 """The reader of Pascal VOC."""
 
+import numpy as np
 import pytest
 
 from annotation_files import (
@@ -7,6 +8,7 @@ from annotation_files import (
     assert_content,
     voc_xml,
     write_image,
+    write_labels,
     write_voc,
     write_yolo_config,
 )
@@ -178,3 +180,83 @@ def test_an_xml_file_without_an_image(tmp_path):
     (tmp_path / "JPEGImages/c.jpg").unlink()
     problems = [problem for problem in read_dataset(tmp_path).problems if problem.stops]
     assert [(p.kind, p.path.name) for p in problems] == [("label without image", "c.xml")]
+
+
+def test_the_file_name_decides_before_the_folder(tmp_path):
+    """A mask beside the XML file is nearer than the image."""
+    write_image(tmp_path / "Annotations/a.png")
+    write_image(tmp_path / "JPEGImages/a.jpg")
+    (tmp_path / "Annotations/a.xml").write_text(voc_xml(CONTENT["a"]).replace("stale.jpg", "a.jpg"))
+    (image,) = read_dataset(tmp_path).splits["train"]
+    assert image.path == tmp_path / "JPEGImages/a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("xml", "other"),
+    [
+        ("Annotations/day1/a.xml", "JPEGImages/day2/a.jpg"),
+        ("train/a.xml", "valid/a.jpg"),
+    ],
+)
+def test_an_image_of_another_folder_or_split_is_not_taken(tmp_path, xml, other):
+    for name in (other, "JPEGImages/day1/b.jpg", "train/c.jpg"):
+        write_image(tmp_path / name)
+    (tmp_path / xml).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / xml).write_text(voc_xml(CONTENT["a"]).replace("stale.jpg", "a.jpg"))
+    annotations = read_dataset(tmp_path, format="Pascal VOC")
+    assert not annotations.splits
+    assert [p.kind for p in annotations.problems if p.stops] == ["label without image"]
+
+
+def test_names_of_images_are_not_splits(tmp_path):
+    for name in ("test_1", "rome_1", "val"):
+        write_image(tmp_path / f"{name}.jpg")
+        (tmp_path / f"{name}.xml").write_text(voc_xml(CONTENT["a"]))
+    assert {s: len(i) for s, i in read_dataset(tmp_path).splits.items()} == {"train": 3}
+
+
+def test_lists_of_other_tasks_are_not_splits(tmp_path):
+    """As in the development kit: an image may be for training in one and not in another."""
+    write_voc(tmp_path, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
+    for name, image in (("Segmentation/train", "b"), ("Layout/val", "a")):
+        write_labels(tmp_path / f"ImageSets/{name}.txt", [image])
+    splits = load_detection_dataset(tmp_path)
+    assert [splits.train.paths[0].stem, splits.validation.paths[0].stem] == ["a", "b"]
+    notes = {problem.path.name for problem in splits.problems if problem.kind == "unused file"}
+    assert {"Segmentation", "Layout"} <= notes
+
+
+def test_numbers_behind_the_names_of_a_list(tmp_path):
+    """The Oxford pets have `name class species breed`; a name may have a number, too."""
+    write_voc(tmp_path, {"train": ["a"]})
+    write_image(tmp_path / "JPEGImages/b 7.jpg")
+    (tmp_path / "Annotations/b 7.xml").write_text(voc_xml(CONTENT["b"]))
+    write_labels(tmp_path / "ImageSets/Main/train.txt", ["a 1 -2 1"])
+    write_labels(tmp_path / "ImageSets/Main/val.txt", ["b 7"])
+    annotations = read_dataset(tmp_path)
+    assert {s: [i.path.stem for i in images] for s, images in annotations.splits.items()} == {
+        "train": ["a"],
+        "validation": ["b 7"],
+    }
+
+
+def test_objects_of_other_tools(tmp_path):
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+    turned = "<cx>30</cx><cy>20</cy><w>20</w><h>10</h><angle>1.5707963</angle>"
+    contents = {
+        "nested": f"<objects><object><name>cell</name>{box}</object></objects>",
+        "rotated": f"<object><name>cell</name><robndbox>{turned}</robndbox></object>",
+        "difficult": f"<object><name>cell</name><difficult>true</difficult>{box}</object>",
+        "two": f"<object><name>cell</name>{box}{box}</object>",
+    }
+    for name, content in contents.items():
+        write_image(tmp_path / f"{name}.jpg")
+        (tmp_path / f"{name}.xml").write_text(f"<annotation>{content}</annotation>")
+    annotations = read_dataset(tmp_path)
+    images = {image.path.stem: image for image in annotations.splits["train"]}
+    assert images["nested"].boxes == [(1, 2, 9, 8)]
+    np.testing.assert_allclose(images["rotated"].boxes, [(25, 10, 35, 30)], atol=1e-4)
+    assert images["difficult"].ignored == [True]
+    assert [(p.kind, p.path.stem) for p in annotations.problems if p.stops] == [
+        ("malformed annotation", "two")
+    ]

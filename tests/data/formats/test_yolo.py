@@ -9,6 +9,7 @@ from annotation_files import (
     assert_content,
     write_image,
     write_labels,
+    write_roboflow_yolo,
     write_voc,
     write_yolo,
     write_yolo_config,
@@ -256,3 +257,76 @@ def test_a_split_without_images_is_a_problem(tmp_path):
     (problem,) = read_dataset(tmp_path).problems
     assert (problem.kind, problem.stops) == ("empty split", True)
     assert "the validation split has no images in" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("image", "other", "has_image"),
+    [
+        ("images/train/a", "images/val/a", True),
+        ("images/train/a", "images/val/a", False),
+        ("images/day1/a", "images/day2/a", True),
+        ("images/day1/a", "images/day2/a", False),
+        ("video1/images/a", "video2/images/a", True),
+    ],
+)
+def test_the_label_of_another_image_of_the_same_name(tmp_path, image, other, has_image):
+    """The image itself has no label file, and so no boxes."""
+    for name in (image, image.replace("/a", "/b"), *([other] if has_image else [])):
+        write_image(tmp_path / f"{name}.jpg")
+    for name in (other, image.replace("/a", "/b")):
+        write_labels(tmp_path / f"{name.replace('images', 'labels')}.txt", yolo_lines("b"))
+    (tmp_path / "classes.txt").write_text("cell\nworm\n")
+    images = [i for images in read_dataset(tmp_path).splits.values() for i in images]
+    found = {image.path.relative_to(tmp_path).as_posix(): len(image.boxes) for image in images}
+    assert found[f"{image}.jpg"] == 0
+    assert found[f"{image.replace('/a', '/b')}.jpg"] == 1
+
+
+def test_names_that_differ_in_case_only(tmp_path):
+    for name, line in (("aB", "0 0.5 0.5 0.5 0.5"), ("ab", "1 0.5 0.5 0.25 0.25")):
+        write_image(tmp_path / f"images/{name}.jpg")
+        write_labels(tmp_path / f"labels/{name}.txt", [line])
+    (tmp_path / "classes.txt").write_text("cell\nworm\n")
+    images = read_dataset(tmp_path).splits["train"]
+    assert {image.path.stem: image.names for image in images} == {"aB": ["cell"], "ab": ["worm"]}
+
+
+def test_two_images_with_one_label_file(tmp_path):
+    write_yolo(tmp_path, {"train": ["a", "b"]})
+    write_image(tmp_path / "images/train/a.png")
+    annotations = read_dataset(tmp_path)
+    assert [image.path.name for image in annotations.splits["train"]] == ["a.jpg", "b.jpg"]
+    assert [(p.kind, p.path.name) for p in annotations.problems] == [("ambiguous image", "a.png")]
+
+
+def test_files_of_classes_that_contradict(tmp_path):
+    """LabelImg writes one into each folder, with the classes in the order of their first use."""
+    write_yolo(tmp_path, {"train": ["a", "b"]})
+    (tmp_path / "labels/train/classes.txt").write_text("cell\nworm\nnew\n")
+    (tmp_path / "predefined_classes.txt").write_text("dog\nperson\n")
+    assert read_dataset(tmp_path).class_names == ("cell", "worm", "new")
+    (tmp_path / "labels/train/classes.txt").write_text("worm\ncell\n")
+    with pytest.raises(ValueError, match=r"classes\.txt name other classes"):
+        read_dataset(tmp_path)
+    (tmp_path / "labels/train/classes.txt").unlink()
+    (tmp_path / "classes.txt").write_text("cell\n\nworm\n")
+    with pytest.raises(ValueError, match="line 2, must name a class"):
+        read_dataset(tmp_path)
+
+
+def test_splits_that_are_links(tmp_path):
+    write_roboflow_yolo(tmp_path, {"train": ["a"], "valid": ["b"]})
+    (tmp_path / "store").mkdir()
+    for name in ("train", "valid"):
+        (tmp_path / name).rename(tmp_path / "store" / name)
+        (tmp_path / name).symlink_to(tmp_path / "store" / name)
+    splits = load_detection_dataset(tmp_path)
+    assert_content(splits.train)
+    assert_content(splits.validation)
+
+
+def test_a_yaml_file_of_something_else_with_names(tmp_path):
+    write_yolo_config(tmp_path, {"train": ["a"], "val": ["b"]})
+    (tmp_path / "data.yaml").rename(tmp_path / "pets.yaml")
+    (tmp_path / "config.yaml").write_text("experiment_names: [a, b]\n")
+    assert read_dataset(tmp_path).class_names == ("cell", "worm")

@@ -10,6 +10,7 @@ from cspdarknet._arguments import check_choice
 from cspdarknet.data.annotations import Annotations, LabeledImage
 from cspdarknet.data.classification.dataset import ClassificationDataset, ClassificationSplits
 from cspdarknet.data.dataset import EvaluationSplit
+from cspdarknet.data.files import is_file
 from cspdarknet.data.model_classes import check_model_classes
 from cspdarknet.data.problems import ON_PROBLEM, Problem, check_problems
 from cspdarknet.data.read import read_dataset
@@ -163,7 +164,14 @@ def checked_images(
         split: annotations.splits[split] for split in SPLIT_NAMES if annotations.splits.get(split)
     }
     splits, repeated = drop_repeated(splits)
+    missing = {i.path for images in splits.values() for i in images if not is_file(i.path)}
+    splits = {
+        split: [i for i in images if i.path not in missing] for split, images in splits.items()
+    }
     problems = annotations.problems + repeated
+    problems += [
+        Problem("missing image", path, "there is no such image") for path in sorted(missing)
+    ]
     if on_problem == "raise":
         check_problems(path, problems)
     return {split: images for split, images in splits.items() if images}, problems

@@ -119,9 +119,17 @@ def load_detection_split(
     annotations = read_dataset(data, "detection", format, images_folder)
     found = annotations.class_names or _present_classes(annotations)
     check_model_classes(path, class_names, found)
-    split = evaluation_split(annotations.splits)
+    splits = annotations.splits
+    # A test split is often published without its annotations.
+    with_boxes = {s: i for s, i in splits.items() if any(image.names for image in i)}
+    split = evaluation_split(with_boxes or splits)
+    notes = [
+        Problem("split without boxes", i[0].path.parent, f"no image for {s} has a box")
+        for s, i in splits.items()
+        if i and s not in with_boxes and s == evaluation_split(splits) != split
+    ]
     chosen = Annotations(
-        {split: annotations.splits.get(split, [])}, annotations.class_names, annotations.problems
+        {split: splits.get(split, [])}, annotations.class_names, annotations.problems + notes
     )
     datasets, problems = checked_datasets(path, chosen, class_names, on_problem)
     if split not in datasets:

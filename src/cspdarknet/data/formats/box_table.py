@@ -47,6 +47,7 @@ class _Row(NamedTuple):
     label: str
     size: tuple[str, ...]
     split: str
+    extra: bool  # whether there are more values than columns
 
 
 def match(files: DatasetFiles) -> Match | None:
@@ -114,9 +115,14 @@ def _rows(files: DatasetFiles, name: str) -> Iterator[_Row]:
     )
     for number, row in enumerate(rows, 1 if columns is WITHOUT_HEADER else 2):
         if any(row):
-            row += [""] * (len(columns) + 1 - len(row))  # the last for columns that are not there
+            extra = any(row[len(columns) :])
+            # The last is for columns that are not there.
+            row = (row + [""] * len(columns))[: len(columns)]
+            row.append("")
             values = tuple(row[index] for index in others)
-            yield _Row(f"line {number}", row[path], values[:4], row[label], values[4:], row[split])
+            yield _Row(
+                f"line {number}", row[path], values[:4], row[label], values[4:], row[split], extra
+            )
 
 
 def _image(reference: str, rows: list[_Row]) -> ListedImage:
@@ -124,6 +130,8 @@ def _image(reference: str, rows: list[_Row]) -> ListedImage:
     size = split = None
     for row in rows:
         try:
+            if row.extra:
+                raise ValueError("it has more values than columns; put texts in quotes")
             size = as_size(*row.size)
             split = split_name(row.split, exact=True) if row.split else None
             if row.split and split is None:

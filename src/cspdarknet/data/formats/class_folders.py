@@ -7,6 +7,10 @@ from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.format import FOLDERS, UNLIKELY, Format, Match
 from cspdarknet.data.problems import Problem, count_of
 from cspdarknet.data.splits import split_name
+from cspdarknet.images import is_left_out
+
+# Folders of all images, which are not named after a class; KITTI has the last.
+IMAGE_FOLDERS = ("images", "imgs", "img", "jpegimages", "image_2", "image_3")
 
 
 def match(files: DatasetFiles) -> Match | None:
@@ -46,11 +50,35 @@ def read(files: DatasetFiles) -> Annotations[LabeledImage]:
         for folder in folders
         if (inside := files.subfolders.get(folder))
     ]
-    return Annotations(splits, problems=notes)
+    return Annotations(splits, problems=notes + _empty_folders(files, folders))
+
+
+def _empty_folders(files: DatasetFiles, folders: list[str]) -> list[Problem]:
+    """Name the folders beside class folders that have no images: they are not classes."""
+    above = dict.fromkeys(posixpath.dirname(folder) for folder in folders)
+    beside = [path for folder in above for path in sorted(files.path(folder).iterdir())]
+    known = {files.path(folder) for group in files.subfolders.values() for folder in group}
+    return [
+        Problem("empty folder", path, "it has no images")
+        for path in beside
+        if path not in known and path.is_dir() and not is_left_out(path.name)
+    ]
 
 
 def _check_levels(files: DatasetFiles, folders: list[str]) -> None:
-    """Raise an error if the subfolders may be the classes, such as in one folder for each day."""
+    """Raise an error if the subfolders may be the classes, such as in one folder for each day.
+
+    Archives often hold a second copy of all class folders in a folder beside them.
+    """
+    names = {_last(folder) for folder in folders}
+    for folder in folders:
+        inner = sorted({_last(f) for f in files.subfolders.get(folder, [])} & names)
+        if len(inner) > 1 and folder not in files.image_folders:
+            raise ValueError(
+                f"{files.path(folder)} has the subfolders {_shown(inner)}, and there are folders "
+                "of these names beside it. Remove it if it is a copy, or name the folder of the "
+                "class folders."
+            )
     inside = [{_last(f) for f in files.subfolders.get(folder, [])} for folder in folders]
     if len(folders) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside):
         raise ValueError(
@@ -73,8 +101,8 @@ def class_folders(files: DatasetFiles) -> dict[str, list[str]]:
     single folder of images that is named like a split, beside others, is a class.
     """
     root = _unwrapped(files, "")
-    children = files.subfolders.get(root, [])
-    inside = {child: files.subfolders.get(_unwrapped(files, child), []) for child in children}
+    children = _children(files, root)
+    inside = {child: _children(files, _unwrapped(files, child)) for child in children}
     splits = {child: split for child in children if (split := split_name(_last(child)))}
     if len(splits) < len(children):
         exact = [child for child in splits if split_name(_last(child), exact=True)]
@@ -86,7 +114,19 @@ def class_folders(files: DatasetFiles) -> dict[str, list[str]]:
     for child, split in splits.items():
         if inside[child]:
             found.setdefault(split, []).extend(inside[child])
-    return found
+    trained = {_last(folder) for folder in found.get("train", [])}
+    return {
+        split: folders
+        for split, folders in found.items()
+        # A folder in a folder, as in `test1/test1`, has images without a class.
+        if not trained or len(folders) > 1 or _last(folders[0]) in trained or split == "train"
+    }
+
+
+def _children(files: DatasetFiles, folder: str) -> list[str]:
+    """Return the subfolders, unless one is named as that of all images, beside those of masks."""
+    children = files.subfolders.get(folder, [])
+    return [] if any(_last(child).lower() in IMAGE_FOLDERS for child in children) else children
 
 
 def _of_the_same_classes(splits: dict[str, str], inside: dict[str, list[str]]) -> list[str]:
@@ -100,9 +140,16 @@ def _of_the_same_classes(splits: dict[str, str], inside: dict[str, list[str]]) -
 
 
 def _unwrapped(files: DatasetFiles, folder: str) -> str:
-    """Follow folders that hold one folder of folders and nothing else, as in nested archives."""
-    while folder not in files.image_folders and len(files.subfolders.get(folder, [])) == 1:
-        (child,) = files.subfolders[folder]
+    """Follow folders that hold one folder of folders and nothing else, as in nested archives.
+
+    A folder of folders that is named as that of all images is followed, too.
+    """
+    while folder not in files.image_folders:
+        children = files.subfolders.get(folder, [])
+        usual = [child for child in children if _last(child).lower() in IMAGE_FOLDERS]
+        if len(children) != 1 and len(usual) != 1:
+            break
+        (child,) = children if len(children) == 1 else usual
         is_split = split_name(_last(child)) and _last(child) != _last(folder)
         if is_split or child not in files.subfolders:
             break

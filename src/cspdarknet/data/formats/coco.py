@@ -11,11 +11,13 @@ from cspdarknet.data.annotations import AnnotatedImage, Annotations
 from cspdarknet.data.files import DatasetFiles, as_name
 from cspdarknet.data.formats.format import NAMED, RECOGNIZED, UNLIKELY, Format, Match
 from cspdarknet.data.formats.merging import MergedFiles, ambiguous, in_reading_order
+from cspdarknet.data.formats.rle import Box, rle_box
 from cspdarknet.data.problems import Problem, count_of
 
 KEYS = ("images", "annotations", "categories")
 # A folder of more JSON files has one for each image: only some are looked at.
 MAX_FILES = 50
+IGNORED = ("iscrowd", "ignore")
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
@@ -33,9 +35,9 @@ def match(files: DatasetFiles) -> Match | None:
 def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
     """Read the boxes of COCO files.
 
-    Crowds (`iscrowd`) are ignored boxes. A category without boxes that only groups others, as some
-    exporters write, is not a class. Several files of a split are merged. Of files that describe the
-    same images, as COCO's captions and key points, one is read.
+    Crowds (`iscrowd`) and boxes with `ignore` are ignored boxes. A category without boxes that only
+    groups others, as some exporters write, is not a class. Several files of a split are merged. Of
+    files that describe the same images, as COCO's captions and key points, one is read.
 
     Raises:
         ValueError: if a file is damaged or gives an id twice, or if two files of a split describe
@@ -57,8 +59,9 @@ def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
             if merged.claims(split, name, references, paths):
                 merged.add(split, *_images(content, references, paths, files.path(name)))
         except MALFORMED as error:
-            text = f"{files.path(name)} is not in the COCO format: {type(error).__name__} {error}"
-            raise ValueError(text) from error
+            what = f"an entry has no {error}" if isinstance(error, KeyError) else str(error)
+            what = what if isinstance(error, (KeyError, ValueError)) else f"wrong types ({error})"
+            raise ValueError(f"{files.path(name)} is not in the COCO format: {what}.") from error
     return merged.annotations()
 
 
@@ -102,12 +105,12 @@ def _images(
         _check_ids(content[kind], kind)
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
-        by_image[annotation["image_id"]].append(annotation)
-    used = {annotation["category_id"] for annotation in content["annotations"]}
+        by_image[_id(annotation["image_id"])].append(annotation)
+    used = {_id(annotation["category_id"]) for annotation in content["annotations"]}
     names = _class_names(content["categories"], used)
     images, problems = [], []
     for image, reference, image_path in zip(content["images"], references, paths, strict=True):
-        annotations = by_image.pop(image["id"], [])
+        annotations = by_image.pop(_id(image["id"]), [])
         if image_path is None:
             problems.append(ambiguous(path, reference))
             continue
@@ -115,8 +118,8 @@ def _images(
             AnnotatedImage(
                 image_path,
                 [_box(item) for item in annotations],
-                [names.get(i, f"id {i}") for i in (a["category_id"] for a in annotations)],
-                [item.get("iscrowd") in (1, "1") for item in annotations],
+                [names.get(i, f"id {i}") for i in (_id(a["category_id"]) for a in annotations)],
+                [any(item.get(key) in (1, "1") for key in IGNORED) for item in annotations],
                 _size(image),
             )
         )
@@ -133,9 +136,15 @@ def _images(
 
 def _check_ids(rows: list[dict[str, Any]], kind: str) -> None:
     """Raise an error for duplicate ids, which careless merging of files produces."""
-    counts = Counter(row["id"] for row in rows)
+    counts = Counter(_id(row["id"]) for row in rows)
     if repeated := [key for key, count in counts.items() if count > 1]:
         raise ValueError(f"{len(repeated)} ids of {kind} are given twice, such as {repeated[0]!r}")
+
+
+def _id(value: Any) -> Any:
+    """Return an id as a number if it is one: some files give it as text in one place only."""
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
+    return int(value) if is_number else value
 
 
 def _file_name(image: dict[str, Any]) -> str:
@@ -153,30 +162,38 @@ def _class_names(categories: list[dict[str, Any]], used: set[Any]) -> dict[Any, 
     """Return the names of the classes by category id, in the order of the ids."""
     groups = {category.get("supercategory") for category in categories}
     return {
-        category["id"]: as_name(category["name"])
-        for category in sorted(categories, key=lambda category: category["id"])
-        if category["id"] in used
+        _id(category["id"]): as_name(category["name"])
+        for category in sorted(categories, key=lambda category: _id(category["id"]))
+        if _id(category["id"]) in used
         or category["name"] not in groups
         or category.get("supercategory") not in (None, "", "none")
     }
 
 
-def _box(annotation: dict[str, Any]) -> tuple[float, float, float, float]:
+def _box(annotation: dict[str, Any]) -> Box:
     """Return the box of an annotation, of NaN where it has none.
 
-    It is `bbox` (left, top, width and height), or that of the polygons in `segmentation`.
+    It is `bbox` (left, top, width and height), or that around the mask in `segmentation`.
     """
-    box, polygons = annotation.get("bbox"), annotation.get("segmentation")
+    box = annotation.get("bbox")
     numbers = _numbers(box)
     if len(numbers) == 4:
         left, top, width, height = numbers
         return left, top, left + width, top + height
-    if box in (None, []) and isinstance(polygons, list):
-        corners = [_numbers(polygon) for polygon in polygons]
-        xs, ys = ([v for c in corners for v in c[start::2]] for start in (0, 1))
-        if len(xs) == len(ys) >= 2:
-            return min(xs), min(ys), max(xs), max(ys)
+    if box in (None, []):
+        return _mask_box(annotation.get("segmentation")) or (math.nan,) * 4
     return (math.nan,) * 4
+
+
+def _mask_box(mask: Any) -> Box | None:
+    """Return the box around a mask: a list of polygons, or run-length encoded."""
+    if isinstance(mask, dict):
+        return rle_box(mask)
+    if not isinstance(mask, list):
+        return None
+    corners = [_numbers(polygon) for polygon in mask]
+    xs, ys = ([v for c in corners for v in c[start::2]] for start in (0, 1))
+    return (min(xs), min(ys), max(xs), max(ys)) if len(xs) == len(ys) >= 2 else None
 
 
 def _numbers(value: Any) -> list[float]:

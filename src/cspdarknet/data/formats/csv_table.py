@@ -20,7 +20,8 @@ PATH_COLUMNS = (
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "labels", "target")
 SPLIT_COLUMNS = ("split", "part", "subset")
 # Columns of tables of boxes.
-BOX_COLUMNS = ("xmin", "x_min", "x1", "bbox")
+BOX_COLUMNS = ("xmin", "x_min", "x1", "x0", "bbox", "bbox_x", "bbox_x1", "bbox_xmin", "x_center")
+POSITION_COLUMNS = (("x", "left", "cx"), ("y", "top", "cy"), ("w", "width"), ("h", "height"))
 DELIMITERS = (",", ";", "\t")
 
 
@@ -65,11 +66,16 @@ def _tables(files: DatasetFiles) -> list[str]:
         if (
             column(columns, PATH_COLUMNS)
             and column(columns, LABEL_COLUMNS)
-            and not column(columns, BOX_COLUMNS)
+            and not _has_boxes(columns)
             and "submission" not in name.lower()
         ):
             found.append(name)
     return found
+
+
+def _has_boxes(columns: Sequence[str]) -> bool:
+    has_position = all(column(columns, names) for names in POSITION_COLUMNS)
+    return has_position or column(columns, BOX_COLUMNS) is not None
 
 
 def header(files: DatasetFiles, name: str) -> list[str]:
@@ -122,7 +128,10 @@ def _rows(
         reference, label = row[path_column], row[label_column]
         text = row[columns.index(split_column)] if split_column else ""
         split = split_name(text, exact=True) if text else file_split
-        if not reference or not label:
+        if any(row[len(columns) :]):
+            reason = f"it has {len(row)} values for {len(columns)} columns; put texts in quotes"
+            problems.append(Problem("malformed annotation", path, reason, where))
+        elif not reference or not label:
             reason = "the path or the class is missing"
             problems.append(Problem("malformed annotation", path, reason, where))
         elif split is None:

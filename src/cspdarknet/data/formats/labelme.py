@@ -17,7 +17,7 @@ from cspdarknet.data.formats.listed import (
     read_objects,
     without_box,
 )
-from cspdarknet.data.formats.merging import ambiguous, split_of
+from cspdarknet.data.formats.merging import ambiguous, split_of_folder
 from cspdarknet.data.formats.values import (
     Box,
     as_list,
@@ -93,7 +93,7 @@ def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
     splits: dict[str, list[AnnotatedImage]] = {}
     for folder, images in listed.items():
         for name, found in _located(files, folder, images).items():
-            image, split = images[name], split_of(name) or "train"
+            image, split = images[name], split_of_folder(name) or "train"
             problems += without_box(files.path(name), [image])
             if found is None:
                 problems.append(ambiguous(files.path(name), image.reference))
@@ -109,7 +109,7 @@ def _located(
     found: dict[str, Path | None] = {}
     by_split: dict[str | None, list[str]] = defaultdict(list)
     for name in images:
-        by_split[split_of(name)].append(name)
+        by_split[split_of_folder(name)].append(name)
     for split, names in by_split.items():
         paths = files.locate([images[name].reference for name in names], folder, split)
         found |= zip(names, paths, strict=True)

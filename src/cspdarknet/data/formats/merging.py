@@ -19,6 +19,14 @@ def split_of(name: str) -> str | None:
     return next((split for part in parts if (split := split_name(part))), None)
 
 
+def split_of_folder(name: str) -> str | None:
+    """Return the split in the name of the nearest folder of a file with one.
+
+    The name of a file that describes one image is that of the image, which may be of anything.
+    """
+    return split_of(f"{posixpath.dirname(name)}/")
+
+
 def in_reading_order(names: Sequence[str], files: DatasetFiles) -> list[tuple[str, str]]:
     """Return the split and the name of each annotation file, in the order in which they are read.
 

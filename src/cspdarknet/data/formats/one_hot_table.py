@@ -5,7 +5,13 @@ from pathlib import Path
 
 from cspdarknet.data.annotations import Annotations, LabeledImage
 from cspdarknet.data.files import DatasetFiles
-from cspdarknet.data.formats.csv_table import PATH_COLUMNS, column, header, table_rows
+from cspdarknet.data.formats.csv_table import (
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    column,
+    header,
+    table_rows,
+)
 from cspdarknet.data.formats.format import RECOGNIZED, Format, Match
 from cspdarknet.data.formats.listed import (
     ListedImage,
@@ -36,7 +42,9 @@ def _one_hot(files: DatasetFiles, names: list[str]) -> list[str]:
 
 def _is_one_hot(files: DatasetFiles, name: str) -> bool:
     columns = header(files, name)
-    if len(columns) < 3 or columns[0] != column(columns[:1], PATH_COLUMNS):
+    is_path_first = columns[:1] == [column(columns[:1], PATH_COLUMNS)]
+    # A column of classes may be of 0 and 1, too, beside other flags; `target` may be a class.
+    if len(columns) < 3 or not is_path_first or column(columns[1:], LABEL_COLUMNS[:-1]):
         return False
     rows = list(islice(table_rows(files, name), 1, LOOKED_AT + 1))
     flags = [value for row in rows for value in row[1:]]

@@ -1,15 +1,23 @@
 """Pascal VOC: an XML file of boxes for each image."""
 
 import posixpath
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
 from cspdarknet.data.annotations import AnnotatedImage, Annotations
-from cspdarknet.data.files import DatasetFiles, normalized, shared_parts
+from cspdarknet.data.files import (
+    DatasetFiles,
+    folded,
+    in_the_stated_folder,
+    normalized,
+    shared_parts,
+)
 from cspdarknet.data.formats.format import NAMED, RECOGNIZED, UNLIKELY, Format, Match
-from cspdarknet.data.formats.merging import ambiguous, split_of
+from cspdarknet.data.formats.merging import ambiguous, split_of_folder
+from cspdarknet.data.formats.values import Box, as_number, centered_box, rotated_box
 from cspdarknet.data.formats.xml import parse_xml, root_tag
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.splits import split_name
@@ -20,6 +28,8 @@ SAMPLED = 5
 CLASS_FILE = "classes.txt"
 # There may be folders of masks beside them.
 IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")
+WITH_NUMBERS = re.compile(r"(.*?\S)(\s+-?\d+)+")
+DIFFICULT = ("1", "1.0", "true")
 MALFORMED = (ValueError, OverflowError, OSError)
 
 
@@ -40,7 +50,7 @@ def match(files: DatasetFiles) -> Match | None:
 
 
 def _stem_of(name: str) -> str:
-    return posixpath.splitext(posixpath.basename(name))[0].lower()
+    return folded(posixpath.splitext(posixpath.basename(name))[0])
 
 
 def _root_tag(path: Path) -> str | None:
@@ -73,11 +83,11 @@ def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
             annotated[name] = result
     if not lists:
         for name, image in annotated.items():
-            splits.setdefault(split_of(name) or "train", []).append(image)
+            splits.setdefault(split_of_folder(name) or "train", []).append(image)
     by_reference = _by_reference(annotated)
     damaged = {problem.path.stem for problem in problems}
     for name, split in lists.items():
-        for reference in _references(files, name):
+        for reference in _references(files, name, by_reference):
             found = _referenced(by_reference, reference, name)
             if len(found) == 1:
                 splits.setdefault(split, []).append(annotated[found[0]])
@@ -144,14 +154,37 @@ def _list_files(files: DatasetFiles) -> dict[str, str]:
     for name in files.with_suffix(".txt"):
         if split := split_name(PurePosixPath(name).stem, exact=True):
             found[name] = split
+    main = {_above(name) for name in found if _is_main(name)}
+    # Beside it are those of other tasks, such as `Segmentation/train.txt`.
+    found = {n: s for n, s in found.items() if _is_main(n) or _above(n) not in main}
     both = {name for name in found if PurePosixPath(name).stem.lower() == "trainval"}
     trained = {posixpath.dirname(n) for n in found if found[n] == "train" and n not in both}
     return {n: s for n, s in found.items() if n not in both or posixpath.dirname(n) not in trained}
 
 
-def _references(files: DatasetFiles, name: str) -> list[str]:
-    lines = (line for line in files.text(name).splitlines() if line.strip())
-    return [_stem(normalized(line)) for line in lines]
+def _is_main(name: str) -> bool:
+    return posixpath.basename(posixpath.dirname(name)).lower() == "main"
+
+
+def _above(name: str) -> str:
+    return posixpath.dirname(posixpath.dirname(name))
+
+
+def _references(files: DatasetFiles, name: str, known: Container[str]) -> list[str]:
+    """Return the images that a list names; behind a name there may be numbers, such as its class.
+
+    Args:
+        files: the files of the dataset.
+        name: the list.
+        known: the names that are known as a whole.
+    """
+    references = []
+    for line in filter(None, map(str.strip, files.text(name).splitlines())):
+        reference, numbered = _stem(normalized(line)), WITH_NUMBERS.fullmatch(line)
+        if numbered and reference not in known:
+            reference = _stem(normalized(numbered[1]))
+        references.append(reference)
+    return references
 
 
 def _stem(name: str) -> str:
@@ -175,7 +208,7 @@ def _read_file(
         root = parse_xml(path)
         if root.tag != "annotation":
             raise ValueError(f"it begins with <{root.tag}>, not with <annotation>")
-        objects = root.findall("object")
+        objects = list(root.iter("object"))
         image = _image_of(files, name, root, images)
         if isinstance(image, Problem):
             return image
@@ -183,7 +216,7 @@ def _read_file(
             image,
             [_box(item) for item in objects],
             [(item.findtext("name") or "").strip() for item in objects],
-            [(item.findtext("difficult") or "0").strip() == "1" for item in objects],
+            [_is_difficult(item) for item in objects],
             _size(root),
         )
     except MALFORMED as error:
@@ -200,26 +233,42 @@ def _image_of(
     """
     stated = normalized(root.findtext("filename") or "")
     stem = posixpath.splitext(posixpath.basename(name))[0]
-    same = _nearest(images.get(stem.lower(), []), name)
-    if len(same) > 1 and stated:
-        last = posixpath.basename(stated).lower()
-        same = [item for item in same if posixpath.basename(item).lower() == last]
-        if not same:
-            reason = f"several images have its name, and none is its `filename`, {stated}"
-            return Problem("ambiguous image", files.path(name), reason)
+    candidates = [i for i in images.get(folded(stem), []) if _may_be(files, i, name)]
+    last = folded(posixpath.basename(stated))
+    named = [item for item in candidates if folded(posixpath.basename(item)) == last]
+    same = _nearest(named or candidates, name)
+    if len(same) > 1 and stated and not named:
+        reason = f"several images have its name, and none is its `filename`, {stated}"
+        return Problem("ambiguous image", files.path(name), reason)
     if len(same) > 1:
         reason = f"several images have its name: {', '.join(same)}"
         return Problem("ambiguous image", files.path(name), reason)
     if same:
         return files.path(same[0])
     wanted = stated or f"{stem}.jpg"
-    (found,) = files.locate([wanted], posixpath.dirname(name), split_of(name))
+    (found,) = files.locate([wanted], posixpath.dirname(name), split_of_folder(name))
     if found is None:
         return Problem("ambiguous image", files.path(name), f"several images match {wanted}")
-    if not found.exists():
+    inside = found.relative_to(files.root).as_posix() if found.is_relative_to(files.root) else ""
+    if not found.exists() or (inside and not _may_be(files, inside, name)):
         reason = f"there is no image of this name, and none that it names, {wanted[:200]}"
         return Problem("label without image", files.path(name), reason)
     return found
+
+
+def _may_be(files: DatasetFiles, image: str, name: str) -> bool:
+    """Whether an image of the name of an XML file is not in the folder of another split or group.
+
+    That is so for `JPEGImages/day2/a.jpg` and `Annotations/day1/a.xml` if there are images in
+    `JPEGImages/day1`.
+    """
+    folder = posixpath.dirname(name)
+    splits = {split_of_folder(name), split_of_folder(image)} - {None}
+    if len(splits) > 1:
+        return False
+    if folder in files.image_folders:
+        return True
+    return in_the_stated_folder(posixpath.dirname(image), folder, files.folder_ends)
 
 
 def _nearest(candidates: list[str], name: str) -> list[str]:
@@ -229,13 +278,25 @@ def _nearest(candidates: list[str], name: str) -> list[str]:
         a, b = item.split("/")[:-1], name.split("/")[:-1]
         shared = shared_parts(a, b) + shared_parts(a[::-1], b[::-1])
         is_usual = bool(a) and a[-1].lower() in IMAGE_FOLDERS
-        return split_of(item) == split_of(name), shared, is_usual
+        return split_of_folder(item) == split_of_folder(name), shared, is_usual
 
     best = max(map(agreement, candidates), default=None)
     return [item for item in candidates if agreement(item) == best]
 
 
-def _box(item: Element) -> tuple[float, float, float, float]:
+def _is_difficult(item: Element) -> bool:
+    return (item.findtext("difficult") or "").strip().lower() in DIFFICULT
+
+
+def _box(item: Element) -> Box:
+    if len(item.findall("bndbox")) > 1:
+        raise ValueError("an object has several boxes")
+    rotated = item.find("robndbox")
+    if rotated is not None and item.find("bndbox") is None:
+        keys = ("cx", "cy", "w", "h", "angle")  # the angle in radians
+        values = (as_number(rotated.findtext(key), f"`{key}`") for key in keys)
+        x, y, width, height, angle = values
+        return rotated_box(centered_box(x, y, width, height), angle)
     left, top, right, bottom = (
         float(item.findtext(f"bndbox/{side}") or "nan") for side in ("xmin", "ymin", "xmax", "ymax")
     )

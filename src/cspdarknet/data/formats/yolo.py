@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cspdarknet._extras import require
 from cspdarknet.data.annotations import AnnotatedImage, Annotations
-from cspdarknet.data.files import DatasetFiles, as_name, is_file, read_text
+from cspdarknet.data.files import DatasetFiles, as_name, read_text
 from cspdarknet.data.formats.format import (
     CONVENTION,
     DECLARED,
@@ -17,7 +17,7 @@ from cspdarknet.data.formats.format import (
     Format,
     Match,
 )
-from cspdarknet.data.formats.image_lists import listed_images, resolve
+from cspdarknet.data.formats.image_lists import listed_classes, listed_images, resolve
 from cspdarknet.data.formats.merging import split_of
 from cspdarknet.data.formats.yolo_labels import LabelFiles, read_labels
 from cspdarknet.data.problems import Problem
@@ -25,7 +25,13 @@ from cspdarknet.data.splits import split_name
 from cspdarknet.images import has_image_suffix
 
 YAML_SUFFIXES = (".yaml", ".yml")
-CLASS_FILES = ("classes.txt", "_classes.txt", "obj.names", "labels.txt", "predefined_classes.txt")
+# Files of classes; each group is looked for where there is none of those before. LabelImg reads the
+# last, and writes the first.
+CLASS_FILES = (
+    ("classes.txt", "_classes.txt", "obj.names"),
+    ("labels.txt",),
+    ("predefined_classes.txt",),
+)
 # No configuration and no list of classes is larger.
 MAX_BYTES = 1_000_000
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
@@ -53,14 +59,14 @@ def match(files: DatasetFiles) -> Match | None:
     if files.file is not None:
         return Match(NAMED, "a YAML file") if config else None
     if config:
-        keys = {line.split(b":")[0].strip() for line in _head(files.path(config)).split(b"\n")}
+        keys = _keys(files.path(config))
         has_splits = bool({b"train", b"val", b"valid", b"test"} & keys)
         if b"names" in keys and has_splits:
             return Match(DECLARED, f"{config} names the classes and the splits")
         if _is_named_like_a_config(config):
             return Match(DECLARED, f"{config} describes a dataset")
     labels = _label_folders(files)
-    if labels and (config or _class_file(files)):
+    if labels and (config or _class_files(files)):
         return Match(CONVENTION, f"label files in {labels[0] or 'the folder'}, and named classes")
     if labels:
         return Match(FOLDERS, f"label files in {labels[0]}")
@@ -100,8 +106,8 @@ def read(files: DatasetFiles) -> Annotations[AnnotatedImage]:
         splits[split], malformed = read_labels(paths, labels, config.names, config.keypoints)
         problems += malformed
     problems += labels.without_image()
-    class_file = _class_file_name(files)
-    used = {*labels.used, *lists, *(files.path(n) for n in (name, class_file) if n)}
+    described = [files.path(n) for n in (name, *_class_files(files)) if n]
+    used = {*labels.used, *lists, *described}
     return Annotations(splits, tuple(config.names.values()), problems, frozenset(used))
 
 
@@ -114,15 +120,15 @@ def _config_file(files: DatasetFiles) -> str | None:
     if files.file is not None:
         return names[0] if names else None
     named = [name for name in names if _is_named_like_a_config(name)]
-    return next(iter(named or [name for name in names if _has_names(files.path(name))]), None)
+    return next(iter(named or [n for n in names if b"names" in _keys(files.path(n))]), None)
 
 
 def _is_named_like_a_config(name: str) -> bool:
     return posixpath.splitext(posixpath.basename(name))[0].lower() in ("data", "dataset")
 
 
-def _has_names(path: Path) -> bool:
-    return b"names:" in _head(path)
+def _keys(path: Path) -> set[bytes]:
+    return {line.split(b":")[0].strip() for line in _head(path).split(b"\n") if b":" in line}
 
 
 def _head(path: Path) -> bytes:
@@ -209,7 +215,7 @@ def _holds(folder: Path, root: Path) -> bool:
 
 
 def _from_names(files: DatasetFiles) -> _Config:
-    names = _class_file(files)
+    names = _listed_names(files)
     if not names:
         raise ValueError(
             f"{files.root} must name the classes of its labels. Add a file `classes.txt` with one "
@@ -228,18 +234,36 @@ def _from_lists(files: DatasetFiles) -> dict[str, list[Path]]:
     return lists
 
 
-def _class_file_name(files: DatasetFiles) -> str | None:
-    found = [name for name in files.names if posixpath.basename(name).lower() in CLASS_FILES]
-    return min(found, key=lambda name: (name.count("/"), name), default=None)
+def _class_files(files: DatasetFiles) -> list[str]:
+    """Return the files of classes that are not empty, the uppermost first."""
+    for group in CLASS_FILES:
+        found = [name for name in files.names if posixpath.basename(name).lower() in group]
+        found = [name for name in found if _head(files.path(name)).strip()]
+        if found:
+            return sorted(found, key=lambda name: (name.count("/"), name))
+    return []
 
 
-def _class_file(files: DatasetFiles) -> dict[int, str]:
-    """Read the names of the classes by id from a text file, if there is one."""
-    name = _class_file_name(files)
-    if name is None or not is_file(path := files.path(name)) or path.stat().st_size > MAX_BYTES:
-        return {}
-    content = path.read_bytes().decode("utf-8-sig", "replace")
-    return dict(enumerate(line.strip() for line in content.split("\n") if line.strip()))
+def _listed_names(files: DatasetFiles) -> dict[int, str]:
+    """Read the names of the classes by id from text files, if there are any.
+
+    There may be one in each folder, to which annotators have added classes.
+
+    Raises:
+        ValueError: if a file cannot be read, or the names of one are not the first of another.
+    """
+    longest: dict[int, str] = {}
+    owner = ""
+    for name in _class_files(files):
+        names = listed_classes(files.path(name))
+        longer, shorter = (names, longest) if len(names) > len(longest) else (longest, names)
+        if not shorter.items() <= longer.items():
+            raise ValueError(
+                f"{files.path(owner)} and {files.path(name)} name other classes: the ids of the "
+                "labels would have two meanings. Remove one of them, or add a data.yaml."
+            )
+        longest, owner = (names, name) if longer is names else (longest, owner)
+    return longest
 
 
 def _label_folders(files: DatasetFiles) -> list[str]:
@@ -278,13 +302,21 @@ def _images(files: DatasetFiles, source: Path, split: str) -> tuple[list[Path], 
         return [source], []
     if source.is_dir():
         if source.is_relative_to(files.root):
-            folder = source.relative_to(files.root).as_posix()
-            return [files.path(name) for name in files.below("" if folder == "." else folder)], []
+            return [files.path(name) for name in _images_below(files, source)], []
         other = DatasetFiles(source)
         return [other.path(name) for name in other.images], []
     if not source.is_file():
         raise ValueError(f"There is no folder or list of images {source}.")
     return listed_images(files, source, split)
+
+
+def _images_below(files: DatasetFiles, folder: Path) -> list[str]:
+    """Return the images of a folder; of a link, those of the folder that it leads to."""
+    names = files.below(folder.relative_to(files.root).as_posix().removeprefix("."))
+    root, real = files.root.resolve(), folder.resolve()
+    if names or not real.is_relative_to(root):
+        return names
+    return files.below(real.relative_to(root).as_posix().removeprefix("."))
 
 
 YOLO = Format(

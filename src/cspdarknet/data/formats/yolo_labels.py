@@ -11,7 +11,14 @@ from os.path import basename, dirname, splitext
 from pathlib import Path
 
 from cspdarknet.data.annotations import AnnotatedImage
-from cspdarknet.data.files import DatasetFiles, is_file, read_text
+from cspdarknet.data.files import (
+    DatasetFiles,
+    ends_of_folders,
+    in_the_stated_folder,
+    is_file,
+    read_text,
+)
+from cspdarknet.data.formats.merging import split_of_folder
 from cspdarknet.data.problems import Problem
 
 # Text files that are not labels, though they are among them.
@@ -28,13 +35,15 @@ class LabelFiles:
     """
 
     def __init__(self, folders: Iterable[DatasetFiles], outside: Iterable[Path] = ()) -> None:
-        # Paths as text, by themselves in lower case.
+        # Paths as text, by themselves and by themselves in lower case.
         self._by_path: dict[str, str] = {}
-        for files in folders:
+        self._folders = {_prefix(files): files for files in folders}
+        for prefix, files in self._folders.items():
             for name in files.names:
                 if name.lower().endswith(".txt"):
-                    path = str(files.path(name))
-                    self._by_path[path.lower()] = path
+                    path = prefix + name.replace("/", sep)
+                    self._by_path.setdefault(path.lower(), path)
+                    self._by_path[path] = path
         for image in outside:
             beside = image.with_suffix(".txt")
             for path in (str(beside), _in_labels(str(beside))):
@@ -51,31 +60,63 @@ class LabelFiles:
         """Return the label file of an image, if it has one.
 
         It is beside the image; or in a folder `labels` in place of `images`, in any case; or it is
-        the only one of the same name.
+        the only one of the same name that can be meant.
         """
-        beside = splitext(image)[0].lower() + ".txt"
-        found = self._by_path.get(beside) or self._by_path.get(_in_labels(beside).lower())
-        found = found or self._only(image)
+        beside = splitext(image)[0] + ".txt"
+        found = self._at(beside) or self._at(_in_labels(beside)) or self._only(image)
         if found is None:
             return None
         self._used.add(found)
         return Path(found)
 
+    def _at(self, path: str) -> str | None:
+        return self._by_path.get(path) or self._by_path.get(path.lower())
+
     def _only(self, image: Path) -> str | None:
-        same = [path for path in self._by_stem.get(image.stem.lower(), []) if _is_label(Path(path))]
-        return same[0] if len(same) == 1 else None
+        same = self._by_stem.get(image.stem.lower(), set())
+        fitting = [path for path in same if self._may_be(path, image) and _is_label(Path(path))]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _may_be(self, path: str, image: Path) -> bool:
+        """Whether a label file of the name of an image is not that of another image or split."""
+        stem = splitext(path)[0].lower()
+        if not self._images.isdisjoint((stem, _in_images(stem))):
+            return False
+        label, other = self._name_of(path), self._name_of(str(image))
+        if len({split_of_folder(label), split_of_folder(other)} - {None}) > 1:
+            return False
+        return in_the_stated_folder(dirname(label), dirname(other), self._label_folders)
+
+    def _name_of(self, path: str) -> str:
+        """Return a path relative to the dataset, with slashes."""
+        prefix = next((prefix for prefix in self._folders if path.startswith(prefix)), "")
+        return path[len(prefix) :].replace(sep, "/")
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        found = defaultdict(list)
-        for lower, path in self._by_path.items():
-            found[splitext(basename(lower))[0]].append(path)
+    def _images(self) -> set[str]:
+        """The images without their suffixes, in lower case."""
+        return {
+            splitext(prefix + name.replace("/", sep))[0].lower()
+            for prefix, files in self._folders.items()
+            for name in files.images
+        }
+
+    @cached_property
+    def _label_folders(self) -> set[str]:
+        return ends_of_folders({dirname(self._name_of(path)) for path in self._by_path.values()})
+
+    @cached_property
+    def _by_stem(self) -> dict[str, set[str]]:
+        found = defaultdict(set)
+        for path in self._by_path.values():
+            found[splitext(basename(path).lower())[0]].add(path)
         return found
 
     def without_image(self) -> list[Problem]:
         """Return a problem for each label file that no image has."""
         folders = {dirname(path) for path in self._used}
-        unused = (Path(path) for path in self._by_path.values() if path not in self._used)
+        paths = dict.fromkeys(self._by_path.values())
+        unused = (Path(path) for path in paths if path not in self._used)
         return [
             Problem("label without image", path, "there is no image of this name")
             for path in unused
@@ -84,12 +125,25 @@ class LabelFiles:
         ]
 
 
+def _prefix(files: DatasetFiles) -> str:
+    """Return what precedes the names of files in their paths."""
+    return str(files.path("a"))[:-1]
+
+
 def _in_labels(path: str) -> str:
     """Replace the last folder named `images` by `labels`."""
+    return _replace_folder(path, "images", "labels")
+
+
+def _in_images(path: str) -> str:
+    return _replace_folder(path, "labels", "images")
+
+
+def _replace_folder(path: str, old: str, new: str) -> str:
     parts = path.split(sep)
-    places = [i for i, part in enumerate(parts[:-1]) if part.lower() == "images"]
+    places = [i for i, part in enumerate(parts[:-1]) if part.lower() == old]
     if places:
-        parts[places[-1]] = "labels"
+        parts[places[-1]] = new
     return sep.join(parts)
 
 
@@ -123,8 +177,13 @@ def read_labels(
         keypoints: number of values that follow each box for its key points.
     """
     annotated, problems = [], []
+    owners: dict[Path, Path] = {}
     for image in images:
         path = labels.of(image)
+        if path is not None and owners.setdefault(path, image).suffix != image.suffix:
+            reason = f"its label file is also that of {owners[path]}"
+            problems.append(Problem("ambiguous image", image, reason))
+            continue
         boxes: list[tuple[float, float, float, float]] = []
         names: list[str] = []
         try:
