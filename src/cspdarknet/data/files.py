@@ -345,7 +345,7 @@ def read_text(path: Path) -> str:
         is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
+        raise ValueError(f"{path} is not text in UTF-8: {error}. Save it in UTF-8.") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
 

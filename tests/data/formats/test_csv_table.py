@@ -1,6 +1,7 @@
 """The reader of CSV files."""
 
 import pytest
+from PIL import Image
 
 from cspdarknet.data import load_classification_dataset, read_dataset
 from cspdarknet.data.files import DatasetFiles
@@ -99,3 +100,11 @@ def test_tables_of_boxes_are_not_those_of_classes(tmp_path, columns):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(ValueError, match="is not a dataset"):
         read_dataset(tmp_path)
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    (tmp_path / "labels.csv").write_bytes("path,label\n0.png,größe".encode("cp1252"))
+    for source in (tmp_path / "labels.csv", tmp_path):
+        with pytest.raises(ValueError, match=r"labels\.csv is not text in UTF-8.* Save it in"):
+            read_dataset(source)

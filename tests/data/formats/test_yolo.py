@@ -330,3 +330,22 @@ def test_a_yaml_file_of_something_else_with_names(tmp_path):
     (tmp_path / "data.yaml").rename(tmp_path / "pets.yaml")
     (tmp_path / "config.yaml").write_text("experiment_names: [a, b]\n")
     assert read_dataset(tmp_path).class_names == ("cell", "worm")
+
+
+def test_a_dataset_in_a_folder_beside_its_yaml_file(tmp_path):
+    """As Ultralytics' files, whose `path` is where its downloads are."""
+    write_yolo(tmp_path / "cells", {"train": ["a", "c"], "val": ["b"]})
+    lines = ["path: ../datasets/cells", "names: [cell, worm]", "train: images/train"]
+    (tmp_path / "cells.yaml").write_text("\n".join([*lines, "val: images/val"]))
+    for source in (tmp_path, tmp_path / "cells.yaml"):
+        splits = load_detection_dataset(source)
+        assert_content(splits.train)
+        assert [path.stem for path in splits.validation.paths] == ["b"]
+
+
+def test_a_number_of_classes_that_is_not_that_of_the_names(tmp_path):
+    write_yolo_config(tmp_path, {"train": ["a"], "val": ["b"]})
+    with (tmp_path / "data.yaml").open("a") as file:
+        file.write("\nnc: 3\n")
+    with pytest.raises(ValueError, match="`nc` is 3, but `names` has 2 names"):
+        load_detection_dataset(tmp_path)

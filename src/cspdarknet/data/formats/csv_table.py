@@ -32,6 +32,8 @@ def match(files: DatasetFiles) -> Match | None:
         return Match(CONVENTION if files.file is None else NAMED, reason)
     if files.file is not None and files.with_suffix(".csv"):
         return Match(UNLIKELY, "a CSV file")
+    if names := _unreadable(files):
+        return Match(2 * UNLIKELY, f"{names[0]} is a CSV file")
     return None
 
 
@@ -41,7 +43,7 @@ def read(files: DatasetFiles) -> Annotations[LabeledImage]:
     Raises:
         ValueError: if a file is not CSV, or lacks a column.
     """
-    names = [files.file] if files.file is not None else _tables(files)
+    names = [files.file] if files.file is not None else _tables(files) or _unreadable(files)
     merged = MergedFiles(files)
     for file_split, name in in_reading_order(names, files):
         rows, problems = _rows(files, name, file_split)
@@ -56,6 +58,17 @@ def read(files: DatasetFiles) -> Annotations[LabeledImage]:
                 merged.add(split, [LabeledImage(path, label)])
         merged.problems += problems
     return merged.annotations()
+
+
+def _unreadable(files: DatasetFiles) -> list[str]:
+    """Return the CSV files that are not text in UTF-8, so that the error names them."""
+    found = []
+    for name in files.with_suffix(".csv"):
+        try:
+            files.text(name)
+        except ValueError:
+            found.append(name)
+    return found
 
 
 def _tables(files: DatasetFiles) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 import posixpath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from cspdarknet._extras import require
@@ -83,6 +83,8 @@ def from_config(files: DatasetFiles, name: str) -> YoloConfig:
         config = loader.get_single_data()
         sources, problems = _sources(files, name, config)
         names = _class_names(config["names"])
+        if config.get("nc") not in (None, len(names)):
+            raise ValueError(f"`nc` is {config['nc']!r}, but `names` has {len(names)} names")
         return YoloConfig(sources, names, _keypoints(config), tuple(problems))
     except (yaml.YAMLError, RecursionError, OSError, *MALFORMED) as error:
         raise ValueError(
@@ -117,7 +119,9 @@ def _sources(
 ) -> tuple[dict[str, list[Path]], list[Problem]]:
     """Return the image folders and lists of each split."""
     folder = files.path(name).parent
-    roots = [folder / as_name(config.get("path") or "").replace("\\", "/"), folder]
+    stated = as_name(config.get("path") or "").replace("\\", "/")
+    # The folder that a `path` of another machine ends with may be beside the file.
+    roots = [folder / stated, folder, folder / PurePosixPath(stated).name]
     sources: dict[str, list[Path]] = {}
     problems = []
     for key, value in config.items():
