@@ -26,6 +26,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_two_that_write_the_same_file(tmp_path):
+    """The second starts and ends while the first is at work; the first is finished last."""
+    path = tmp_path / ("x" * 250 + ".bin")
+
+    def first(part):
+        part.write_text("fir")
+        write_whole(path, lambda other: other.write_text("second"))
+        assert path.read_text() == "second"
+        with part.open("a") as file:
+            file.write("st")
+
+    write_whole(path, first)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_file_is_not_there_before_it_is_complete(tmp_path):
     folder = OutputFolder(tmp_path)
 

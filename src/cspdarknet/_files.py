@@ -2,23 +2,28 @@
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+PART = ".part-"  # how the names of unfinished files begin
+
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside `path`, then move it there in one step.
 
-    A reader never sees half a file, and an interrupted write leaves the old file as it was.
+    A reader never sees half a file, an interrupted write leaves the old file as it was, and of two
+    processes that write the same file, each writes its own, and the last one stays.
 
     Args:
         path: path of the finished file.
         write: function that writes the content to the temporary path that it is given, which has
             the same suffix as `path`.
     """
-    temporary = path.with_name(f".part-{path.name}")
+    # A name may have up to 255 bytes already; writers look at its end only.
+    temporary = path.with_name(f"{PART}{secrets.token_hex(8)}-{path.name[-40:]}")
     try:
         write(temporary)
         temporary.replace(path)

@@ -1,8 +1,10 @@
 """Downloads, with local stand-ins for the hosts."""
 
 import hashlib
+import os
 import sys
 
+import keras
 import pytest
 
 from cspdarknet.checkpoints import CheckpointError
@@ -56,6 +58,47 @@ def test_the_rest_of_an_interrupted_download_is_not_used(serve, tmp_path):
     (folder / "a-b-w.h5.part").write_bytes(b"wei")
     serve(b"weights")
     assert download.fetch("https://host/a/b/w.h5").read_bytes() == b"weights"
+
+
+def test_another_process_downloads_the_same_file_at_once(serve, tmp_path, monkeypatch):
+    """It starts and ends while this one is at work; both have the whole file, and one hash."""
+    url, requests = "https://host/a/b/w.pth", serve(b"weights")
+    get_file, nested = keras.utils.get_file, []
+
+    def slow(*args, **kwargs):
+        if not nested:
+            nested.append(None)
+            nested[0] = download.fetch(url)
+        return get_file(*args, **kwargs)
+
+    monkeypatch.setattr(keras.utils, "get_file", slow)
+    path = download.fetch(url)
+    assert path == nested[0]
+    assert path.read_bytes() == b"weights"
+    assert requests == [url] * 2
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.sha256"]
+
+
+def test_a_file_without_a_hash_is_not_trusted(serve):
+    """It was left by a download that ended before its hash was written."""
+    url = "https://host/a/b/w.pth"
+    serve(b"weights")
+    path = download.fetch(url)
+    path.with_name(f"{path.name}.sha256").unlink()
+    path.write_bytes(b"something else")
+    assert download.fetch(url).read_bytes() == b"weights"
+
+
+def test_abandoned_downloads_are_removed(serve, tmp_path):
+    folder = tmp_path / "home" / download.CACHE
+    folder.mkdir(parents=True)
+    serve(b"weights")
+    old, new = (folder / f"a-b-w.h5.{name}.part" for name in ("1", "2"))
+    for path in (old, new):
+        path.write_bytes(b"wei")
+    os.utime(old, (0, 0))
+    download.fetch("https://host/a/b/w.h5")
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_hosts_that_cannot_be_reached(offline, tmp_path, monkeypatch):

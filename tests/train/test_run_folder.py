@@ -83,3 +83,18 @@ def test_skipped_files_are_read_as_they_were_written(tmp_path):
     ]
     run.write_problems(problems)
     assert run.read_skipped() == problems
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    run = RunFolder(tmp_path)
+    for name in (
+        ".part-1234.npz",
+        ".best-x/preset/model.weights.h5",
+        ".last-y/a",
+        "best/config.json",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with run.claimed():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "best"]

@@ -1,17 +1,23 @@
 """Download of files from Kaggle Models, Hugging Face or a URL, each into its own cache."""
 
+import contextlib
+import glob
 import hashlib
 import os
+import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cspdarknet._extras import require
+from cspdarknet._files import write_whole
 from cspdarknet.checkpoints.errors import CheckpointError
 
 KAGGLE, HUGGING_FACE, URL = "kaggle://", "hf://", "https://"
 CACHE = Path("models") / "cspdarknet"  # below Keras's home, ~/.keras by default
+PART_SECONDS = 86_400  # after which an unfinished download is taken for abandoned
 TIMEOUT = 20.0  # seconds without an answer, after which a host counts as unreachable
 
 
@@ -83,21 +89,32 @@ def _from_url(url: str, sha256: str | None) -> Path:
     hash_file = folder / f"{name}.sha256"
     expected = sha256 or (hash_file.read_text().strip() if hash_file.exists() else None)
     path = folder / name
-    if not path.exists():
-        part = f"{name}.part"  # a name of its own, so that an interrupted download is never used
+    if path.exists() and expected is not None:
+        _check_hash(path, expected, url)
+        return path
+    _remove_old_parts(folder, name)
+    # A name of its own: neither an interrupted download nor that of another process is used.
+    part = f"{name}.{secrets.token_hex(8)}.part"
+    try:
+        downloaded = Path(
+            keras.utils.get_file(part, origin=url, cache_dir=str(home), cache_subdir=str(CACHE))
+        )
+    except Exception as error:
         (folder / part).unlink(missing_ok=True)
-        try:
-            downloaded = keras.utils.get_file(
-                part, origin=url, cache_dir=str(home), cache_subdir=str(CACHE)
-            )
-        except Exception as error:
-            raise _unreachable(repr(url), url.split("/")[2], error) from error
-        _check_hash(Path(downloaded), expected, url)
-        Path(downloaded).replace(path)
-    received = _check_hash(path, expected, url)
-    if expected is None:
-        hash_file.write_text(f"{received}\n")
+        raise _unreachable(repr(url), url.split("/")[2], error) from error
+    received = _check_hash(downloaded, expected, url)
+    if expected is None:  # before the file is there, so that no other one is ever trusted
+        write_whole(hash_file, lambda file: file.write_text(f"{received}\n"))
+    downloaded.replace(path)
     return path
+
+
+def _remove_old_parts(folder: Path, name: str) -> None:
+    """Remove what killed downloads of a file left behind, but not those that may still run."""
+    for part in folder.glob(f"{glob.escape(name)}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > PART_SECONDS:
+                part.unlink()
 
 
 def sha256_of(path: Path) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._files import OutputFolder
+from cspdarknet._files import PART, OutputFolder
 from cspdarknet.data.dataset import DatasetSplits
 from cspdarknet.data.problems import Problem
-from cspdarknet.presets.config import RUN_SETTINGS
+from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
 
 SKIPPED, IMAGES, LOCK = "skipped.csv", "images.csv", ".lock"
 PICTURES_BYTES = 20_000_000
@@ -42,7 +42,14 @@ class RunFolder(OutputFolder):
                     f"Another process is training in {self.path}: wait for it, or choose another "
                     "folder."
                 )
+            self._remove_leftovers()
             yield
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process left behind: unfinished files, and presets beside theirs."""
+        for pattern in (f"{PART}*", f".{BEST}-*", f".{LAST}-*"):
+            for path in self.path.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Write the settings of a new run, or compare them with those of the run to continue.
