@@ -1,5 +1,6 @@
 """Conversion of models between file formats."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -8,6 +9,7 @@ import pytest
 
 from cspdarknet.conversion import convert, save, verify
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector, load_model
+from cspdarknet.presets.records import PRESETS
 from support import TINY_NET, assert_same_weights, randomize
 from yolox_files import build, yolox_like
 
@@ -34,10 +36,20 @@ class TestConvert:
         assert metadata["source"] == {
             "name": "a.pth",
             "format": "YOLOX, PyTorch",
-            "license": "Apache-2.0",
+            "license": "unknown",
             "sha256": hashlib.sha256(state_dict.read_bytes()).hexdigest(),
         }
         assert all(check.passed for check in verify(tmp_path / "preset"))
+
+    def test_the_license_of_a_published_file(self, state_dict, tmp_path, monkeypatch):
+        sha256 = hashlib.sha256(state_dict.read_bytes()).hexdigest()
+        record = PRESETS["csp_darknet_tiny_imagenet"]
+        sources = (dataclasses.replace(record.sources[-1], sha256=sha256),)
+        record = dataclasses.replace(record, sources=sources, license="a license")
+        monkeypatch.setitem(PRESETS, record.name, record)
+        convert(state_dict, tmp_path / "preset")
+        metadata = json.loads((tmp_path / "preset" / "metadata.json").read_text())
+        assert metadata["source"]["license"] == "a license"
 
     @pytest.mark.parametrize(
         ("task", "kind", "outputs"), [(None, YOLOXDetector, 6), ("features", CSPDarkNetBackbone, 3)]

@@ -35,7 +35,7 @@ class TestUpload:
             ("upload", {"repo_id": "me/net", "folder_path": str(converted)}),
         ]
         card = (converted / "README.md").read_text()
-        assert card.startswith("---\nlibrary_name: keras\nlicense: apache-2.0\n")
+        assert card.startswith("---\nlibrary_name: keras\nlicense: other\n")
         assert f'from_preset("{URI}")' in card
         assert "[4, 6]" in card
         assert "a.pth" in card

@@ -28,7 +28,6 @@ class Checkpoint:
         head: paths that are not the backbone's: kernel and bias of a classifier's head, or a
             detector's neck and head.
         numbers_layers: whether the paths of a detector's backbone depend on its neck and head.
-        license: license of the published weights in this format.
         close: closes the file.
     """
 
@@ -42,7 +41,6 @@ class Checkpoint:
     adapts_to: frozenset[str] = frozenset()
     head: tuple[str, ...] = ()
     numbers_layers: bool = False
-    license: str = "unknown"
     close: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:

@@ -91,10 +91,17 @@ def _origin(files: PresetFiles) -> dict[str, Any]:
     record = PRESETS.get(files.origin)
     if record is not None or files.weights is None:
         return {"name": files.origin, "license": record.license if record else "unknown"}
-    weights = files.weights
+    weights, sha256 = files.weights, sha256_of(files.weights.path)
+    # The format does not tell whose weights they are: only published files are known.
+    published = {
+        source.sha256: record.license
+        for record in PRESETS.values()
+        for source in record.sources
+        if source.sha256 is not None
+    }
     return {
         "name": Path(files.origin).name if Path(files.origin).exists() else files.origin,
         "format": weights.format,
-        "license": weights.license,
-        "sha256": sha256_of(weights.path),
+        "license": published.get(sha256, "unknown"),
+        "sha256": sha256,
     }

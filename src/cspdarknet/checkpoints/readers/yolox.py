@@ -88,7 +88,6 @@ def checkpoint(path: Path, file_format: str, arrays: Mapping[str, np.ndarray]) -
         {name: CONVENTIONS[name] for name in ("padding", "batch_norm_epsilon")},
         adapts_to=frozenset({"include_rescaling"}),
         head=tuple(head),
-        license="Apache-2.0",
     )
 
 
