@@ -56,6 +56,7 @@ def test_among_images_of_one_name_the_split_decides(tmp_path):
 def test_several_images_that_fit_equally_are_none(tmp_path):
     touch(tmp_path, "x/1/a.jpg", "x/2/a.jpg", "x/3/b.jpg")
     assert located(tmp_path, ["b.jpg", "a.jpg"], "y") == ["x/3/b.jpg", None]
+    assert located(tmp_path, ["a.jpg"], "y") == [None]
 
 
 def test_missing_images_have_a_path_for_the_message(tmp_path):

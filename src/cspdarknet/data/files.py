@@ -251,7 +251,10 @@ class DatasetFiles:
             is_beside = folder == near and votes[near] > 0
             return is_beside, not contradicts, votes[folder], fits, *others
 
-        return max(votes or [near], key=certainty)
+        certainties = {folder: certainty(folder) for folder in votes}
+        most = max(certainties.values(), default=())
+        likely = [folder for folder in votes if certainties[folder] == most]
+        return likely[0] if len(likely) == 1 else near
 
 
 def normalized(reference: str) -> str:
