@@ -17,7 +17,7 @@ class Kind(NamedTuple):
         title: what the problems of this kind are, in the plural.
         action: what is done about each.
         stops: whether a training stops because of it, unless it is told to fix problems. The others
-            are notes: files that are deliberately not used.
+            are notes.
     """
 
     title: str

@@ -1,7 +1,7 @@
 """Images that a dataset names more than once, and splits that are the same."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,10 +23,11 @@ def drop_repeated(
         The splits, and the problems.
     """
     owners: dict[str, str] = {}
+    real_folder = lru_cache(maxsize=1024)(os.path.realpath)
     kept: dict[str, list[AnyImage]] = {}
     problems = []
     for split, images in splits.items():
-        paths = [_real_path(image.path) for image in images]
+        paths = [_real_path(image.path, real_folder) for image in images]
         other = owners.get(paths[0]) if paths else None
         if other and set(paths) == {path for path, owner in owners.items() if owner == other}:
             folder = Path(os.path.commonpath([image.path.parent for image in images]))
@@ -46,18 +47,13 @@ def drop_repeated(
     return kept, problems
 
 
-def _real_path(path: Path) -> str:
+def _real_path(path: Path, real_folder: Callable[[str], str]) -> str:
     """Follow links, so that an image and a link to it are the same."""
     text = os.fspath(path)
     folder, name = os.path.split(text)
     try:
         if os.path.islink(text):  # noqa: PTH114  (a Path is slow)
             return os.path.realpath(text)
-        return f"{_real_folder(folder)}{os.sep}{name}"
+        return f"{real_folder(folder)}{os.sep}{name}"
     except ValueError:  # a name that no file can have
         return text
-
-
-@lru_cache(maxsize=1024)
-def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
