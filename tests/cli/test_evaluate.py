@@ -74,7 +74,9 @@ def test_images_of_the_training_are_warned_of(classifier, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"data": str(images)}))
-    (run / "images.csv").write_text(f"split,path\ntrain,{images}/red/0.png\nvalidation,{images}/blue/0.png\n")
+    (run / "images.csv").write_text(
+        f"split,path\ntrain,{images}/red/0.png\nvalidation,{images}/blue/0.png\n"
+    )
     (run / "best").symlink_to(classifier)
     output = run_command("evaluate", run, images).output
     assert f"Warning: {run} was trained on 1 of these images" in output
