@@ -10,6 +10,9 @@ MAX_IMAGE_SIZE = 2**15  # side in pixels
 MAX_CHANNELS = 65_536
 MAX_DEPTH = 1_000
 MAX_CLASSES = 100_000
+# Of a whole model. YOLOX-X, the largest published one, has 99 million parameters.
+MAX_PARAMETERS = 500_000_000
+MAX_CONVOLUTIONS = 1_000
 
 
 def is_integer(value: Any) -> bool:

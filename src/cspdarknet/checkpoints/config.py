@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.config_objects import check_objects
+from cspdarknet.checkpoints.errors import CheckpointError, shown
+from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
 
-MAX_CONFIG_BYTES = 10_000_000
 BACKBONE, CLASSIFIER, DETECTOR = "CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector"
 
 
@@ -18,7 +19,7 @@ class ModelConfig:
         backbone: arguments of `CSPDarkNetBackbone`; empty where the file does not state them.
         head: arguments of `ImageClassifier` or `YOLOXDetector` except for `backbone`; `None` for a
             backbone alone.
-        assumed: names of backbone arguments that the file does not state, set to the usual value.
+        assumed: names of arguments that the file does not state, set to the usual value.
     """
 
     backbone: dict[str, Any]
@@ -37,17 +38,20 @@ class ModelConfig:
         """Split the result of a model's `get_config` into backbone and head.
 
         Raises:
-            CheckpointError: if the backbone is not a `CSPDarkNetBackbone`.
+            CheckpointError: if the backbone is not a `CSPDarkNetBackbone`, or an object in the
+                config is of a class that plain models do not need.
         """
         if "backbone" not in arguments:
+            check_objects(arguments)
             return cls(arguments)
         head = dict(arguments)
         backbone = head.pop("backbone")
         config = backbone.get("config") if isinstance(backbone, dict) else None
         if not isinstance(config, dict) or backbone.get("class_name") != BACKBONE:
             raise CheckpointError(
-                f"The backbone of a model must be a {BACKBONE}. Received: {str(backbone)[:200]}"
+                f"The backbone of a model must be a {BACKBONE}. Received: {shown(backbone)}"
             )
+        check_objects({**config, "head": head})
         return cls(config, head)
 
 
@@ -70,7 +74,7 @@ def parse_config(text: bytes, origin: str) -> dict[str, Any]:
         )
     try:
         config = json.loads(text.decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"{origin} is not valid JSON: {error}") from error
     arguments = config.get("config") if isinstance(config, dict) else None
     if not isinstance(arguments, dict):
@@ -79,6 +83,6 @@ def parse_config(text: bytes, origin: str) -> dict[str, Any]:
     if config.get("class_name") not in accepted:
         raise CheckpointError(
             f"{origin} must describe a {BACKBONE}, or an {CLASSIFIER} or {DETECTOR} with a "
-            f"backbone. Received: a {config.get('class_name')!r}"
+            f"backbone. Received: a {shown(config.get('class_name'))}"
         )
     return config

@@ -9,6 +9,8 @@ from cspdarknet.checkpoints.architecture import backbone_of, classifier_head, ta
 from cspdarknet.checkpoints.checkpoint import Checkpoint
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.formats import open_checkpoint
+from cspdarknet.checkpoints.input_conventions import warn_if_unlikely
+from cspdarknet.checkpoints.layer_forms import check_loadable
 from cspdarknet.checkpoints.targets import Target
 
 
@@ -31,7 +33,7 @@ def load_weights(
 
     Raises:
         CheckpointError: (a `ValueError`) if the file is damaged, unsafe or of another
-            architecture.
+            architecture; or the model was quantized, or adapted with LoRA.
 
     Example:
         >>> backbone = CSPDarkNetBackbone([16, 32], [1, 1], include_rescaling=True)
@@ -42,7 +44,9 @@ def load_weights(
     is_detector = task_of(model) == "detection"
     checkpoint = file if isinstance(file, Checkpoint) else open_checkpoint(Path(file))
     with checkpoint:
+        check_loadable(model)
         _check_conventions(checkpoint, backbone)
+        warn_if_unlikely(checkpoint, backbone)
         layout = checkpoint.layout(model if is_detector else backbone)
         ignored: set[str] = set()
         if head:
@@ -85,9 +89,14 @@ def _head_targets(checkpoint: Checkpoint, head: list[Any]) -> dict[str, Target]:
     return dict(zip(checkpoint.head, map(targets.target, head), strict=True))
 
 
+def _plain(value: Any) -> Any:
+    """Return a sequence as a list, as a config has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _check_conventions(checkpoint: Checkpoint, backbone: Any) -> None:
     for name, value in checkpoint.conventions.items():
-        if getattr(backbone, name) != value:
+        if _plain(getattr(backbone, name)) != value:
             raise CheckpointError(
                 f"The weights of {checkpoint.path} ({checkpoint.format}) belong to "
                 f"{name}={value!r}; the model has {name}={getattr(backbone, name)!r}."

@@ -79,9 +79,17 @@ def read_all(
     arrays = {}
     for path in targets:
         arrays[path] = read(path)
-        if not np.isfinite(arrays[path]).all():
+        if not _fits(arrays[path], targets[path].variable):
             raise CheckpointError(f"{file}: {path!r} holds NaN or infinite values.")
     return arrays
+
+
+def _fits(array: np.ndarray, variable: Any) -> bool:
+    """Whether all values are finite, in float32 too if the variable has no more."""
+    if array.dtype == np.float64 and variable.dtype != "float64":
+        largest = np.finfo(np.float32).max
+        return bool((np.abs(array) <= largest).all())
+    return bool(np.isfinite(array).all())
 
 
 def assign(arrays: dict[str, np.ndarray], targets: Mapping[str, Target]) -> None:

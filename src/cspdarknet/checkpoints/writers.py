@@ -1,6 +1,8 @@
 """Writers of weight files, by the suffix of the file."""
 
-import tempfile
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,16 @@ import keras
 import numpy as np
 
 from cspdarknet.checkpoints.architecture import backbone_of, task_of
-from cspdarknet.checkpoints.readers import hdf5, safetensors, torch, yolox
+from cspdarknet.checkpoints.input_conventions import MEAN, STD, writable_normalization
+from cspdarknet.checkpoints.layer_forms import check_not_quantized
+from cspdarknet.checkpoints.readers import keras3, safetensors, torch, yolox
 from cspdarknet.checkpoints.targets import collect
+
+KERAS_METADATA = "metadata.json"
 
 
 def write_weights_h5(model: Any, path: Path, dtype: str | None = None) -> None:
-    """Write a `.weights.h5` file, without the optimizer state that Keras adds to it.
+    """Write a `.weights.h5` file as Keras does, without the states of optimizers and random layers.
 
     Args:
         model: the model.
@@ -23,31 +29,31 @@ def write_weights_h5(model: Any, path: Path, dtype: str | None = None) -> None:
         dtype: dtype of the stored weights, such as `"float16"`; `None` for that of the variables.
 
     Raises:
-        ValueError: if a weight is too large for the dtype, or not finite.
+        ValueError: if a weight is too large for the dtype, or not finite; or the model was
+            quantized.
     """
-    weights_only = keras.Model(model.inputs, model.outputs)
-    if dtype is None:
-        weights_only.save_weights(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        exact = Path(folder) / "exact.weights.h5"
-        weights_only.save_weights(exact)
-        with h5py.File(exact) as source, h5py.File(path, "w") as target:
-            _copy(source, target, np.dtype(dtype))
-
-
-def _copy(source: h5py.File, target: h5py.File, dtype: Any) -> None:
-    def copy(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Group):
-            target.require_group(name).attrs.update(item.attrs)
-        else:
-            target.create_dataset(name, data=_cast(name, hdf5.read_dataset(item, name), dtype))
-
-    target.attrs.update(source.attrs)
-    source.visititems(copy)
+    check_not_quantized(model)
+    # In memory: HDF5 crashes the process at its end when a full disk has interrupted its writing.
+    content = io.BytesIO()
+    # The structures of the oldest version are those that every reader knows.
+    with h5py.File(content, "w", libver="earliest") as file:
+        for name, layer in keras3.keras_layers(model):
+            group = file.create_group(f"{name}/vars")
+            group.attrs["name"] = layer.name
+            variables: dict[str, Any] = {}
+            layer.save_own_variables(variables)
+            for key, variable in variables.items():
+                array = keras.ops.convert_to_numpy(variable)
+                if dtype is not None:
+                    array = _cast(f"{name}/vars/{key}", array, np.dtype(dtype))
+                dataset = group.create_dataset(key, data=array)
+                if array.dtype.name == "bfloat16":  # as Keras marks it, since HDF5 has no such type
+                    dataset.attrs["dtype"] = "bfloat16"
+    path.write_bytes(content.getbuffer())
 
 
 def _cast(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
+    array = array.astype("float32")
     largest = np.abs(array).max(initial=0)
     if not largest <= np.finfo(dtype).max:  # NaN compares as False
         raise ValueError(
@@ -61,18 +67,17 @@ def write_pth(model: Any, path: Path) -> None:
     """Write a state dict of YOLOX, or of its CSPDarknet for a backbone.
 
     Raises:
-        ValueError: if the model is a classifier, or does not pad as YOLOX does.
+        ValueError: if the model is a classifier, was quantized, or YOLOX has no model that
+            computes the same with these weights. The activation is not in the file: YOLOX has it
+            in its experiment file.
     """
+    check_not_quantized(model)
     if task_of(model) == "classification":
         raise ValueError(
             "A .pth file of YOLOX cannot hold a classifier's head: save `model.backbone` alone, or "
             "the classifier as .safetensors, .keras or a preset folder."
         )
-    if backbone_of(model).padding != "symmetric":
-        raise ValueError(
-            "YOLOX pads symmetrically, so that the weights of a model with padding='same' give "
-            "other outputs there: build the model with padding='symmetric'."
-        )
+    _check_conventions(backbone_of(model))
     tensors = {}
     prefix = yolox.BACKBONE if task_of(model) == "detection" else ""
     for name, array in collect(yolox.layout(model, prefix)).items():
@@ -83,14 +88,57 @@ def write_pth(model: Any, path: Path) -> None:
     torch.write_torch(path, tensors)
 
 
+def _check_conventions(backbone: Any) -> None:
+    """Refuse a backbone whose weights would give other outputs in YOLOX."""
+    if backbone.padding != "symmetric":
+        raise ValueError(
+            "YOLOX pads symmetrically, so that the weights of a model with padding='same' give "
+            "other outputs there: build the model with padding='symmetric'."
+        )
+    if backbone.batch_norm_epsilon != yolox.EPSILON:
+        raise ValueError(
+            f"YOLOX's batch normalization has an epsilon of {yolox.EPSILON}: save the model as "
+            f".safetensors or .keras. Received: batch_norm_epsilon={backbone.batch_norm_epsilon}"
+        )
+    if not writable_normalization(backbone):
+        raise ValueError(
+            "A .pth file of YOLOX does not state mean and standard deviation: those of normalized "
+            f"images are ImageNet's, mean={MEAN} and std={STD}. Save the model as .safetensors or "
+            f".keras. Received: mean={backbone.mean}, std={backbone.std}, "
+            f"include_rescaling={backbone.include_rescaling}"
+        )
+
+
 def write_safetensors(model: Any, path: Path) -> None:
-    """Write a `.safetensors` file with the variables by path and the config in its metadata."""
+    """Write a `.safetensors` file with the variables by path and the config in its metadata.
+
+    Raises:
+        ValueError: if the model was quantized.
+    """
+    check_not_quantized(model)
     safetensors.write(path, collect(safetensors.layout(model)), model.get_config())
+
+
+def write_keras(model: Any, path: Path) -> None:
+    """Write a `.keras` file as Keras does, without the time of writing: equal models, equal bytes.
+
+    Raises:
+        ValueError: if the model was quantized.
+    """
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(members[KERAS_METADATA])
+    metadata.pop("date_saved", None)
+    members[KERAS_METADATA] = json.dumps(metadata).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
 WRITERS: dict[str, Callable[[Any, Path], None]] = {
     ".pth": write_pth,
     ".safetensors": write_safetensors,
     ".h5": write_weights_h5,
-    ".keras": lambda model, path: model.save(path),
+    ".keras": write_keras,
 }

@@ -35,11 +35,17 @@ def test_config(members, tmp_path, compression):
         }
 
 
-@pytest.mark.parametrize("name", [archive.CONFIG, archive.WEIGHTS])
-def test_members_that_claim_too_much(members, name, tmp_path, monkeypatch, refuses):
-    path = write(tmp_path / "a.keras", *members)
-    monkeypatch.setitem(archive.MEMBER_BYTES, name, 100)
-    refuses(path, f"too large a {name}")
+def test_a_config_that_is_too_large(members, tmp_path, monkeypatch, refuses):
+    monkeypatch.setattr(archive, "MAX_CONFIG_BYTES", 100)
+    refuses(write(tmp_path / "a.keras", *members), "too large a config.json")
+
+
+def test_a_compressed_archive_that_is_far_larger_than_its_file(members, tmp_path):
+    zeros = members[1] + bytes(100_000_000)
+    path = write(tmp_path / "a.keras", members[0], zeros, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(CheckpointError, match=rf"{path} .*claims to hold 1\d{{8}}: refused"):
+        archive.checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,7 @@ def test_other_configs(members, config, message, tmp_path, refuses):
 
 def test_damaged_weights(members, tmp_path, refuses):
     config, weights = members
-    refuses(write(tmp_path / "a.keras", config, b"text"), "not a readable HDF5 file")
+    refuses(write(tmp_path / "a.keras", config, b"text"), "bytes that it does not have")
     path = write(tmp_path / "b.keras", config, weights)
     content = bytearray(path.read_bytes())
     content[content.index(b"\x89HDF") + 600] ^= 1

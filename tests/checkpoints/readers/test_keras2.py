@@ -67,7 +67,7 @@ def forget_a_weight(file):
         (keep_layers(3), "does not hold the layers of a CSPDarkNet"),
         (forget_a_weight, "does not hold the layers of a CSPDarkNet"),
         (lambda file: file.__delitem__(file.attrs["layer_names"][2]), "not a readable HDF5 file"),
-        (lambda file: file.attrs.__setitem__("layer_names", 5), "not a readable HDF5 file"),
+        (lambda file: file.attrs.__setitem__("layer_names", 5), "where names are expected"),
     ],
 )
 def test_damaged_files(change, message, tmp_path, refuses, model):

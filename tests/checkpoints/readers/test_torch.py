@@ -6,8 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from cspdarknet.checkpoints import CheckpointError
+from cspdarknet.checkpoints import CheckpointError, limits
 from cspdarknet.checkpoints.readers import torch as torch_files
+from cspdarknet.checkpoints.readers.zip_file import ZipFile
 
 pytestmark = pytest.mark.one_backend
 
@@ -50,24 +51,23 @@ def test_compressed_and_foreign_archives(tmp_path, refuses):
     path = tmp_path / "a.pth"
     data = pickle.dumps({})
     refuses(write(path, data, zipfile.ZIP_DEFLATED), "is compressed, which PyTorch files never are")
+    refuses(write(path, data, byteorder="big"), "big-endian")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("word/document.xml", "<x/>")
-    refuses(path, "no data.pkl")
-    refuses(write(path, data, byteorder="big"), "big-endian")
-    refuses(write(path, data), "does not hold a CSPDarkNet")
-    refuses(write(path, pickle.dumps([1])), "does not hold a state dict")
+    with pytest.raises(CheckpointError, match=r"no data\.pkl"):
+        torch_files.read_torch(path)
 
 
-@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_PICKLE_BYTES"])
+@pytest.mark.parametrize("limit", ["MAX_WEIGHT_BYTES", "MAX_PICKLE_BYTES", "MAX_PICKLE_STEPS"])
 def test_files_that_claim_too_much(limit, state_dict, monkeypatch, refuses):
-    monkeypatch.setattr(torch_files, limit, 100)
-    refuses(state_dict, "refused")
+    monkeypatch.setattr(limits, limit, 100)
+    refuses(state_dict, "refused|too large")
 
 
-def test_a_file_of_an_old_pytorch(tmp_path, refuses):
-    path = tmp_path / "a.pth"
-    path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2))
-    refuses(path, "version 1.6 or later")
+def test_not_a_zip_archive(tmp_path):
+    (tmp_path / "a.pth").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2))
+    with pytest.raises(CheckpointError, match=r"version 1\.6 or later"):
+        torch_files.read_torch(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,35 @@ def test_a_file_of_an_old_pytorch(tmp_path, refuses):
         ((2,), (4,), 0, "reaches beyond"),
         ((10**6,), (0,), 0, "larger than"),
         ((-1,), (1,), 0, "malformed"),
+        ((1 << 200,), (1,), 0, "malformed"),
+        ((1,) * 9, (1,) * 9, 0, "malformed"),
+        ((1, 1), (1,), 0, "malformed"),
+        ((True,), (1,), 0, "malformed"),
+        (None, (1,), 0, "malformed"),
     ],
 )
 def test_tensors_that_reach_beyond_their_bytes(shape, strides, offset, message, tmp_path):
     path = tmp_path / "a.pth"
     torch_files.write_torch(path, {"x": np.ones((4,), "float32")})
-    reader = torch_files._Reader(path, zipfile.ZipFile(path))
-    storage = torch_files._Storage("float32", "0", 4)
-    with pytest.raises(CheckpointError, match=message):
-        reader.tensor(storage, offset, shape, strides)
+    with ZipFile(path) as archive:
+        reader = torch_files._Reader(path, archive)
+        storage = torch_files._Storage("float32", "archive/data/0", 4)
+        with pytest.raises(CheckpointError, match=message):
+            reader.tensor(storage, offset, shape, strides)
+
+
+def test_many_tensors_of_one_storage(tmp_path, monkeypatch):
+    """They share its bytes, and their sum is bounded by the size of the file."""
+    path = tmp_path / "a.pth"
+    torch_files.write_torch(path, {"x": np.ones((1000,), "float32")})
+    monkeypatch.setattr(limits, "SPARE_BYTES", 0)
+    with ZipFile(path) as archive:
+        reader = torch_files._Reader(path, archive)
+        storage = torch_files._Storage("float32", "archive/data/0", 1000)
+        first = reader.tensor(storage, 0, (1000,), (1,))
+        assert np.shares_memory(first, reader.tensor(storage, 500, (100, 2), (2, 1)))
+        with pytest.raises(CheckpointError, match="more tensors than a file of its size"):
+            reader.tensor(storage, 0, (1000,), (1,))
 
 
 def test_wrong_storage_sizes(state_dict, tmp_path, refuses):
@@ -109,7 +129,8 @@ def test_pytorch_reads_what_is_written(state_dict):
         np.testing.assert_array_equal(ours[name], value.numpy())
 
 
-def test_what_pytorch_writes_is_read(tmp_path):
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_what_pytorch_writes_is_read(protocol, tmp_path):
     torch = pytest.importorskip("torch")
     tensors = {
         "half": torch.arange(6, dtype=torch.float16).reshape(2, 3),
@@ -120,10 +141,13 @@ def test_what_pytorch_writes_is_read(tmp_path):
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
     content = {"model": tensors, "best": np.float64(0.5), "epoch": 3, "names": ["a", None]}
-    torch.save(content, tmp_path / "a.pth")
+    content |= {"optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "betas": (0.9, 0.99)}}
+    content |= {"device": torch.device("cpu"), "size": torch.Size([2, 3]), "large": 1 << 100}
+    torch.save(content, tmp_path / "a.pth", pickle_protocol=protocol)
     result = torch_files.read_torch(tmp_path / "a.pth")
     assert (result["epoch"], result["names"]) == (3, ["a", None])
-    state_dict = torch_files.read_state_dict(tmp_path / "a.pth")
+    assert (result["size"], result["large"]) == ((2, 3), 1 << 100)
+    assert result["optimizer"]["state"][0]["step"] == 1
     for name, tensor in tensors.items():
         expected = tensor.detach().to(torch.float32).numpy()
-        np.testing.assert_array_equal(state_dict[name], expected)
+        np.testing.assert_array_equal(result["model"][name], expected)

@@ -6,22 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from cspdarknet.checkpoints.checkpoint import Checkpoint
-from cspdarknet.checkpoints.config import MAX_CONFIG_BYTES, ModelConfig, parse_config
+from cspdarknet.checkpoints.config import ModelConfig, parse_config
 from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
 from cspdarknet.checkpoints.readers import keras3
 from cspdarknet.checkpoints.readers.hdf5 import HDF5File
-from cspdarknet.checkpoints.readers.torch import MAX_BYTES
+from cspdarknet.checkpoints.readers.zip_file import ZipFile
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-MEMBER_BYTES = {CONFIG: MAX_CONFIG_BYTES, WEIGHTS: MAX_BYTES}
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip archive with the members that Keras writes."""
+    if not zipfile.is_zipfile(path):
+        return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            return set(MEMBER_BYTES) <= set(archive.namelist())
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        with ZipFile(path) as archive:
+            return {CONFIG, WEIGHTS} <= set(archive.members)
+    except CheckpointError:
         return False
 
 
@@ -39,13 +41,5 @@ def checkpoint(path: Path) -> Checkpoint:
 
 def read_archive(path: Path) -> tuple[bytes, bytes]:
     """Return the config and the weights of an archive, as files."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name, limit in MEMBER_BYTES.items():
-                if archive.getinfo(name).file_size > limit:
-                    raise CheckpointError(f"{path} claims to hold too large a {name}: refused.")
-            return archive.read(CONFIG), archive.read(WEIGHTS)
-    except CheckpointError:
-        raise
-    except Exception as error:  # a damaged archive can raise anything
-        raise CheckpointError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    with ZipFile(path) as archive:
+        return archive.read(CONFIG, MAX_CONFIG_BYTES), archive.read(WEIGHTS)

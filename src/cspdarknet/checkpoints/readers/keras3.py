@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cspdarknet.checkpoints import stem
@@ -52,19 +52,24 @@ def checkpoint(file: HDF5File) -> Checkpoint:
 
 def keras_layout(model: Any) -> dict[str, Target]:
     """Return paths as Keras writes them for a functional model, numbered by layer class."""
-    targets = {}
+    return {
+        f"{path}/vars/{i}": target(variable)
+        for path, layer in keras_layers(model)
+        for i, variable in enumerate(layer.weights)
+    }
+
+
+def keras_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path of each layer's group in a file of Keras, and the layer."""
     counts: Counter[str] = Counter()
     for layer in model.layers:
         class_name = _snake_case(type(layer).__name__)
-        path = f"layers/{_numbered(class_name, counts[class_name])}"
+        path = f"{prefix}layers/{_numbered(class_name, counts[class_name])}"
         counts[class_name] += 1
         if hasattr(layer, "layers"):  # a model in front of the backbone
-            inner = keras_layout(layer)
-            targets.update({f"{path}/{name}": item for name, item in inner.items()})
+            yield from keras_layers(layer, f"{path}/")
         else:
-            own = {f"{path}/vars/{i}": target(v) for i, v in enumerate(layer.weights)}
-            targets.update(own)
-    return targets
+            yield path, layer
 
 
 def _snake_case(name: str) -> str:

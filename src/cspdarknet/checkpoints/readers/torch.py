@@ -1,14 +1,12 @@
 """PyTorch `.pth` files, read and written without PyTorch and without executing their code.
 
 A `.pth` file (PyTorch 1.6 and later) is an uncompressed zip archive: `data.pkl` is a pickle that
-names tensors, and `data/0`, `data/1`, ... hold their bytes. The unpickler here allows only the
-few functions that plain checkpoints need.
+names tensors, and `data/0`, `data/1`, ... hold their bytes. Of the functions that the pickle calls,
+only the few that plain checkpoints need are known here.
 """
 
-import io
-import pickle
+import math
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints import limits
+from cspdarknet.checkpoints.errors import CheckpointError, damage_reported, shortened
+from cspdarknet.checkpoints.readers.unpickle import Name, Unused, unpickle
+from cspdarknet.checkpoints.readers.zip_file import ZipFile
 
-MAX_BYTES = 4 << 30
-MAX_PICKLE_BYTES = 64 << 20
 STORAGES = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
@@ -32,41 +31,26 @@ STORAGES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
-
-
-def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a state dict, or of a training checkpoint's `"model"`, by name.
-
-    Raises:
-        CheckpointError: as `read_torch`, or if the file does not hold a dict.
-    """
-    content = read_torch(path)
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} does not hold a state dict.")
-    return {name: item for name, item in content.items() if isinstance(item, np.ndarray)}
+BITS = {"bfloat16": "uint16"}  # the bits of a type that NumPy does not have, as numbers
 
 
 def read_torch(path: Path) -> Any:
     """Return the content of a `.pth` file, with NumPy arrays in place of tensors.
 
+    Arrays that share their numbers in the file share them in memory, too: do not change them.
+
     Raises:
         CheckpointError: if the file is damaged, of PyTorch before 1.6, or holds anything other than
             tensors, numbers, strings and containers.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _Reader(path, archive).read()
-    except CheckpointError:
-        raise
-    except zipfile.BadZipFile as error:
+    if not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"{path} is not a PyTorch file of version 1.6 or later, or damaged: {error}. A file "
-            "of an older PyTorch becomes readable when a newer one loads and saves it."
-        ) from error
-    except Exception as error:  # a damaged pickle can raise anything
-        raise CheckpointError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+            f"{path} is not a PyTorch file of version 1.6 or later, or damaged: it is not a zip "
+            "archive. A file of an older PyTorch becomes readable when a newer one loads and saves "
+            "it."
+        )
+    with ZipFile(path) as archive:
+        return _Reader(path, archive).read()
 
 
 @dataclass(frozen=True)
@@ -81,114 +65,113 @@ class _Storage:
 class _Reader:
     """Reader of one archive, with every size and offset checked."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+    def __init__(self, path: Path, archive: ZipFile) -> None:
         self.path = path
         self.archive = archive
-        self.entries = {info.filename: info for info in archive.infolist()}
-        if sum(info.file_size for info in self.entries.values()) > MAX_BYTES:
-            raise CheckpointError(f"{path} claims to hold more than {MAX_BYTES} bytes: refused.")
-        if any(info.compress_type != zipfile.ZIP_STORED for info in self.entries.values()):
+        if archive.is_compressed:
             raise CheckpointError(f"{path} is compressed, which PyTorch files never are: refused.")
-        pickles = [name for name in self.entries if name.rpartition("/")[2] == "data.pkl"]
+        pickles = [name for name in archive.members if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             raise CheckpointError(f"{path} is not a PyTorch file: it has no data.pkl.")
         self.folder = pickles[0].removesuffix("data.pkl")
-        if self.entries[pickles[0]].file_size > MAX_PICKLE_BYTES:
-            raise CheckpointError(f"{path} has too large a data.pkl: refused.")
-        order = self.entries.get(f"{self.folder}byteorder")
-        if order is not None and archive.read(order) != b"little":
+        order = f"{self.folder}byteorder"
+        if order in archive.members and archive.read(order, 16) != b"little":
             raise CheckpointError(f"{path} was written on a big-endian machine: not supported.")
+        self._arrays: dict[str, np.ndarray] = {}
+        self._left = limits.max_content_bytes(path.stat().st_size)
+        self._functions: dict[tuple[str, str], Callable[..., Any]] = {
+            ("collections", "OrderedDict"): _ordered_dict,
+            ("torch._utils", "_rebuild_tensor_v2"): self.tensor,
+            ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+            ("torch", "Size"): lambda sizes: sizes,
+            ("torch", "device"): lambda *_: Unused(),
+            # Trainers keep their best score as a NumPy number, which is not needed here.
+            ("numpy", "dtype"): lambda *_: Unused(),
+            ("numpy.core.multiarray", "scalar"): lambda *_: Unused(),
+            ("numpy._core.multiarray", "scalar"): lambda *_: Unused(),
+            ("_codecs", "encode"): lambda *_: Unused(),
+        }
 
     def read(self) -> Any:
-        data = self.archive.read(f"{self.folder}data.pkl")
-        return _Unpickler(io.BytesIO(data), self).load()
+        data = self.archive.read(f"{self.folder}data.pkl", limits.MAX_PICKLE_BYTES)
+        with damage_reported(self.path, "PyTorch file"):
+            return unpickle(data, self.call, self.storage)
+
+    def call(self, function: Name, arguments: tuple[Any, ...]) -> Any:
+        known = self._functions.get((function.module, function.name))
+        if known is None:
+            name = shortened(f"{function.module}.{function.name}", 100)
+            raise CheckpointError(
+                f"{self.path} wants to call {name}, which a plain checkpoint does not need: "
+                "refused. Save the state dict alone, torch.save(model.state_dict(), path)."
+            )
+        return known(*arguments)
 
     def storage(self, identity: Any) -> _Storage:
         if not (isinstance(identity, tuple) and len(identity) == 5 and identity[0] == "storage"):
             raise CheckpointError(f"{self.path} holds an unknown type of storage.")
-        _, dtype, key, _, size = identity
-        info = self.entries.get(f"{self.folder}data/{key}")
-        if not isinstance(dtype, str) or info is None or not isinstance(size, int):
-            raise CheckpointError(f"{self.path} names a storage that is not in the file: {key!r}.")
-        if info.file_size != size * _item_size(dtype):
+        _, kind, key, _, size = identity
+        dtype = STORAGES.get(kind.name) if isinstance(kind, Name) and kind.module == "torch" else ""
+        name = f"{self.folder}data/{key}" if isinstance(key, str) else ""
+        if not dtype or name not in self.archive.members or not isinstance(size, int):
+            raise CheckpointError(f"{self.path} names a storage that is not in the file.")
+        if self.archive.members[name] != size * _bits(dtype).itemsize:
             raise CheckpointError(
-                f"{self.path}: the storage {key!r} has {info.file_size} bytes, {size} numbers of "
-                f"{dtype} were declared."
+                f"{self.path}: the storage {key!r} has {self.archive.members[name]} bytes, {size} "
+                f"numbers of {dtype} were declared."
             )
-        return _Storage(dtype, key, size)
+        return _Storage(dtype, name, size)
 
     def tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> np.ndarray:
-        """Build an array as `torch._utils._rebuild_tensor_v2` does, with every bound checked."""
-        numbers = (offset, *shape, *strides)
-        if not isinstance(storage, _Storage) or not all(
-            isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers
-        ):
+        """Return an array like `torch._utils._rebuild_tensor_v2`, with every bound checked."""
+        if not isinstance(storage, _Storage) or not _are_sizes((offset,), shape, strides):
             raise CheckpointError(f"{self.path} holds a malformed tensor.")
-        empty = 0 in shape
+        size = math.prod(shape)
         last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if not empty and last >= storage.size:
+        if size and last >= storage.size:
             raise CheckpointError(f"{self.path} holds a tensor that reaches beyond its storage.")
-        if int(np.prod(shape, dtype=object)) > max(storage.size, 1):
+        if size > max(storage.size, 1):
             raise CheckpointError(f"{self.path} holds a tensor larger than its storage.")
-        data = self.archive.read(f"{self.folder}data/{storage.key}")
-        flat = _decode(data, storage.dtype)
-        if empty:
-            return np.zeros(shape, flat.dtype)
-        steps = [s * flat.itemsize for s in strides]
-        return np.lib.stride_tricks.as_strided(flat[offset:], shape, steps).copy()
+        bits = _bits(storage.dtype)
+        self._left -= size * bits.itemsize
+        if self._left < 0:
+            raise CheckpointError(
+                f"{self.path} holds more tensors than a file of its size: refused."
+            )
+        if not size:
+            return np.zeros(shape, bits)
+        if storage.key not in self._arrays:
+            self._arrays[storage.key] = self.archive.read_array(storage.key)
+        steps = [s * bits.itemsize for s in strides]
+        array = np.ndarray(shape, bits, self._arrays[storage.key], offset * bits.itemsize, steps)
+        return _from_bfloat16(array) if storage.dtype == "bfloat16" else array
 
 
-def _item_size(dtype: str) -> int:
-    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
-
-
-def _decode(data: bytes, dtype: str) -> np.ndarray:
-    if dtype == "bfloat16":  # the upper half of a float32
-        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickler that allows only the harmless functions that plain checkpoints need."""
-
-    def __init__(self, file: io.BytesIO, reader: _Reader) -> None:
-        super().__init__(file, encoding="utf-8")
-        self.reader = reader
-
-    def persistent_load(self, identity: Any) -> _Storage:
-        return self.reader.storage(identity)
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed: dict[tuple[str, str], Callable[..., Any]] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): self.reader.tensor,
-            ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
-            ("torch", "Size"): tuple,
-            ("torch", "device"): lambda *names: ":".join(map(str, names)),
-            # Trainers keep their best score as a NumPy number, which is not needed here.
-            ("numpy", "dtype"): _Unused,
-            ("numpy.core.multiarray", "scalar"): _Unused,
-            ("numpy._core.multiarray", "scalar"): _Unused,
-            ("_codecs", "encode"): _Unused,
-        }
-        if module == "torch" and name in STORAGES:
-            return STORAGES[name]
-        if (module, name) in allowed:
-            return allowed[module, name]
+def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
+    if items:
         raise CheckpointError(
-            f"{self.reader.path} wants to call {module}.{name}, which a plain checkpoint does not "
-            "need: refused. Save the state dict alone, torch.save(model.state_dict(), path)."
+            "its pickle has an OrderedDict in a form that PyTorch does not write."
         )
+    return {}
 
 
-class _Unused:
-    """Placeholder of a value that is not needed. It accepts any arguments and any state."""
+def _are_sizes(offset: Any, shape: Any, strides: Any) -> bool:
+    """Whether these are non-negative integers, with one stride for each dimension."""
+    return (
+        isinstance(shape, (tuple, list))
+        and isinstance(strides, (tuple, list))
+        and len(shape) == len(strides) <= limits.MAX_DIMENSIONS
+        and all(type(n) is int and 0 <= n < 1 << 62 for n in (*offset, *shape, *strides))
+    )
 
-    def __init__(self, *args: Any) -> None:
-        del args
 
-    def __setstate__(self, state: Any) -> None:
-        del state
+def _bits(dtype: str) -> np.dtype[Any]:
+    return np.dtype(BITS.get(dtype, dtype)).newbyteorder("<")
+
+
+def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """Return bfloat16 numbers, which are the upper half of a float32, as float32."""
+    return np.asarray(bits.astype("<u4") << 16).view("<f4")
 
 
 # Writing.
@@ -202,12 +185,16 @@ def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         tensors: float32 or int64 arrays by name.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", _pickle(tensors))
-        archive.writestr("archive/byteorder", "little")
-        archive.writestr("archive/version", "3\n")
+
+        def write(name: str, content: bytes) -> None:
+            archive.writestr(zipfile.ZipInfo(f"archive/{name}"), content)  # without the time
+
+        write("data.pkl", _pickle(tensors))
+        write("byteorder", b"little")
+        write("version", b"3\n")
         for i, array in enumerate(tensors.values()):
             little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-            archive.writestr(f"archive/data/{i}", little.tobytes())
+            write(f"data/{i}", little.tobytes())
 
 
 def _pickle(tensors: Mapping[str, np.ndarray]) -> bytes:
