@@ -24,7 +24,26 @@ def test_info_lists_packages_backend_and_runtimes():
 def test_presets_show_their_task():
     lines = run_command("presets").output.splitlines()
     for name in CSPDarkNetBackbone.presets:
-        (line,) = [line for line in lines if f" {name} " in line]
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
         task = "detection" if name.startswith("yolox") else "features"
         assert ("classification" if "clothing" in name else task) in line
     assert any("56.84M" in line for line in lines)
+
+
+@pytest.mark.one_backend
+def test_what_a_preset_is():
+    lines = run_command("info", "yolox_nano_bccd").output.splitlines()
+    facts = dict(line.split(None, 1) for line in lines if line.strip())
+    assert facts["classes"].strip() == "3: Platelets, RBC, WBC"
+    assert facts["license"].strip() == "MIT"
+
+
+@pytest.mark.one_backend
+def test_what_a_file_is(state_dict, tmp_path):
+    output = run_command("info", state_dict).output
+    assert "BGR images of 0..255 (stem 0.000" in output
+    assert "it does not state its activation" in output
+    (tmp_path / "a.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    output = run_command("info", tmp_path / "a.pth").output
+    assert "a Git LFS pointer" in output
+    assert "no: run `git lfs pull`" in output

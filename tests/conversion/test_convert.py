@@ -1,15 +1,14 @@
 """Conversion of models between file formats."""
 
-import dataclasses
 import hashlib
 import json
 
 import keras
 import pytest
 
+from cspdarknet.checkpoints import published
 from cspdarknet.conversion import convert, save, verify
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector, load_model
-from cspdarknet.presets.records import PRESETS
 from support import TINY_NET, assert_same_weights, randomize
 from yolox_files import build, yolox_like
 
@@ -38,18 +37,27 @@ class TestConvert:
             "format": "YOLOX, PyTorch",
             "license": "unknown",
             "sha256": hashlib.sha256(state_dict.read_bytes()).hexdigest(),
+            "input_convention": "bgr",
+            "activation": "silu",
         }
         assert all(check.passed for check in verify(tmp_path / "preset"))
 
     def test_the_license_of_a_published_file(self, state_dict, tmp_path, monkeypatch):
         sha256 = hashlib.sha256(state_dict.read_bytes()).hexdigest()
-        record = PRESETS["csp_darknet_tiny_imagenet"]
-        sources = (dataclasses.replace(record.sources[-1], sha256=sha256),)
-        record = dataclasses.replace(record, sources=sources, license="a license")
-        monkeypatch.setitem(PRESETS, record.name, record)
+        monkeypatch.setitem(published.SHA256, "yolox_s.pth", sha256)
         convert(state_dict, tmp_path / "preset")
         metadata = json.loads((tmp_path / "preset" / "metadata.json").read_text())
-        assert metadata["source"]["license"] == "a license"
+        assert metadata["source"]["license"] == "Apache-2.0"
+
+    def test_what_was_chosen_is_recorded(self, detector, tmp_path):
+        save(detector, tmp_path / "a.pth")
+        given = {"input_convention": "rgb", "activation": "leaky_relu"}
+        convert(tmp_path / "a.pth", tmp_path / "preset", class_names=list("abc"), **given)
+        metadata = json.loads((tmp_path / "preset" / "metadata.json").read_text())
+        assert metadata["source"].items() >= given.items()
+        model = load_model(tmp_path / "preset")
+        assert (model.backbone.activation, model.class_names) == ("leaky_relu", ("a", "b", "c"))
+        assert all(check.passed for check in verify(tmp_path / "preset"))
 
     @pytest.mark.parametrize(
         ("task", "kind", "outputs"), [(None, YOLOXDetector, 6), ("features", CSPDarkNetBackbone, 3)]

@@ -8,7 +8,7 @@ import pytest
 
 from cspdarknet.data.classification.find import load_classification_split
 from cspdarknet.data.detection.find import load_detection_split
-from cspdarknet.evaluate import evaluate_classifier, evaluate_detector
+from cspdarknet.evaluate import evaluate_classifier, evaluate_detector, score_threshold_of
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.records import BUNDLED, PRESETS
 from cspdarknet.train import ClassificationRecipe, DetectionRecipe
@@ -85,10 +85,23 @@ def test_the_precision_is_that_of_the_card():
     detector = YOLOXDetector.from_preset(DETECTOR)
     split = load_detection_split(BCCD, detector.class_names, on_problem="fix")
     assert (split.name, len(split.dataset)) == ("validation", 87)
-    metrics = evaluate_detector(detector, split.dataset).average_precision
+    evaluation = evaluate_detector(detector, split.dataset)
+    metrics = evaluation.average_precision
     assert metrics.map == pytest.approx(stated, abs=2e-3)
     assert metrics.map50 == pytest.approx(stated50, abs=2e-3)
     assert stated >= 0.58
     assert stated50 >= 0.88
     record = YOLOXDetector.presets[DETECTOR]["metadata"]["description"]
     assert f"{stated:.2f} mAP@0.5:0.95" in record
+    # The default threshold, and what it counts.
+    proposals = evaluation.thresholds("count")
+    assert detector.score_threshold == pytest.approx(score_threshold_of(proposals), abs=0.01)
+    for c in proposals:
+        row = re.search(
+            rf"\| {c.name} \| (\d+) \| [\d. |]+ \| (\d+) \| ([\d.]+) \| ([\d.]+) \|", card
+        )
+        assert int(row[1]) == c.boxes
+        assert int(row[2]) == pytest.approx(c.detections, abs=0.01 * c.boxes)
+        assert float(row[4]) == pytest.approx(c.recall, abs=0.01)
+    red = proposals[detector.class_names.index("RBC")]
+    assert abs(red.detections / red.boxes - 1) <= 0.05

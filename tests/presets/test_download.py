@@ -1,7 +1,6 @@
 """Downloads, with local stand-ins for the hosts."""
 
 import hashlib
-import os
 import sys
 
 import keras
@@ -52,14 +51,6 @@ def test_a_file_of_another_hash_is_removed_and_downloaded_anew(serve):
     assert requests == [url] * 2
 
 
-def test_the_rest_of_an_interrupted_download_is_not_used(serve, tmp_path):
-    folder = tmp_path / "home" / download.CACHE
-    folder.mkdir(parents=True)
-    (folder / "a-b-w.h5.part").write_bytes(b"wei")
-    serve(b"weights")
-    assert download.fetch("https://host/a/b/w.h5").read_bytes() == b"weights"
-
-
 def test_another_process_downloads_the_same_file_at_once(serve, tmp_path, monkeypatch):
     """It starts and ends while this one is at work; both have the whole file, and one hash."""
     url, requests = "https://host/a/b/w.pth", serve(b"weights")
@@ -87,18 +78,6 @@ def test_a_file_without_a_hash_is_not_trusted(serve):
     path.with_name(f"{path.name}.sha256").unlink()
     path.write_bytes(b"something else")
     assert download.fetch(url).read_bytes() == b"weights"
-
-
-def test_abandoned_downloads_are_removed(serve, tmp_path):
-    folder = tmp_path / "home" / download.CACHE
-    folder.mkdir(parents=True)
-    serve(b"weights")
-    old, new = (folder / f"a-b-w.h5.{name}.part" for name in ("1", "2"))
-    for path in (old, new):
-        path.write_bytes(b"wei")
-    os.utime(old, (0, 0))
-    download.fetch("https://host/a/b/w.h5")
-    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_hosts_that_cannot_be_reached(offline, tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
 import pytest
 
 from cspdarknet.models import CSPDarkNetBackbone
-from cspdarknet.presets.records import PRESETS, describe
+from cspdarknet.presets.listing import describe
+from cspdarknet.presets.records import PRESETS
 
 pytestmark = pytest.mark.one_backend
 

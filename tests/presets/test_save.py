@@ -1,15 +1,16 @@
 """Writing of preset folders."""
 
 import json
+from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.reference import reference_outputs
-from cspdarknet.presets.save import save_preset
+from cspdarknet.presets.save import save_preset, save_score_threshold
 from support import TINY_NET, assert_same_weights, randomize, to_numpy
 
 
@@ -55,6 +56,23 @@ def test_bfloat16_weights(tmp_path):
 
 
 @pytest.mark.one_backend
+def test_a_score_threshold_is_stored_in_a_preset_folder(preset, tmp_path):
+    detector = YOLOXDetector(CSPDarkNetBackbone([4, 6, 8], [1, 1, 1], True), 2, image_size=32)
+    folder = tmp_path / "p"
+    detector.save_to_preset(folder)
+    for threshold in ((0.5, 0.25), 0.75):
+        save_score_threshold(folder, threshold)
+        changed = YOLOXDetector.from_preset(folder, load_weights=False)
+        assert changed.score_threshold == threshold
+        assert {**changed.get_config(), "score_threshold": 0.25} == detector.get_config()
+    with pytest.raises(ValueError, match="each of the 2 classes"):
+        save_score_threshold(folder, (0.5, 0.5, 0.5))
+    with pytest.raises(ValueError, match="must be the preset folder of a YOLOXDetector"):
+        save_score_threshold(preset, 0.5)
+    assert len(list(folder.iterdir())) == 3
+
+
+@pytest.mark.one_backend
 class TestReplacing:
     def test_a_preset_of_another_task(self, preset, backbone, classifier):
         classifier.save_to_preset(preset)
@@ -72,7 +90,7 @@ class TestReplacing:
         def full_disk(*args, **kwargs):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(keras.Model, "save_weights", full_disk)
+        monkeypatch.setattr(Path, "write_bytes", full_disk)
         with pytest.raises(OSError, match="No space left"):
             CSPDarkNetBackbone([8], [1], True).save_to_preset(preset)
         assert_same_weights(CSPDarkNetBackbone.from_preset(preset), backbone)
@@ -106,7 +124,7 @@ def test_a_compiled_model_leaves_no_trace(tmp_path):
     assert "compile_config" not in (tmp_path / "p" / "config.json").read_text()
     weights = tmp_path / "p" / "model.weights.h5"
     with h5py.File(weights) as file:
-        assert set(file) == {"layers", "vars"}
+        assert set(file) == {"layers"}
     assert_same_weights(CSPDarkNetBackbone.from_preset(tmp_path / "p"), model)
     # Keras's own way of saving keeps the optimizer's state, which is not a weight of the model.
     model.save_weights(weights)

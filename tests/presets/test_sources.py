@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -113,7 +114,7 @@ class TestWeightFiles:
         path = tmp_path / f"a{suffix}"
         if suffix == ".onnx":
             pytest.importorskip("onnx")
-            from yolox_files import yolox_onnx
+            from onnx_files import yolox_onnx
 
             path.write_bytes(yolox_onnx(yolox_like()))
         elif suffix == ".pth":
@@ -153,7 +154,7 @@ class TestDownloads:
         assert path.read_bytes() == b"weights"
         assert requests[0].endswith("cspdarknettiny/imagenet/classification-v0-notop.h5")
 
-    def test_yolox(self, serve, tmp_path):
+    def test_yolox(self, serve, tmp_path, monkeypatch):
         size = records.SIZES["nano"]
         model = CSPDarkNetBackbone(
             size.stackwise_channels,
@@ -163,7 +164,11 @@ class TestDownloads:
             padding="symmetric",
         )
         conversion.save(randomize(model), tmp_path / "nano.pth")
-        requests = serve((tmp_path / "nano.pth").read_bytes())
+        content = (tmp_path / "nano.pth").read_bytes()
+        requests = serve(content)
+        record = records.PRESETS["yolox_nano_coco"]
+        source = records.Source(record.sources[0].uri, hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(records.PRESETS, record.name, replace(record, sources=(source,)))
         assert_same_weights(CSPDarkNetBackbone.from_preset("yolox_nano_coco"), model)
         assert requests == [f"{records.YOLOX_FILES}/yolox_nano.pth"]
 

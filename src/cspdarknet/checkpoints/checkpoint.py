@@ -28,6 +28,11 @@ class Checkpoint:
         head: paths that are not the backbone's: kernel and bias of a classifier's head, or a
             detector's neck and head.
         numbers_layers: whether the paths of a detector's backbone depend on its neck and head.
+        input_convention: files of YOLOX: the images that the user says it was trained on.
+        stem_magnitude: files of YOLOX: mean absolute weight of the stem with its batch
+            normalization folded in.
+        read_as: files of YOLOX: returns the same file with another input convention.
+        notes: what a user of the weights should know.
         close: closes the file.
     """
 
@@ -41,6 +46,10 @@ class Checkpoint:
     adapts_to: frozenset[str] = frozenset()
     head: tuple[str, ...] = ()
     numbers_layers: bool = False
+    input_convention: str | None = None
+    stem_magnitude: float | None = None
+    read_as: "Callable[[str], Checkpoint] | None" = None
+    notes: tuple[str, ...] = ()
     close: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:

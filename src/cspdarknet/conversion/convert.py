@@ -8,10 +8,12 @@ import keras
 
 from cspdarknet._arguments import check_choice
 from cspdarknet._files import write_whole
+from cspdarknet._unfinished import make_folder
 from cspdarknet.checkpoints.architecture import backbone_of
+from cspdarknet.checkpoints.input_conventions import BGR
+from cspdarknet.checkpoints.published import license_of, sha256_of
 from cspdarknet.checkpoints.writers import WRITERS
 from cspdarknet.models.load import TASKS, build_model
-from cspdarknet.presets.download import sha256_of
 from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.save import save_preset
 from cspdarknet.presets.sources import PresetFiles, find
@@ -22,11 +24,14 @@ def convert(
     destination: str | Path,
     task: str | None = None,
     class_names: Sequence[str] | None = None,
+    *,
+    input_convention: str | None = None,
+    activation: str | None = None,
 ) -> keras.Model:
     """Load a model, and save it in another format.
 
-    A preset folder also gets the origin of the weights (name, format, license, SHA-256) and
-    reference outputs for `verify`.
+    A preset folder also gets the origin of the weights (name, format, license, SHA-256, and the
+    input convention and activation of a file of YOLOX) and reference outputs for `verify`.
 
     Args:
         source: preset name, preset folder, run folder, weight file or hub address, as in
@@ -34,6 +39,10 @@ def convert(
         destination: as in `save`.
         task: `"features"` to convert the backbone alone; `None` for the whole model.
         class_names: names of the classes in the order of their ids, for a model that has none.
+        input_convention: the images that a file of YOLOX was trained on: `"bgr"` (YOLOX's own) or
+            `"rgb"` for values of 0..255; `"normalized"` for RGB images with the mean and standard
+            deviation of ImageNet, as in YOLOX 0.0.1 and re-implementations.
+        activation: the activation of a `.pth` file of YOLOX, one of `layers.ACTIVATIONS`.
 
     Returns:
         The model.
@@ -47,9 +56,20 @@ def convert(
     """
     check_choice("task", task, TASKS)
     files = find(source)
-    named = {} if class_names is None else {"class_names": class_names}
-    model = build_model(files, task, **named)
-    save(model, destination, _origin(files))
+    if activation is not None and "activation" not in files.config.assumed:
+        files.close()
+        raise ValueError(
+            "`activation` is for weight files of YOLOX that do not state it, such as .pth. "
+            f"Received: activation={activation!r} for {files.origin!r}: leave it out."
+        )
+    options = {
+        "class_names": class_names,
+        "input_convention": input_convention,
+        "activation": activation,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    model = build_model(files, task, **given)
+    save(model, destination, _origin(files, model, input_convention))
     return model
 
 
@@ -82,26 +102,26 @@ def save(model: keras.Model, destination: str | Path, source: dict[str, Any] | N
         )
     if path.suffix == ".h5" and not path.name.endswith(".weights.h5"):
         raise ValueError(f"A Keras weight file must end in .weights.h5. Received: {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_whole(path, lambda part: WRITERS[path.suffix](model, part))
 
 
-def _origin(files: PresetFiles) -> dict[str, Any]:
+def _origin(files: PresetFiles, model: keras.Model, input_convention: str | None) -> dict[str, Any]:
     """Return what is known of a model's origin: name, format, license and SHA-256."""
     record = PRESETS.get(files.origin)
     if record is not None or files.weights is None:
         return {"name": files.origin, "license": record.license if record else "unknown"}
-    weights, sha256 = files.weights, sha256_of(files.weights.path)
-    # The format does not tell whose weights they are: only published files are known.
-    published = {
-        source.sha256: record.license
-        for record in PRESETS.values()
-        for source in record.sources
-        if source.sha256 is not None
-    }
-    return {
+    sha256 = sha256_of(files.weights.path)
+    origin = {
         "name": Path(files.origin).name if Path(files.origin).exists() else files.origin,
-        "format": weights.format,
-        "license": published.get(sha256, "unknown"),
+        "format": files.weights.format,
+        # The format does not tell whose weights they are: only published files are known.
+        "license": license_of(sha256) or "unknown",
         "sha256": sha256,
     }
+    if files.weights.read_as is not None:
+        origin |= {
+            "input_convention": input_convention or BGR,
+            "activation": backbone_of(model).activation,
+        }
+    return origin

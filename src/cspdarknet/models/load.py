@@ -39,7 +39,11 @@ def load_model(
             model gets a new head if the source has none for the task and these classes. A bare
             `.weights.h5` of a backbone needs its architecture: `stackwise_channels`,
             `stackwise_depth` and `include_rescaling`. That of a detector is for
-            `checkpoints.load_weights` into a detector of the same architecture.
+            `checkpoints.load_weights` into a detector of the same architecture. A weight file of
+            YOLOX also takes what it does not state: `class_names`; `input_convention`, the images
+            that it was trained on, `"bgr"` (YOLOX's own) or `"rgb"` for values of 0..255, or
+            `"normalized"` for RGB images with the mean and standard deviation of ImageNet; and, if
+            it is not an ONNX file, `activation`, one of `layers.ACTIVATIONS`.
 
     Returns:
         A `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.

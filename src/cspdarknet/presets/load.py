@@ -1,7 +1,9 @@
 """Construction of a model from a preset, whose arguments can be overridden."""
 
 import inspect
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import keras
@@ -10,8 +12,9 @@ import numpy as np
 from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count
 from cspdarknet.checkpoints.architecture import backbone_of, prediction_layers, task_of
 from cspdarknet.checkpoints.config import BACKBONE
-from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.errors import CheckpointError, shortened
 from cspdarknet.checkpoints.loading import load_targets, load_weights
+from cspdarknet.checkpoints.model_size import config_size
 from cspdarknet.presets.sources import PresetFiles
 from cspdarknet.yolox.network import NUM_LEVELS, yolox_outputs
 
@@ -32,7 +35,15 @@ FREE_ARGUMENTS = frozenset(
     }
 )
 # Backbone arguments that a config may leave out, and their values then.
-DEFAULTS = {"use_depthwise": False, "padding": "same", "batch_norm_epsilon": 1e-3}
+DEFAULTS = {
+    "use_depthwise": False,
+    "padding": "same",
+    "batch_norm_epsilon": 1e-3,
+    "activation": "silu",
+    "mean": None,
+    "std": None,
+}
+SPARE_PARAMETERS, MAX_SHOWN = 1_000_000, 10**15
 
 
 def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Model:
@@ -46,7 +57,7 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
         cls: `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
         files: the files, as `presets.sources.find` returns them.
         overrides: constructor arguments of the head and of the backbone that override the
-            preset's.
+            preset's; and `input_convention`, for a weight file of YOLOX.
 
     Returns:
         The model.
@@ -54,10 +65,13 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
     Raises:
         ValueError: if arguments are missing or malformed, or the weights do not fit them.
     """
-    own, others = _split_overrides(cls, overrides)
-    with files:
+    overrides = dict(overrides)
+    with files, _malformed_config_reported(files.origin):
+        files = files.read_as(overrides.pop("input_convention", None))
+        own, others = _split_overrides(cls, overrides)
         head = None if task_of(cls) == "features" else _head_arguments(cls, files, own)
         arguments = _backbone_arguments(files, others)
+        _check_size(files, arguments)
         if head is not None:
             backbone = {
                 "class_name": BACKBONE,
@@ -65,13 +79,58 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
                 "config": arguments,
             }
             arguments = {**head, "backbone": backbone}
-        try:
-            model: Model = cls.from_config(arguments)  # type: ignore[attr-defined]
-        except (TypeError, AttributeError, KeyError, OverflowError) as error:
-            raise ValueError(f"The config of {files.origin!r} is malformed: {error}") from error
+        model = _from_config(cls, arguments, files.origin, is_stored=not overrides)
         if files.weights is not None:
             _load(model, files, _keeps_head(cls, files, head))
     return model
+
+
+@contextmanager
+def _malformed_config_reported(origin: str) -> Iterator[None]:
+    """Name the preset in errors other than those of the checks of arguments."""
+    try:
+        yield
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:
+        reason = shortened(str(error), 500)
+        raise CheckpointError(f"The config of {origin!r} is malformed: {reason}") from error
+
+
+def _from_config(
+    cls: type[Model], arguments: dict[str, Any], origin: str, is_stored: bool
+) -> Model:
+    """Build a model, and name the preset in the error if no argument of it is the user's own."""
+    try:
+        model: Model = cls.from_config(arguments)  # type: ignore[attr-defined]
+    except ValueError as error:
+        if not is_stored:
+            raise
+        raise CheckpointError(f"The config of {origin!r} is malformed: {error}") from error
+    return model
+
+
+def _check_size(files: PresetFiles, arguments: dict[str, Any]) -> None:
+    """Check that a weight file holds about as much as its config says, before building that.
+
+    The error of a small difference comes later, and names the weight.
+
+    Raises:
+        CheckpointError: if the model would be far larger than its weight file.
+    """
+    if files.weights is None:
+        return
+    try:
+        described = config_size(arguments, files.config.head).parameters
+        held = sum(math.prod(shape) for shape in files.weights.shapes.values())
+        fits = described <= 2 * held + SPARE_PARAMETERS
+    except (TypeError, ValueError, LookupError, AttributeError):  # malformed: the model says how
+        return
+    if not fits:
+        raise CheckpointError(
+            f"The config of {files.origin!r} describes a model of {min(described, MAX_SHOWN):,} "
+            f"parameters, and its weight file holds {held:,}: it is a file of another architecture."
+        )
 
 
 def _split_overrides(
@@ -100,6 +159,10 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
         if value is not None or name not in ("neck_depth", "head_channels")
     }
     head = {**stored, **own}
+    if stored and "num_classes" not in head:
+        raise CheckpointError(
+            f"The config of {files.origin!r} is malformed: its head has no `num_classes`."
+        )
     if "num_classes" not in head:
         raise ValueError(
             f"{files.origin!r} is a model for {files.task}, without the head of a {cls.__name__}: "
@@ -108,6 +171,8 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
     keeps_head = _keeps_head(cls, files, head)
     if not keeps_head:
         head["class_names"] = own.get("class_names")  # the preset's are names of other classes
+        if "score_threshold" not in own and isinstance(head.get("score_threshold"), list):
+            del head["score_threshold"]  # thresholds of other classes
     # A detector keeps its neck, and most of its head, for other classes too.
     fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps_head else ()))
     for name in fixed if files.weights is not None else ():
@@ -126,7 +191,7 @@ def _keeps_head(cls: type[Any], files: PresetFiles, head: dict[str, Any] | None)
     if head["num_classes"] != stored.get("num_classes"):
         return False
     names, stored_names = head.get("class_names"), stored.get("class_names")
-    if names is None or stored_names is None:
+    if names is None or stored_names is None or "class_names" in files.config.assumed:
         return True
     return isinstance(names, Iterable) and list(names) == list(stored_names)
 

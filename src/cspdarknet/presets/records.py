@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet.checkpoints.config import ModelConfig
+from cspdarknet.checkpoints.published import SHA256
 from cspdarknet.checkpoints.readers.yolox import CONVENTIONS as YOLOX_CONVENTIONS
+from cspdarknet.presets.config import WEIGHTS
 from cspdarknet.presets.sizes import SIZES
 from cspdarknet.yolox.coco_names import COCO_NAMES
 
@@ -41,6 +43,8 @@ class Preset:
         license: license of the weights.
         folder: preset folder inside this package, for a bundled model.
         image_size: side in pixels of the images that a detector of YOLOX takes.
+        metric: the accuracy in percent with the metric's name, for tables; AP is COCO's mAP.
+        head_parameters: number of parameters of a classifier or detector besides its backbone.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Preset:
     license: str = "Apache-2.0"
     folder: Path | None = None
     image_size: int | None = None
+    metric: str = ""
+    head_parameters: int = 0
 
     @property
     def has_weights(self) -> bool:
@@ -64,6 +70,20 @@ class Preset:
     def parameters(self) -> int:
         """Number of parameters of the backbone, including moving means and variances."""
         return SIZES[self.size].parameters
+
+    @property
+    def origin(self) -> str:
+        """Where the weights come from: `"bundled"`, `"download"` or `"none"`."""
+        if self.folder is not None:
+            return "bundled"
+        return "download" if self.sources else "none"
+
+    @property
+    def megabytes(self) -> float:
+        """Size of the weights in MB: of the bundled file, or else of the variables in float32."""
+        if self.folder is not None:
+            return (self.folder / WEIGHTS).stat().st_size / 1e6
+        return 4 * (self.parameters + self.head_parameters) / 1e6
 
     @property
     def description(self) -> str:
@@ -99,6 +119,11 @@ class Preset:
 KERASCV_FILES = "https://storage.googleapis.com/keras-cv/models"
 YOLOX_FILES = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
 BUNDLED = Path(__file__).parent / "bundled"
+# Parameters of YOLOX's neck and head for the 80 classes of COCO.
+YOLOX_HEADS = {
+    **{"nano": 460_831, "tiny": 2_692_767, "s": 4_767_871},
+    **{"m": 12_995_391, "l": 27_166_719, "x": 48_817_855},
+}
 
 
 def _handle(name: str) -> str:
@@ -110,42 +135,43 @@ def _architecture(size: str) -> Preset:
     return Preset(name, size, kaggle_handle=_handle(name))
 
 
-def _imagenet(size: str, accuracy: str, sha256: str) -> Preset:
+def _imagenet(size: str, top_1: float) -> Preset:
     name = f"csp_darknet_{size}_imagenet"
     url = f"{KERASCV_FILES}/cspdarknet{size}/imagenet/classification-v0-notop.h5"
     return Preset(
         name,
         size,
         dataset="ImageNet",
-        accuracy=f"{accuracy} top-1 accuracy with its classifier head",
-        sources=(Source(_handle(name)), Source(url, sha256)),
+        accuracy=f"{top_1} % top-1 accuracy with its classifier head",
+        sources=(Source(_handle(name)), Source(url, SHA256[f"kerascv_{size}.h5"])),
         kaggle_handle=_handle(name),
+        metric=f"top-1 {top_1:.1f}",
     )
 
 
 def _yolox(size: str, mean_average_precision: float, image_size: int = 640) -> Preset:
+    file = f"yolox_{size}.pth"
     return Preset(
         f"yolox_{size}_coco",
         size,
         "detection",
         dataset="COCO",
         accuracy=f"{mean_average_precision} mAP@0.5:0.95",
-        sources=(Source(f"{YOLOX_FILES}/yolox_{size}.pth"),),
+        sources=(Source(f"{YOLOX_FILES}/{file}", SHA256[file]),),
         conventions=YOLOX_CONVENTIONS,
         image_size=image_size,
+        metric=f"AP {mean_average_precision}",
+        head_parameters=YOLOX_HEADS[size],
     )
 
 
-def _bundled(name: str, size: str, task: str, dataset: str, accuracy: str, license: str) -> Preset:
+def _bundled(name: str, size: str, task: str, **facts: Any) -> Preset:
     """Return a model that is bundled with the package, with a `README.md` as its model card.
 
     `tools/bundle_classifier.py` and `tools/bundle_detector.py` write the files.
     """
-    return Preset(name, size, task, dataset, accuracy, license=license, folder=BUNDLED / name)
+    return Preset(name, size, task, folder=BUNDLED / name, **facts)
 
-
-TINY_SHA256 = "0007ae82c95be4d4aef06368a7c38e006381324d77e5df029b04890e18a8ad19"
-L_SHA256 = "9303aabfadffbff8447171fce1e941f96d230d8f3cef30d3f05a9c85097f8f1e"
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
@@ -155,23 +181,27 @@ PRESETS: dict[str, Preset] = {
         _architecture("m"),
         _architecture("l"),
         _architecture("xl"),
-        _imagenet("tiny", "61.69 %", TINY_SHA256),
-        _imagenet("l", "77.44 %", L_SHA256),
+        _imagenet("tiny", 61.69),
+        _imagenet("l", 77.44),
         _bundled(
             "csp_darknet_tiny_clothing",
             "tiny",
             "classification",
-            "clothing images (CC0)",
-            "84 % top-1 accuracy on 10 classes of its validation split",
-            "Apache-2.0",
+            dataset="clothing images (CC0)",
+            accuracy="84 % top-1 accuracy on 10 classes of its validation split",
+            license="Apache-2.0",
+            metric="top-1 84",
+            head_parameters=3_850,
         ),
         _bundled(
             "yolox_nano_bccd",
             "nano",
             "detection",
-            "BCCD, blood smear images (MIT)",
-            "0.60 mAP@0.5:0.95 on 3 classes of its validation split",
-            "MIT",
+            dataset="BCCD, blood smear images (MIT)",
+            accuracy="0.60 mAP@0.5:0.95 on 3 classes of its validation split",
+            license="MIT",
+            metric="AP 60",
+            head_parameters=445_816,
         ),
         _yolox("nano", 25.8, 416),
         _yolox("tiny", 32.8, 416),
@@ -181,23 +211,3 @@ PRESETS: dict[str, Preset] = {
         _yolox("x", 51.1),
     )
 }
-
-
-def describe(presets: Mapping[str, Preset]) -> dict[str, dict[str, Any]]:
-    """Return the records in the form of KerasCV's `presets` property, as new objects."""
-    return {
-        name: {
-            "metadata": {
-                "description": preset.description,
-                "params": preset.parameters,
-                "official_name": "CSPDarkNet",
-                "path": "csp_darknet",
-            },
-            "kaggle_handle": preset.kaggle_handle,
-            "task": preset.task,
-            "has_weights": preset.has_weights,
-            "sources": [source.uri for source in preset.sources],
-            "config": preset.config().backbone,
-        }
-        for name, preset in presets.items()
-    }

@@ -8,14 +8,46 @@ from pathlib import Path
 from typing import Self
 
 from cspdarknet._arguments import check_choice
+from cspdarknet._kerascv import explain_preset
 from cspdarknet.checkpoints.checkpoint import Checkpoint
 from cspdarknet.checkpoints.config import ModelConfig
-from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.errors import CheckpointError, damage_reported
 from cspdarknet.checkpoints.formats import open_checkpoint
+from cspdarknet.checkpoints.input_conventions import input_arguments
 from cspdarknet.model_info import is_exported_file
 from cspdarknet.presets.config import BEST, CONFIG, LAST, RUN_SETTINGS, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
 from cspdarknet.presets.records import PRESETS, Source
+
+
+@dataclass(frozen=True)
+class PresetPaths:
+    """Where the config and the weights of one model are; no weight file is open.
+
+    Attributes:
+        origin: name or path of the model, as the user gave it.
+        config: constructor arguments of the model; `None` if they must be read off the weights.
+        weights: the weight file; `None` if there is none, or it is not loaded.
+        folder: the preset folder, if the model is in one.
+    """
+
+    origin: str
+    config: ModelConfig | None
+    weights: Path | None = None
+    folder: Path | None = None
+
+    def open(self) -> "PresetFiles":
+        """Return the files, with the weight file opened and parsed."""
+        if self.weights is None:
+            assert self.config is not None
+            return PresetFiles(self.origin, self.config, folder=self.folder)
+        checkpoint = open_checkpoint(self.weights)
+        try:
+            config = checkpoint.config() if self.config is None else self.config
+            return PresetFiles(self.origin, config, checkpoint, self.folder)
+        except BaseException:
+            checkpoint.close()
+            raise
 
 
 @dataclass(frozen=True)
@@ -40,6 +72,34 @@ class PresetFiles:
     def task(self) -> str:
         """The task of the model: `"features"`, `"classification"` or `"detection"`."""
         return self.config.task
+
+    def read_as(self, input_convention: str | None) -> Self:
+        """Return the files with the images that a weight file of YOLOX was trained on.
+
+        Args:
+            input_convention: `"bgr"` or `"rgb"` for images of 0..255; `"normalized"` for RGB images
+                with the mean and standard deviation of ImageNet; `None` changes nothing.
+
+        Raises:
+            ValueError: if there is no such convention, or the model is not a weight file of YOLOX.
+        """
+        required = input_arguments(input_convention)
+        if input_convention is None:
+            return self
+        if "input_convention" not in self.config.assumed:
+            raise ValueError(
+                "`input_convention` is for weight files of YOLOX, which do not state it. Received: "
+                f"input_convention={input_convention!r} for {self.origin!r}: leave it out."
+            )
+        config = replace(
+            self.config,
+            backbone={**self.config.backbone, **required},
+            assumed=self.config.assumed - {"input_convention"},
+        )
+        if self.weights is None:
+            return replace(self, config=config)
+        assert self.weights.read_as is not None
+        return replace(self, config=config, weights=self.weights.read_as(input_convention))
 
     def close(self) -> None:
         """Close the weight file."""
@@ -73,6 +133,15 @@ def find(source: str | Path, load_weights: bool | None = None, which: str = BEST
             `load_weights=True`.
         ConnectionError: if files must be downloaded and cannot be.
     """
+    files = locate(source, load_weights, which).open()
+    if load_weights is not False:
+        return files
+    files.close()  # a weight file, from which only the config was needed
+    return replace(files, weights=None)
+
+
+def locate(source: str | Path, load_weights: bool | None = None, which: str = BEST) -> PresetPaths:
+    """Find the config and the weights of a model as `find` does, without opening the weights."""
     check_choice("load_weights", load_weights, (None, True, False))
     check_choice("which", which, (BEST, LAST))
     if not isinstance(source, (str, Path)):
@@ -99,6 +168,7 @@ def _unknown(source: str | Path) -> str:
         return f"There is no preset folder, run folder or weight file {str(source)!r}."
     near = difflib.get_close_matches(source, PRESETS, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    hint = explain_preset(source) or hint
     return (
         f"Unknown preset: {source!r}. {hint}A preset is one of {', '.join(PRESETS)}; a preset "
         "folder; a run folder; a weight file; 'kaggle://owner/model/framework/variation'; or "
@@ -106,7 +176,7 @@ def _unknown(source: str | Path) -> str:
     )
 
 
-def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
+def _built_in(name: str, load_weights: bool | None) -> PresetPaths:
     preset = PRESETS[name]
     if load_weights and not preset.has_weights:
         with_weights = ", ".join(p.name for p in PRESETS.values() if p.has_weights)
@@ -117,9 +187,8 @@ def _built_in(name: str, load_weights: bool | None) -> PresetFiles:
     if preset.folder is not None:
         return replace(_folder(preset.folder, load_weights), origin=name)
     if not preset.has_weights or load_weights is False:
-        return PresetFiles(name, preset.config())
-    weights = open_checkpoint(_first_reachable(name, preset.sources))
-    return PresetFiles(name, preset.config(), weights)
+        return PresetPaths(name, preset.config())
+    return PresetPaths(name, preset.config(), _first_reachable(name, preset.sources))
 
 
 def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
@@ -138,7 +207,7 @@ def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
     )
 
 
-def _folder(path: Path, load_weights: bool | None, which: str = BEST) -> PresetFiles:
+def _folder(path: Path, load_weights: bool | None, which: str = BEST) -> PresetPaths:
     """Find the files of a preset folder, or of a run folder's model."""
     if (path / RUN_SETTINGS).is_file():
         model = path / which
@@ -147,7 +216,7 @@ def _folder(path: Path, load_weights: bool | None, which: str = BEST) -> PresetF
         return replace(_folder(model, load_weights), origin=str(path))
     weights = path / WEIGHTS
 
-    def locate(name: str) -> Path:
+    def path_of(name: str) -> Path:
         if name == WEIGHTS and not weights.exists():
             raise ValueError(
                 f"The preset {str(path)!r} names weights in its {CONFIG}, but has no {WEIGHTS}: "
@@ -156,10 +225,10 @@ def _folder(path: Path, load_weights: bool | None, which: str = BEST) -> PresetF
         return path / name
 
     default = WEIGHTS if weights.exists() else None
-    return replace(_preset(str(path), locate, load_weights, default), folder=path)
+    return replace(_preset(str(path), path_of, load_weights, default), folder=path)
 
 
-def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
+def _remote(handle: str, load_weights: bool | None) -> PresetPaths:
     """Download the config, then the weights if they are needed, into the hub's own cache."""
     try:
         return _preset(handle, lambda name: fetch(handle, name), load_weights, WEIGHTS)
@@ -172,31 +241,32 @@ def _remote(handle: str, load_weights: bool | None) -> PresetFiles:
 
 def _preset(
     origin: str,
-    locate: Callable[[str], Path],
+    path_of: Callable[[str], Path],
     load_weights: bool | None,
     default_weights: str | None,
-) -> PresetFiles:
-    """Read the config of a preset, and open its weights if they are needed.
+) -> PresetPaths:
+    """Read the config of a preset, and find its weights if they are needed.
 
     Args:
         origin: name or path of the preset.
-        locate: returns the local path of one of its files.
+        path_of: returns the local path of one of its files.
         load_weights: as in `find`.
         default_weights: name of the weight file where the config does not tell it.
     """
-    document = read_config(locate(CONFIG))
+    document = read_config(path_of(CONFIG))
     # KerasCV writes the weights' file name into the config, null for a preset without weights.
     has_weights = document.get("weights", default_weights) is not None
     if load_weights and not has_weights:
         raise ValueError(f"The preset {origin!r} has no weights: leave out `load_weights=True`.")
-    config = ModelConfig.from_arguments(document["config"])
+    with damage_reported(origin):
+        config = ModelConfig.from_arguments(document["config"])
     if not has_weights or load_weights is False:
-        return PresetFiles(origin, config)
-    return PresetFiles(origin, config, open_checkpoint(locate(WEIGHTS)))
+        return PresetPaths(origin, config)
+    return PresetPaths(origin, config, path_of(WEIGHTS))
 
 
-def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
-    """Read the config off a weight file."""
+def _weight_file(path: Path, load_weights: bool | None) -> PresetPaths:
+    """Take a weight file, whose config is read off it, or the preset folder that it is in."""
     if is_exported_file(path):
         raise CheckpointError(
             f"{path} is an exported file, without trainable weights: `cspdarknet.Predictor` runs "
@@ -204,13 +274,4 @@ def _weight_file(path: Path, load_weights: bool | None) -> PresetFiles:
         )
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
         return _folder(path.parent, load_weights)
-    checkpoint = open_checkpoint(path)
-    try:
-        files = PresetFiles(str(path), checkpoint.config(), checkpoint)
-    except BaseException:
-        checkpoint.close()
-        raise
-    if load_weights is not False:
-        return files
-    files.close()
-    return replace(files, weights=None)
+    return PresetPaths(str(path), None, path)

@@ -1,37 +1,50 @@
 """ONNX exports of YOLOX, whose batch normalizations are folded into the convolutions.
 
-The exporter drops the names of the weights; the order of the nodes stays that of the forward pass,
-which is the order of the units in `checkpoints.architecture`. A folded batch normalization becomes
-one that only adds the bias.
+The exporter drops the names of the weights, so the graph is compared with YOLOX's, node by node,
+from the image to the predictions. A folded batch normalization becomes one that only adds the bias.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cspdarknet._extras import require
-from cspdarknet.checkpoints.architecture import (
-    ConvUnit,
-    backbone_units,
-    head_units,
-    neck_units,
-    prediction_layers,
-)
-from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.errors import CheckpointError, damage_reported
 from cspdarknet.checkpoints.readers import yolox
+from cspdarknet.checkpoints.readers.onnx_graph import Graph, refuse
+from cspdarknet.checkpoints.readers.onnx_network import Network
+from cspdarknet.checkpoints.readers.protobuf import check_onnx_structure
+from cspdarknet.checkpoints.weight_file import ForeignFileError, Kind
 
-LEVELS = ("P3", "P4", "P5")
-MAX_NECK_DEPTH = 100
 MAX_BYTES = 2 << 30  # what a protobuf file can hold
+STRIDE = 32  # of which the sides of a detector's images are multiples
+# Rows and columns at which the slices of YOLOX's Focus begin, in their order.
+FOCUS = [(0, 0), (1, 0), (0, 1), (1, 1)]
+QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger")
 
-# Kernel and bias of a convolution.
-Conv = list[np.ndarray]
+
+@dataclass(frozen=True)
+class OnnxWeights:
+    """The weights of an ONNX export of YOLOX, and what its graph says of the model.
+
+    Attributes:
+        arrays: the weights under YOLOX's names: the backbone's, and a detector's neck and head.
+        activation: name of the activation.
+        image_size: side in pixels of the square images; `None` if the graph takes any.
+        notes: what a user of the weights should know.
+    """
+
+    arrays: dict[str, np.ndarray]
+    activation: str
+    image_size: int | None
+    notes: tuple[str, ...]
 
 
-def read_onnx(path: Path) -> dict[str, np.ndarray]:
-    """Return the weights under YOLOX's names: the backbone's, and a detector's neck and head.
+def read_onnx(path: Path) -> OnnxWeights:
+    """Read an ONNX export of YOLOX.
 
     Raises:
         CheckpointError: if the file is damaged, or not a YOLOX with folded batch normalizations.
@@ -40,156 +53,130 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
     onnx = require("onnx", "onnx", "Reading .onnx files")
     if path.stat().st_size > MAX_BYTES:
         raise CheckpointError(f"{path} is larger than an ONNX file can be.")
-    try:
-        graph = onnx.load(path, load_external_data=False).graph
-        initializers = {item.name: item for item in graph.initializer}
+    with damage_reported(path, "readable ONNX file"):
+        check_onnx_structure(path)
+        model = onnx.load(path, load_external_data=False)
         external = onnx.TensorProto.EXTERNAL
-        if any(item.data_location == external for item in initializers.values()):
-            raise CheckpointError(f"{path} keeps weights in other files: refused.")
-        weights = {name: onnx.numpy_helper.to_array(item) for name, item in initializers.items()}
-        nodes = _Nodes(graph.node, weights)
-        backbone = _Backbone(path, nodes)
-        state_dict = backbone.state_dict()
-        others = [conv for conv, _ in nodes.remaining("Conv")]
-    except CheckpointError:
-        raise
-    except Exception as error:  # protobuf and onnx raise many types
-        raise CheckpointError(f"{path} is not an ONNX file, or damaged: {error}") from error
-    return state_dict | _neck_and_head(others, backbone.use_depthwise)
-
-
-class _Nodes:
-    """The convolutions, concatenations and max poolings of a graph in their order."""
-
-    def __init__(self, nodes: Any, weights: dict[str, np.ndarray]) -> None:
-        self._steps = self._read(nodes, weights)
-        self._next = next(self._steps, None)
-
-    @staticmethod
-    def _read(nodes: Any, weights: dict[str, np.ndarray]) -> Iterator[tuple[str, Any]]:
-        for node in nodes:
-            if node.op_type == "Conv":
-                attributes = {item.name: item for item in node.attribute}
-                strides = list(attributes["strides"].ints) if "strides" in attributes else [1, 1]
-                arrays = [weights[name] for name in node.input[1:]]
-                yield "Conv", (arrays, strides[0])
-            elif node.op_type in ("Concat", "MaxPool"):
-                yield node.op_type, None
-
-    def next_is(self, op_type: str) -> bool:
-        """Whether the next node is of this type."""
-        return self._next is not None and self._next[0] == op_type
-
-    def take(self, op_type: str) -> Any:
-        """Return the content of the next node, which must be of this type."""
-        if not self.next_is(op_type):
-            raise CheckpointError(f"it has no {op_type} where a CSPDarkNet has one")
-        assert self._next is not None
-        content = self._next[1]
-        self._next = next(self._steps, None)
-        return content
-
-    def remaining(self, op_type: str) -> list[Any]:
-        """Return the contents of all nodes of a type that have not been taken."""
-        nodes = [] if self._next is None else [self._next, *self._steps]
-        return [content for node_type, content in nodes if node_type == op_type]
-
-
-class _Backbone:
-    """The convolutions of a CSPDarkNet at the start of a graph, and its architecture."""
-
-    def __init__(self, path: Path, nodes: _Nodes) -> None:
-        self.convs: list[Conv] = []
-        self.depth: list[int] = []
-        self.use_depthwise = False
-        self._path, self._nodes = path, nodes
+        if any(item.data_location == external for item in model.graph.initializer):
+            refuse(f"{path} keeps weights in other files: refused.")
+        graph = Graph(model.graph, onnx.numpy_helper.to_array)
         try:
-            nodes.take("Concat")  # the slices of Focus
-            self._take_conv()
-            while not self._take_stage():
-                pass
+            return _read(path, graph)
+        except ForeignFileError:
+            raise
         except CheckpointError as error:
-            raise CheckpointError(f"{path} is not a YOLOX with a CSPDarkNet: {error}") from error
-
-    def _take_conv(self) -> int:
-        """Take a convolution, and return its stride."""
-        arrays, stride = self._nodes.take("Conv")
-        if len(arrays) != 2 or arrays[0].ndim != 4:
-            raise CheckpointError("its batch normalizations are not folded into the convolutions")
-        self.convs.append(arrays)
-        return int(stride)
-
-    def _take_stage(self) -> bool:
-        """Take a stage, and return whether it has the pooling of the last one."""
-        nodes = self._nodes
-        if self._take_conv() != 2:
-            raise CheckpointError("it has no convolution with stride 2 where a stage begins")
-        self.use_depthwise = self.convs[-1][0].shape[1] == 1
-        if self.use_depthwise:
-            self._take_conv()
-        self._take_conv()  # conv1 of the CSP stage, or of the pooling
-        is_last = nodes.next_is("MaxPool")
-        if is_last:
-            while nodes.next_is("MaxPool"):
-                nodes.take("MaxPool")
-            nodes.take("Concat")
-            self._take_conv()
-            self._take_conv()
-        self._take_conv()
-        before = len(self.convs)
-        while not nodes.next_is("Concat"):
-            self._take_conv()
-        self.depth.append((len(self.convs) - before) // (3 if self.use_depthwise else 2))
-        nodes.take("Concat")
-        self._take_conv()
-        return is_last
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return the weights under the names that YOLOX gives them in a detector."""
-        named: dict[str, np.ndarray] = {}
-        units = backbone_units(self.depth, self.use_depthwise)
-        for unit, arrays in zip(units, self.convs, strict=True):
-            name = yolox.unit_name(unit, len(self.depth) - 1)
-            named |= _with_batch_norm(yolox.BACKBONE + name, *arrays)
-        return named
+            refuse(f"{path} is not a YOLOX with a CSPDarkNet: {error}.")
 
 
-def _with_batch_norm(name: str, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
-    """Return a convolution, and a batch normalization after it that only adds the bias."""
-    ones, zeros = np.ones_like(bias), np.zeros_like(bias)
-    variance = ones - np.float32(yolox.EPSILON)
-    norm = zip(yolox.NORM, (ones, bias, zeros, variance), strict=True)
-    return {f"{name}.conv.weight": weight} | {f"{name}.bn.{key}": array for key, array in norm}
-
-
-def _neck_and_head(convs: list[Conv], use_depthwise: bool) -> dict[str, np.ndarray]:
-    """Name the convolutions after the backbone; none, if their number is not that of YOLOX."""
-    for neck_depth in range(MAX_NECK_DEPTH + 1):
-        order = _order(neck_depth, use_depthwise)
-        if len(order) >= len(convs):
-            break
-    if len(order) != len(convs) or any(len(arrays) != 2 for arrays in convs):
-        return {}
-    named: dict[str, np.ndarray] = {}
-    for item, arrays in zip(order, convs, strict=True):
-        if isinstance(item, str):
-            named |= dict(zip((f"{item}.weight", f"{item}.bias"), arrays, strict=True))
+def _read(path: Path, graph: Graph) -> OnnxWeights:
+    if any(op_type in QUANTIZED for op_type in graph.op_types):
+        refuse("it is quantized; load the float32 file that it was made from")
+    network = Network(graph)
+    focus = _focus(graph)
+    if focus is None:
+        _check_focus_outside(path, graph)
+        refuse("it has no Concat of Focus slices where a CSPDarkNet has one")
+    image, slices = focus
+    backbone = network.backbone(slices)
+    arrays, activations = backbone.arrays, set(backbone.activations)
+    notes: tuple[str, ...] = ()
+    if network.is_detector(backbone):
+        try:
+            detector = network.detector(backbone)
+        except CheckpointError as error:
+            notes = (f"its neck and head are not YOLOX's ({error}): the backbone alone is loaded",)
         else:
-            named |= _with_batch_norm(yolox.neck_or_head_name(item), *arrays)
+            arrays, activations = arrays | detector.arrays, activations | detector.activations
+    if len(activations) > 1:
+        refuse(f"it has several activations, {' and '.join(sorted(activations))}")
+    arrays = {name: array.astype("float32", copy=False) for name, array in arrays.items()}
+    return OnnxWeights(_with_batch_norms(arrays), activations.pop(), _image_size(image), notes)
+
+
+def _with_batch_norms(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Replace the bias of each unit by a batch normalization that only adds it."""
+    named: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        if not name.endswith(".conv.bias"):  # a kernel, or the bias of a prediction layer
+            named[name] = array
+            continue
+        ones, zeros = np.ones_like(array), np.zeros_like(array)
+        values = zip(
+            yolox.NORM, (ones, array, zeros, ones - np.float32(yolox.EPSILON)), strict=True
+        )
+        named |= {f"{name.removesuffix('conv.bias')}bn.{key}": value for key, value in values}
     return named
 
 
-def _order(neck_depth: int, use_depthwise: bool) -> list[ConvUnit | str]:
-    """Return the units of neck and head, and the names of prediction layers, in their order."""
-    order: list[ConvUnit | str] = list(neck_units(neck_depth, use_depthwise))
-    predictions = {
-        (index, output): yolox.prediction_name(index, output)
-        for index, output, _ in prediction_layers(LEVELS)
-    }
-    for level in range(len(LEVELS)):
-        units = [unit for unit in head_units(LEVELS, use_depthwise) if unit.index == level]
-        order += [unit for unit in units if not unit.position.startswith("box")]
-        order.append(predictions[level, "classes"])
-        order += [unit for unit in units if unit.position.startswith("box")]
-        order += [predictions[level, output] for output in ("boxes", "objectness")]
-    return order
+def _image_size(sizes: list[int | None]) -> int | None:
+    """Return the side of the smallest square of YOLOX that images of these sizes fit in."""
+    height_and_width = sizes[2:]
+    if len(height_and_width) != 2 or None in height_and_width:
+        return None
+    largest = max(size for size in height_and_width if size is not None)
+    return -(-largest // STRIDE) * STRIDE
+
+
+# Focus: four slices of the image, each with every second row and column.
+
+
+def _focus(graph: Graph) -> tuple[list[int | None], str] | None:
+    """Return the sizes of the image and the concatenated slices; `None` if there are none."""
+    for name, sizes in graph.inputs.items():
+        for tensor in (name, *(node.output[0] for node in graph.consumers(name, "Cast"))):
+            for concat in _concatenated_slices(graph, tensor):
+                begins = [_begin(graph, part) for part in concat.input]
+                if begins != [(tensor, begin) for begin in FOCUS]:
+                    refuse("the slices of its Focus are not those of YOLOX, or in another order")
+                return sizes, concat.output[0]
+    return None
+
+
+def _concatenated_slices(graph: Graph, tensor: str) -> Iterable[Any]:
+    """Yield the concatenations of four slices of a tensor."""
+    tensors, seen = [tensor], set()
+    while tensors:
+        for node in graph.consumers(tensors.pop(), "Slice", "Concat"):
+            if node.output[0] in seen:
+                continue
+            seen.add(node.output[0])
+            if node.op_type == "Slice":
+                tensors.append(node.output[0])
+            elif len(node.input) == len(FOCUS):
+                yield node
+
+
+def _begin(graph: Graph, tensor: str) -> tuple[str, tuple[int, int] | None]:
+    """Return what a tensor is a slice of, and the row and column at which it begins."""
+    begins: list[tuple[int, int]] = []
+    for _ in (2, 3):
+        node = graph.producer(tensor)
+        if node is None or node.op_type != "Slice":
+            break
+        starts, axes, steps = (
+            None if len(node.input) <= i else graph.constant(node.input[i]) for i in (1, 3, 4)
+        )
+        tensor = node.input[0]
+        if starts is None or axes is None or steps is None or (np.ravel(steps) != 2).any():
+            return tensor, None
+        begins += zip((np.ravel(axes) % 4).tolist(), np.ravel(starts).tolist(), strict=True)
+    by_axis = dict(begins)
+    is_focus = len(begins) == 2 and set(by_axis) == {2, 3}
+    return tensor, (by_axis[2], by_axis[3]) if is_focus else None
+
+
+def _check_focus_outside(path: Path, graph: Graph) -> None:
+    """Refuse a CSPDarkNet that takes the slices of Focus as its input."""
+    for name, sizes in graph.inputs.items():
+        try:
+            Network(graph).backbone(name)
+        except CheckpointError:
+            continue
+        channels = sizes[1] if len(sizes) > 1 else None
+        raise Kind(
+            f"an ONNX export of YOLOX whose Focus is outside the graph, which takes {channels} "
+            "channels at half of the size",
+            "export the model with its Focus; the order of the channels is not in the file",
+            "YOLOX",
+            "ONNX",
+        ).error(path)

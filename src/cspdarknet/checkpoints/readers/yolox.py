@@ -2,7 +2,8 @@
 
 YOLOX takes BGR images of 0..255. The channels of its stem's kernel are reordered here so that the
 model takes RGB, and the kernel is multiplied by 255 for a model that divides its input by 255
-(`include_rescaling=True`).
+(`include_rescaling=True`). A model that normalizes its images (`mean`, `std`) has the kernel of the
+file, since those of YOLOX that take normalized images take RGB.
 
 Source: `yolox/models/darknet.py`, `yolo_pafpn.py`, `yolo_head.py`, `network_blocks.py` of
 Megvii-BaseDetection/YOLOX (Apache-2.0).
@@ -10,7 +11,6 @@ Megvii-BaseDetection/YOLOX (Apache-2.0).
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from cspdarknet.checkpoints.architecture import (
     task_of,
     unit_variables,
 )
-from cspdarknet.checkpoints.checkpoint import Checkpoint
 from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.targets import Target, target
@@ -60,41 +59,6 @@ CONV_TYPES = {"conv": "", "depthwise": ".dconv", "pointwise": ".pconv"}
 LARGEST_SMALL_STEM = 24  # channels of the stem in the sizes that take 416 pixels, not 640
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-
-def checkpoint(path: Path, file_format: str, arrays: Mapping[str, np.ndarray]) -> Checkpoint:
-    """Return the `Checkpoint` of a state dict of YOLOX.
-
-    Args:
-        path: the file.
-        file_format: name of its format.
-        arrays: the state dict.
-
-    Raises:
-        CheckpointError: if there is no backbone of YOLOX in it.
-    """
-    prefix = backbone_prefix(arrays)
-    if prefix is None:
-        raise CheckpointError(f"{path} does not hold a CSPDarkNet of YOLOX: it has no {STEM!r}.")
-    head = detector_names(arrays, prefix)
-    shapes = {name: arrays[name].shape for name in (*backbone_names(arrays, prefix), *head)}
-    return Checkpoint(
-        path,
-        file_format,
-        shapes,
-        lambda name: arrays[name].astype("float32", copy=False),
-        lambda model: layout(model, prefix),
-        lambda: config(str(path), shapes, prefix),
-        {name: CONVENTIONS[name] for name in ("padding", "batch_norm_epsilon")},
-        adapts_to=frozenset({"include_rescaling"}),
-        head=tuple(head),
-    )
-
-
-def backbone_prefix(names: Iterable[str]) -> str | None:
-    """Return the prefix of the backbone's names; `None` if there is not exactly one backbone."""
-    stems = [name for name in names if name.endswith(STEM)]
-    return stems[0].removesuffix(STEM) if len(stems) == 1 else None
 
 
 def backbone_names(names: Iterable[str], prefix: str) -> list[str]:
@@ -156,18 +120,24 @@ def prediction_name(level: int, output: str) -> str:
     return f"head.{PREDICTIONS[output]}.{level}"
 
 
-def layout(model: Any, prefix: str = "") -> dict[str, Target]:
+def layout(model: Any, prefix: str = "", *, is_rgb: bool = False) -> dict[str, Target]:
     """Return the target of each name in a state dict, of a backbone or of a detector.
 
     Args:
         model: the backbone or detector.
         prefix: prefix of the backbone's names.
+        is_rgb: whether the weights are those of RGB images, not of BGR images. Those of a model
+            that normalizes its images always are.
     """
     backbone = backbone_of(model)
     last = len(backbone.stackwise_depth) - 1
     targets: dict[str, Target] = {}
     for unit in conv_units(backbone):
         targets |= _unit_targets(model, unit, prefix + unit_name(unit, last))
+        if unit.block == "stem":
+            targets[prefix + STEM] = _stem(
+                model.get_layer("stem_conv_conv").kernel, backbone, is_rgb
+            )
     if task_of(model) != "detection":
         return targets
     root = prefix.removesuffix(BACKBONE)
@@ -184,31 +154,34 @@ def layout(model: Any, prefix: str = "") -> dict[str, Target]:
 
 def _unit_targets(model: Any, unit: ConvUnit, name: str) -> dict[str, Target]:
     kernel, norm = unit_variables(model, unit)
-    targets = {f"{name}.conv.weight": _kernel(kernel, unit, backbone_of(model).include_rescaling)}
+    convert = _depthwise if unit.conv_type == "depthwise" else _transposed
+    targets = {f"{name}.conv.weight": convert(kernel)}
     for weight, variable in zip(NORM, norm, strict=True):
         targets[f"{name}.bn.{weight}"] = target(variable)
     return targets
 
 
-def _kernel(kernel: Any, unit: ConvUnit, include_rescaling: bool) -> Target:
-    if unit.block == "stem":
-        height, width, channels, filters = stem.folded_shape(tuple(kernel.shape))
-        scale = np.float32(255.0 if include_rescaling else 1.0)
-        return Target(
-            kernel,
-            (filters, channels, height, width),
-            lambda array: stem.unfold(array.transpose(2, 3, 1, 0))[:, :, ::-1] * scale,
-            lambda array: stem.fold(array[:, :, ::-1] / scale).transpose(3, 2, 0, 1),
-        )
-    if unit.conv_type == "depthwise":
-        height, width, channels, multiplier = kernel.shape
-        return Target(
-            kernel,
-            (channels, multiplier, height, width),
-            lambda array: array.transpose(2, 3, 0, 1),
-            lambda array: array.transpose(2, 3, 0, 1),
-        )
-    return _transposed(kernel)
+def _stem(kernel: Any, backbone: Any, is_rgb: bool) -> Target:
+    normalizes = backbone.mean is not None
+    order = 1 if is_rgb or normalizes else -1
+    scale = np.float32(255.0 if backbone.include_rescaling and not normalizes else 1.0)
+    height, width, channels, filters = stem.folded_shape(tuple(kernel.shape))
+    return Target(
+        kernel,
+        (filters, channels, height, width),
+        lambda array: stem.unfold(array.transpose(2, 3, 1, 0))[:, :, ::order] * scale,
+        lambda array: stem.fold(array[:, :, ::order] / scale).transpose(3, 2, 0, 1),
+    )
+
+
+def _depthwise(kernel: Any) -> Target:
+    height, width, channels, multiplier = kernel.shape
+    return Target(
+        kernel,
+        (channels, multiplier, height, width),
+        lambda array: array.transpose(2, 3, 0, 1),
+        lambda array: array.transpose(2, 3, 0, 1),
+    )
 
 
 def _transposed(kernel: Any) -> Target:

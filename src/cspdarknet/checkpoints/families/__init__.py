@@ -1,0 +1,1 @@
+"""Recognition of files of other software: by bytes, classes and names of weights."""
