@@ -27,10 +27,22 @@ def convolve(x, kernel, strides, before, after):
     return np.einsum("bhwcij,ijcf->bhwf", windows, kernel.astype("float64"))
 
 
-def norm_silu(x, norm, epsilon=1e-3):
+ACTIVATIONS = {
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "relu": lambda x: np.maximum(x, 0),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.1 * x),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+}
+
+
+def normalized(x, norm, epsilon=1e-3):
     gamma, beta, mean, variance = (to_numpy(v) for v in norm.weights)
-    x = (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
-    return x / (1 + np.exp(-x))
+    return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def norm_silu(x, norm):
+    return ACTIVATIONS["silu"](normalized(x, norm))
 
 
 @pytest.mark.parametrize("size", [8, 9])
@@ -43,6 +55,26 @@ def test_conv_block_at_stride_2(size, padding):
     kernel = to_numpy(model.get_layer("b_conv").kernel)
     expected = norm_silu(convolve(x, kernel, 2, before, after), model.get_layer("b_bn"))
     assert relative_error(y, expected) <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", layers.ACTIVATIONS)
+def test_activations(name, dtype):
+    x = 5 * RNG.normal(size=(2, 4, 4, 8))
+    settings = layers.BlockSettings(activation=name, dtype=dtype)
+    model, y = run(lambda t: layers.conv_block(t, 9, 1, name="b", settings=settings), x)
+    assert model.layers[-1].name == "b"
+    kernel = to_numpy(model.get_layer("b_conv").kernel)
+    expected = ACTIVATIONS[name](normalized(convolve(x, kernel, 1, 0, 0), model.get_layer("b_bn")))
+    assert relative_error(y.astype("float32"), expected) <= (1e-5 if dtype == "float32" else 0.02)
+
+
+@pytest.mark.one_backend
+def test_silu_is_the_default_and_an_activation_layer():
+    x = keras.Input((4, 4, 3))
+    layer = keras.Model(x, layers.conv_block(x, 3, name="b")).get_layer("b")
+    assert type(layer) is keras.layers.Activation
+    assert layer.get_config()["activation"] == "silu"
 
 
 def test_focus_stem_is_slices_then_a_3x3_convolution():
@@ -99,45 +131,6 @@ def test_blocks_work_without_names():
     x = layers.depthwise_conv_block(x, 12, strides=2)
     x = layers.csp_stage(x, 12, 2, use_depthwise=True)
     assert layers.spp(x, 16, pool_sizes=(3, 7)).shape == (None, 4, 4, 16)
-
-
-class TestInitialValues:
-    def test_glorot_uniform(self):
-        # Large enough that the spread of the sample is known to a per cent.
-        images = keras.Input((8, 8, 64))
-        model = keras.Model(images, layers.conv_block(images, 128, 3, name="b"))
-        kernel = to_numpy(model.get_layer("b_conv").kernel)
-        limit = np.sqrt(6 / (9 * 64 + 9 * 128))
-        assert 0.99 * limit < np.abs(kernel).max() <= limit
-        assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
-
-    def test_the_stem_has_the_distribution_of_the_3x3_kernel(self):
-        images = keras.Input((8, 8, 16))
-        model = keras.Model(images, layers.focus_stem(images, 256, name="stem"))
-        conv = model.get_layer("stem_conv")
-        limit = np.sqrt(6 / (9 * 64 + 9 * 256))
-        for kernel in (conv.kernel, conv.kernel_initializer((6, 6, 16, 256))):
-            assert 0.99 * limit < np.abs(to_numpy(kernel)).max() <= limit
-
-    def test_a_seed_gives_the_same_kernels_and_layers_differ(self):
-        def kernels():
-            keras.utils.set_random_seed(3)
-            images = keras.Input((8, 8, 4))
-            model = keras.Model(images, layers.csp_stage(images, 8, 1, name="csp"))
-            return [to_numpy(v) for v in model.trainable_variables if v.name == "kernel"]
-
-        first, second = kernels(), kernels()
-        for a, b in zip(first, second, strict=True):
-            np.testing.assert_array_equal(a, b)
-        assert not np.array_equal(first[0], first[1])
-
-    def test_saved_layers_keep_keras_own_initializers(self):
-        images = keras.Input((8, 8, 4))
-        model = keras.Model(images, layers.depthwise_conv_block(images, 8, name="b"))
-        config = model.get_layer("b_depthwise_conv").get_config()
-        assert config["depthwise_initializer"]["class_name"] == "GlorotUniform"
-        config = model.get_layer("b_pointwise_conv").get_config()
-        assert config["kernel_initializer"]["class_name"] == "GlorotUniform"
 
 
 @pytest.mark.one_backend

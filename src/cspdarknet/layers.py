@@ -16,11 +16,13 @@ from itertools import pairwise
 from typing import Any
 
 import keras
-import numpy as np
 
 from cspdarknet._arguments import check_choice, check_fraction, check_positive
+from cspdarknet._initialization import apply_convolution
+from cspdarknet._kerascv import missing
 
 __all__ = [
+    "ACTIVATIONS",
     "BlockSettings",
     "conv_block",
     "csp_stage",
@@ -30,6 +32,15 @@ __all__ = [
     "prediction_conv",
     "spp",
 ]
+
+# KerasCV's module of this name has layers of all kinds. Python asks the import hook about names in
+# modules with a path only.
+__getattr__, __path__ = partial(missing, __name__), list[str]()
+
+# Names of the activations of blocks. `leaky_relu` has the negative slope of YOLOX.
+ACTIVATIONS = ("silu", "relu", "leaky_relu", "relu6", "hard_swish")
+LEAKY_SLOPE = 0.1
+KERAS_NAMES = {"hard_swish": "hard_silu"}  # names in `keras.activations` that differ
 
 
 def float32_or_wider(dtype: Any) -> str:
@@ -51,6 +62,8 @@ class BlockSettings:
             on every side; the official YOLOX weights need it. The two differ at stride 2 on even
             sizes only.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for Keras's global setting.
+        activation: name of the activation that follows each batch normalization, one of
+            `ACTIVATIONS`.
         batch_norm_epsilon: added to the variances.
         batch_norm_momentum: decay of the moving averages, in Keras's convention: PyTorch's momentum
             is 1 minus this.
@@ -59,6 +72,7 @@ class BlockSettings:
 
     padding: str = "same"
     data_format: str | None = None
+    activation: str = "silu"
     batch_norm_epsilon: float = 1e-3
     batch_norm_momentum: float = 0.99
     dtype: Any = None
@@ -66,6 +80,7 @@ class BlockSettings:
     def __post_init__(self) -> None:
         check_choice("padding", self.padding, ("same", "symmetric"))
         check_choice("data_format", self.data_format, ("channels_last", "channels_first", None))
+        check_choice("activation", self.activation, ACTIVATIONS)
         check_fraction("batch_norm_momentum", self.batch_norm_momentum)
         check_positive("batch_norm_epsilon", self.batch_norm_epsilon)
 
@@ -87,29 +102,6 @@ def _join(name: str | None, suffix: str) -> str | None:
     return f"{name}_{suffix}" if name else None
 
 
-def _sample(initializer: Any, shape: Sequence[int], dtype: Any = None) -> Any:
-    """Sample from a uniform `fan_avg` initializer (GlorotUniform is one) with NumPy."""
-    *window, fan_in, fan_out = shape
-    fans = np.prod(window) * (fan_in + fan_out)
-    limit = np.sqrt(6 * initializer.scale / fans)
-    values = np.random.default_rng(initializer.seed).uniform(-limit, limit, size=shape)
-    return keras.ops.convert_to_tensor(values.astype("float32"), dtype=dtype)
-
-
-def _apply(layer: keras.layers.Layer, x: Any, initializer_name: str = "kernel_initializer") -> Any:
-    """Build and call a convolution whose kernel is sampled by NumPy instead of the backend.
-
-    JAX compiles a program for each shape of random numbers, which would take most of the time of
-    building a network (size tiny: 12 s instead of 1 s). Distribution and seed are those of the
-    layer's initializer, and a seed gives the same kernels on every backend.
-    """
-    initializer = getattr(layer, initializer_name)
-    setattr(layer, initializer_name, partial(_sample, initializer))
-    x = layer(x)
-    setattr(layer, initializer_name, initializer)
-    return x
-
-
 def _norm_act(x: Any, conv_name: str | None, name: str | None, settings: BlockSettings) -> Any:
     x = keras.layers.BatchNormalization(
         axis=settings.channel_axis,
@@ -118,7 +110,15 @@ def _norm_act(x: Any, conv_name: str | None, name: str | None, settings: BlockSe
         dtype=settings.dtype,
         name=_join(conv_name, "bn"),
     )(x)
-    return keras.layers.Activation("silu", dtype=settings.dtype, name=name)(x)
+    return _activation(name, settings)(x)
+
+
+def _activation(name: str | None, settings: BlockSettings) -> keras.layers.Layer:
+    """Return the layer of an activation, which is the last layer of a block."""
+    if settings.activation == "leaky_relu":
+        return keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, dtype=settings.dtype, name=name)
+    function = KERAS_NAMES.get(settings.activation, settings.activation)
+    return keras.layers.Activation(function, dtype=settings.dtype, name=name)
 
 
 def _pad(
@@ -146,7 +146,7 @@ def conv_block(
     output_name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
-    """Convolution without bias, batch normalization and SiLU activation.
+    """Convolution without bias, batch normalization and activation.
 
     Args:
         x: feature map `(batch, height, width, channels)`, or with the channels first.
@@ -155,7 +155,7 @@ def conv_block(
         strides: 1 keeps the size, 2 halves it (rounding up).
         name: prefix of the layers' names.
         output_name: name of the last layer; `name` by default.
-        settings: padding, data format, batch normalization and dtype.
+        settings: padding, data format, activation, batch normalization and dtype.
 
     Returns:
         A Keras tensor of `filters` channels.
@@ -176,7 +176,7 @@ def conv_block(
         dtype=settings.dtype,
         name=_join(name, "conv"),
     )
-    return _norm_act(_apply(conv, x), name, output_name or name, settings)
+    return _norm_act(apply_convolution(conv, x), name, output_name or name, settings)
 
 
 def depthwise_conv_block(
@@ -208,7 +208,7 @@ def depthwise_conv_block(
         dtype=settings.dtype,
         name=_join(depthwise, "conv"),
     )
-    x = _apply(conv, x, "depthwise_initializer")
+    x = apply_convolution(conv, x, "depthwise_initializer")
     x = _norm_act(x, depthwise, depthwise, settings)
     return conv_block(x, filters, 1, name=pointwise, output_name=name, settings=settings)
 
@@ -257,7 +257,7 @@ def focus_stem(
         dtype=settings.dtype,
         name=_join(name, "conv"),
     )
-    return _norm_act(_apply(conv, x), name, name, settings)
+    return _norm_act(apply_convolution(conv, x), name, name, settings)
 
 
 def spp(
@@ -395,4 +395,4 @@ def prediction_conv(
         dtype=float32_or_wider(settings.dtype),
         name=name,
     )
-    return _apply(layer, x)
+    return apply_convolution(layer, x)

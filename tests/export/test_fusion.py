@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cspdarknet.export import fuse
+from cspdarknet.layers import ACTIVATIONS
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from support import SMALL, TINY_NET, randomize, relative_error
 
@@ -146,11 +147,67 @@ def test_an_enabled_lora_is_folded():
 
 
 @pytest.mark.one_backend
-def test_rescaling_with_an_offset_is_kept():
+def test_of_a_rescaling_with_an_offset_only_the_scale_is_folded():
+    """The padding of the convolution is zero after the offset, so that it is no bias."""
     x = keras.Input((8, 8, 3))
     y = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)
     model = keras.Model(x, keras.layers.Conv2D(4, 3, padding="same")(y))
-    assert_same(model, fuse(model), images(model, 8, 8))
+    fused = fuse(model)
+    assert_same(model, fused, images(model, 8, 8))
+    (rescaling,) = (x for x in fused.layers if isinstance(x, keras.layers.Rescaling))
+    assert (rescaling.scale, rescaling.offset) == (1.0, -127.5)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_normalization_of_each_channel(data_format):
+    shape = (8, 8, 3) if data_format == "channels_last" else (3, 8, 8)
+    channels = (1, 1, 3) if data_format == "channels_last" else (3, 1, 1)
+    x = keras.Input(shape)
+    scale, offset = (np.reshape(v, channels).tolist() for v in ([0.1, 0.2, 0.3], [-1, 2, 0]))
+    y = keras.layers.Rescaling(scale, offset)(x)
+    options = {"padding": "same", "data_format": data_format}
+    convs = [
+        keras.layers.Conv2D(6, 3, **options)(y),
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=2, **options)(y),
+    ]
+    model = randomize(keras.Model(x, keras.layers.Add()(convs)))
+    fused = fuse(model)
+    assert_same(model, fused, images(model, 8, 8))
+    (rescaling,) = (x for x in fused.layers if isinstance(x, keras.layers.Rescaling))
+    assert rescaling.scale == 1.0
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("scale", "options"),
+    [
+        ([[[0.1, 0.2, 0.3]]], {"groups": 3}),
+        ([[[0.1]], [[0.2]], [[0.3]], [[0.4]], [[0.5]]], {}),  # of rows, not of channels
+        ([[[0.1, 0.0, 0.3]]], {}),
+    ],
+)
+def test_a_scale_that_no_kernel_can_take_over_is_kept(scale, options):
+    x = keras.Input((5, 8, 3))
+    y = keras.layers.Rescaling(scale, offset=0.5)(x)
+    model = keras.Model(x, keras.layers.Conv2D(3, 3, padding="same", **options)(y))
+    assert_same(model, fuse(model), images(model, 5, 8))
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_are_folded_and_merged(activation, tmp_path):
+    options = {"activation": activation, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+    backbone = randomize(CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, **options))
+    silu = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True, mean=[0.0] * 3, std=[1.0] * 3)
+    fused = fuse(backbone)
+    assert_same(backbone, fused, images(backbone, 33, 20))
+    names = [layer.name for layer in fuse(silu).layers]
+    assert [layer.name for layer in fused.layers] == [*names[:1], "rescaling", *names[1:]]
+    fused.save(tmp_path / "fused.keras")
+    loaded = keras.saving.load_model(tmp_path / "fused.keras")
+    assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
+    assert_same(fused, loaded, images(backbone, 33, 20))
 
 
 @pytest.mark.one_backend

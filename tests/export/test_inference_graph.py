@@ -20,11 +20,13 @@ def test_info_of_each_task(backbone, classifier, detector):
         "classification", class_names=("a", "b", "c"), image_size=64
     )
     names = tuple(detector.class_names)
-    info = ModelInfo("detection", class_names=names, image_size=96, inputs="uint8", letterbox=True)
+    common = {
+        **{"class_names": names, "image_size": 96, "inputs": "uint8"},
+        "score_threshold": detector.score_threshold,
+    }
+    info = ModelInfo("detection", letterbox=True, **common)
     assert inference_graph(detector, letterbox=True)[1] == info
-    info = ModelInfo(
-        "detection", raw_outputs=True, class_names=names, image_size=96, inputs="uint8"
-    )
+    info = ModelInfo("detection", raw_outputs=True, **common)
     assert inference_graph(detector, raw_outputs=True)[1] == info
 
 

@@ -5,7 +5,7 @@ import pytest
 from cspdarknet.export import build_onnx, quantize
 from cspdarknet.export.quantization import _depthwise_first_stage, _outer_nodes
 from cspdarknet.models import CSPDarkNetBackbone
-from support import SMALL, relative_error
+from support import SMALL, randomize, relative_error
 
 pytest.importorskip("onnx")
 pytestmark = pytest.mark.one_backend
@@ -45,6 +45,16 @@ def test_the_convolutions_between_them_are_quantized(noise):
     in_float = {name for name, kernel in kernels.items() if kernel not in from_int8}
     outer = {name for name in kernels if name.startswith(("stem_", "dark2_"))} | {"dark3_csp"}
     assert in_float == outer < set(kernels)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "relu6", "hard_swish"])
+def test_activations(activation, noise, run_onnxruntime):
+    pytest.importorskip("onnxruntime")
+    options = {"activation": activation, "mean": [0.5] * 3, "std": [0.2] * 3}
+    backbone = randomize(CSPDarkNetBackbone([8, 16], [1, 1], include_rescaling=True, **options))
+    model, images = build_onnx(backbone), noise(64, 64, count=4)
+    outputs = [run_onnxruntime(m, images)["features"] for m in (quantize(model, [images]), model)]
+    assert 1e-4 < relative_error(*outputs) < 0.1
 
 
 def test_metadata_is_kept(classifier, noise, run_onnxruntime):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from cspdarknet.detections import DetectionOptions
 from cspdarknet.export.inference_graph import inference_graph
 from cspdarknet.export.verification import Comparison, Reference, sample_images
 from cspdarknet.model_info import ModelInfo
@@ -102,6 +103,18 @@ def test_scaled_scores_are_around_the_threshold(detector, high, letterbox):
     expected = lower.predict_on_batch(sample_images(graph, info))
     np.testing.assert_array_equal(outputs["num_detections"], expected["num_detections"])
     np.testing.assert_allclose(outputs["boxes"], expected["boxes"], atol=1e-3)
+
+
+def test_scaled_scores_are_around_the_thresholds_of_classes(detector):
+    options = DetectionOptions((0.9, 0.95, 0.8))
+    graph, info = inference_graph(detector, options=options)
+    reference = Reference(graph, sample_images(graph, info))
+    outputs = reference.outputs(reference.score_factor)
+    assert 0 < outputs["num_detections"].sum() < 2 * detector.max_detections
+    for class_id, threshold in enumerate(options.score_threshold):
+        kept = outputs["confidence"][outputs["classes"] == class_id]
+        assert kept.size
+        assert kept.min() >= threshold
 
 
 def test_scores_of_zero_cannot_be_scaled(detector, high):

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
+from cspdarknet.images import ImageError, center_crop
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
 from support import TINY_NET, needs_channels_first, randomize, relative_error, to_numpy
 
@@ -63,6 +65,42 @@ class TestOutputs:
         outputs = model.predict(x.astype("uint8"), verbose=0)
         assert outputs.shape == (2, 3)
         assert relative_error(model.predict(x.astype("float32"), verbose=0), outputs) <= 1e-6
+
+    def test_single_images_are_cropped_to_the_size_of_the_model(self, tmp_path):
+        model = build(image_size=24)
+        pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype="uint8")
+        image = Image.fromarray(pixels)
+        image.save(tmp_path / "a.png")
+        crop = center_crop(image, 24)
+        expected = model.predict(crop[None], verbose=0)
+        for x in (tmp_path / "a.png", str(tmp_path / "a.png"), image, pixels):
+            np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
+        outputs = model.predict([pixels, pixels[:, :32], image], batch_size=2, verbose=0)
+        assert outputs.shape == (3, 3)
+        assert relative_error(outputs[::2], np.repeat(expected, 2, axis=0)) <= 1e-5
+
+    @pytest.mark.one_backend
+    def test_batches_are_what_keras_takes(self):
+        model, batch = build(image_size=24), np.zeros((2, 30, 30, 3))
+        expected = model.predict(batch, verbose=0)
+        whole = model.predict(((x,) for x in [batch]), steps=1, verbose=0)
+        np.testing.assert_array_equal(whole, expected)
+        np.testing.assert_array_equal(model.predict_on_batch(batch), expected)
+
+    @needs_channels_first
+    @pytest.mark.one_backend
+    def test_single_images_with_the_channels_first(self):
+        image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype="uint8")
+        model = build(image_size=24)
+        turned = build(backbone={"data_format": "channels_first"}, image_size=24)
+        expected = model.predict(image, verbose=0)
+        assert relative_error(turned.predict(image, verbose=0), expected) <= 1e-5
+
+    @pytest.mark.one_backend
+    def test_unreadable_images(self):
+        for bad in ("no.png", ["no.png"], np.zeros((5, 5, 4))):
+            with pytest.raises(ImageError, match=r"no such file|\(height, width, 3\)"):
+                build().predict(bad, verbose=0)
 
     @pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
     def test_the_head_is_float32_under_mixed_precision(self, dtype, photo):

@@ -34,9 +34,19 @@ def test_options_override_the_models_own(detector):
 
 
 @pytest.mark.one_backend
+def test_thresholds_of_classes(detector):
+    options = DetectionOptions({"class 2": 0.5})
+    assert detector.resolve_options(options).score_threshold == (0.3, 0.3, 0.5)
+    graph = detector.inference_model(DetectionOptions((0.1, 0.2, 0.3)))
+    assert graph.get_layer("nms").score_threshold == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (DetectionOptions({"cat": 0.5}), "classes of the model: class 0, .*Received: cat"),
+        (DetectionOptions((0.5, 0.5)), "one for each of the 3 classes"),
         (DetectionOptions(image_size=100), "multiple of 16.*Received: image_size=100"),
         (0.3, "`options` must be DetectionOptions or None. Received: options=0.3"),
     ],
@@ -76,7 +86,8 @@ def test_graphs_share_the_weights_and_are_not_saved_with_the_detector(tmp_path):
 
 @pytest.mark.one_backend
 def test_it_is_saved_and_takes_images_of_any_size(detector, tmp_path):
-    graph = detector.inference_model(DetectionOptions(max_detections=20))
+    options = DetectionOptions((0.3, 0.2, 0.4), max_detections=20)
+    graph = detector.inference_model(options)
     graph.save(tmp_path / "graph.keras")
     restored = keras.saving.load_model(tmp_path / "graph.keras")
     for size in ((48, 64), (100, 30), (1, 1)):
@@ -106,7 +117,7 @@ def test_it_is_exported_by_torch(detector):
     """NMS ends early, in a loop that PyTorch cannot trace, so that it traces another one."""
     import torch
 
-    graph = detector.inference_model(DetectionOptions(max_detections=20))
+    graph = detector.inference_model(DetectionOptions((0.3, 0.2, 0.4), max_detections=20))
     batch = torch.tensor(IMAGE)
     expected = {name: to_numpy(value) for name, value in graph(batch).items()}
     assert expected["num_detections"][0] > 1

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
@@ -105,6 +106,14 @@ def test_images_of_any_size(detector, images):
 
 
 @pytest.mark.one_backend
+def test_one_image_is_a_batch_of_one(detector, images, tmp_path):
+    Image.fromarray(images[0].astype("uint8")).save(tmp_path / "a.png")
+    expected = detector.predict(images[:1])
+    for x in (images[0], tmp_path / "a.png", [str(tmp_path / "a.png")]):
+        for name, values in detector.predict(x).items():
+            np.testing.assert_array_equal(values, expected[name])
+
+
 def test_an_iterable_of_batches(detector, images):
     batch = np.stack([images[0]] * 3)
     expected = detector.predict(batch)

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
+from cspdarknet.images import ImageError
 from cspdarknet.models.image_batches import image_batches, is_images, letterbox_batch
 
 pytestmark = pytest.mark.one_backend
@@ -46,6 +48,23 @@ def test_every_form(batch, form):
         np.testing.assert_array_equal(image, expected)
 
 
+def test_one_image_in_every_form(tmp_path, batch):
+    image = Image.fromarray(batch[1])
+    image.save(tmp_path / "a.png")
+    path, array = tmp_path / "a.png", batch[1]
+    for x in (str(path), path, [path], iter([path]), image, [image], array, array.tolist()):
+        ((pixels,),) = image_batches(x, 8, None)
+        np.testing.assert_array_equal(pixels, array)
+
+
+def test_files_are_read_when_they_are_due(tmp_path, batch):
+    Image.fromarray(batch[0]).save(tmp_path / "a.png")
+    batches = image_batches([tmp_path / "a.png", "no.png"], 1, None)
+    assert len(next(batches)) == 1
+    with pytest.raises(ImageError, match=r"no\.png"):
+        next(batches)
+
+
 def test_images_of_different_sizes():
     images = [np.zeros((5, 7, 3), "uint8"), np.zeros((2, 1, 3))]
     (batches,) = image_batches(images, 8, None)
@@ -68,8 +87,11 @@ def test_what_counts_as_images(batch):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((10, 10, 3)), r"`x` must be images \(n, height, width, 3\).*\(10, 10, 3\)"),
-        (7, "`x` must be an array or a list of images. Received: x of type int"),
+        (np.zeros((10, 10)), r"images \(n, height, width, 3\).*\(10, 10\)"),
+        (np.zeros((10, 10, 4)), r"\(height, width, 3\)"),
+        (7, "`x` must be an image, .* or their paths. Received: x of type int"),
+        ("no.png", "no.png: no such file"),
+        (["no.png"], "no.png: no such file"),
         ([np.zeros((10, 10))], r"\(height, width, 3\)"),
         ([np.zeros((10, 10, 4))], r"\(height, width, 3\)"),
         ([np.zeros((0, 10, 3))], r"\(height, width, 3\)"),

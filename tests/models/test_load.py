@@ -8,8 +8,9 @@ from cspdarknet.checkpoints.readers import archive, hdf5, onnx, safetensors, tor
 from cspdarknet.export import export
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector, load_model
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
+from onnx_files import yolox_onnx
 from support import GOLDEN, TINY_NET, assert_same_weights, needs_golden, randomize
-from yolox_files import NET, build, yolox_like, yolox_onnx
+from yolox_files import NET, build, yolox_like
 
 pytestmark = pytest.mark.one_backend
 
@@ -120,7 +121,7 @@ class TestArguments:
 READERS = {
     ".pth": (torch, "read_torch"),
     ".onnx": (onnx, "read_onnx"),
-    ".safetensors": (safetensors, "read"),
+    ".safetensors": (safetensors.SafetensorsFile, "__init__"),
     ".keras": (archive, "read_archive"),
     ".h5": (hdf5.HDF5File, "__init__"),
     "": (hdf5.HDF5File, "__init__"),  # a preset folder

@@ -6,8 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cspdarknet.checkpoints.readers import yolox
+from cspdarknet.checkpoints.targets import collect
+from cspdarknet.layers import ACTIVATIONS
 from cspdarknet.models import CSPDarkNetBackbone
-from support import SMALL, TINY_NET, randomize, relative_error, to_numpy
+from gradients import gradients
+from support import (
+    SMALL,
+    TINY_NET,
+    needs_channels_first,
+    randomize,
+    relative_error,
+    to_numpy,
+)
+from torch_darknet import torch_features
+from yolox_files import yolox_like
 
 stages = st.integers(1, 4).flatmap(
     lambda n: st.tuples(
@@ -166,6 +179,93 @@ def test_rescaling_is_division_by_255(photo):
     scaled = CSPDarkNetBackbone(**SMALL, include_rescaling=True)
     scaled.set_weights(plain.get_weights())
     assert relative_error(scaled(photo), to_numpy(plain(photo / 255))) <= 1e-4
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_are_those_of_a_network_in_pytorch(activation):
+    model = yolox_like(activation=activation)
+    x = np.random.default_rng(0).uniform(0, 255, (2, 34, 48, 3))
+    weights = collect(yolox.layout(model))
+    expected = torch_features(weights, x[..., ::-1].transpose(0, 3, 1, 2).copy(), activation)
+    assert relative_error(model(x), expected.transpose(0, 2, 3, 1)) <= 1e-5
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_reach_every_weight_of_each_activation(activation):
+    options = {"activation": activation, "mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0)}
+    model = randomize(CSPDarkNetBackbone(**TINY_NET, include_rescaling=False, **options))
+    x = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+    loss, grads = gradients(model, lambda y: keras.ops.mean(keras.ops.square(y)), x)
+    assert np.isfinite(loss)
+    for path, gradient in grads.items():
+        assert np.isfinite(to_numpy(gradient)).all(), path
+        assert np.any(to_numpy(gradient)), path
+
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+class TestNormalization:
+    """`mean` and `std` are those of a model without them on normalized pixels."""
+
+    def models(self, **options):
+        plain = randomize(CSPDarkNetBackbone(**TINY_NET, include_rescaling=False))
+        model = CSPDarkNetBackbone(**TINY_NET, **{"include_rescaling": True, **options})
+        model.set_weights(plain.get_weights())
+        return plain, model
+
+    def normalized(self, x, mean, std, scale=255.0):
+        return (x.astype("float64") / scale - mean) / np.asarray(std)
+
+    # One row, odd and even sizes: the zeros around an image are zeros after the normalization.
+    @pytest.mark.parametrize("size", [(1, 1), (5, 8), (33, 31), (64, 48)])
+    def test_normalized_pixels(self, size):
+        plain, model = self.models(**IMAGENET)
+        x = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype("float32")
+        expected = to_numpy(plain(self.normalized(x, **IMAGENET).astype("float32")))
+        assert relative_error(model(x), expected) <= 1e-6
+
+    def test_without_the_division_by_255(self):
+        mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+        plain, model = self.models(include_rescaling=False, mean=mean, std=std)
+        x = np.random.default_rng(0).integers(0, 256, (1, 33, 48, 3)).astype("float32")
+        expected = to_numpy(plain(self.normalized(x, mean, std, 1.0).astype("float32")))
+        assert relative_error(model(x), expected) <= 1e-6
+
+    @needs_channels_first
+    @pytest.mark.parametrize("default", ["channels_last", "channels_first"])
+    @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+    def test_the_channels_are_found_whatever_keras_has_as_its_default(self, data_format, default):
+        x = np.random.default_rng(0).integers(0, 256, (1, 3, 3, 3)).astype("float32")
+        plain = randomize(CSPDarkNetBackbone(**TINY_NET, include_rescaling=False))
+        expected = to_numpy(plain(self.normalized(x, **IMAGENET).astype("float32")))
+        keras.config.set_image_data_format(default)
+        options = {"include_rescaling": True, "data_format": data_format, **IMAGENET}
+        model = CSPDarkNetBackbone(**TINY_NET, **options)
+        model.set_weights(plain.get_weights())
+        if data_format == "channels_first":
+            x, expected = x.transpose(0, 3, 1, 2), expected.transpose(0, 3, 1, 2)
+        assert relative_error(model(x), expected) <= 1e-6
+        assert model.count_params() == plain.count_params()
+
+    @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float64"])
+    def test_pixels_are_normalized_in_float32_or_wider(self, dtype):
+        images = keras.Input((6, 6, 3), dtype="uint8")
+        model = CSPDarkNetBackbone(
+            **TINY_NET, include_rescaling=True, input_tensor=images, dtype=dtype, **IMAGENET
+        )
+        front = keras.Model(images, model.get_layer("rescaling").output)
+        x = np.random.default_rng(0).integers(0, 256, (1, 6, 6, 3)).astype("uint8")
+        assert front.output.dtype == ("float64" if dtype == "float64" else "float32")
+        assert relative_error(front(x), self.normalized(x, **IMAGENET)) <= 1e-6
+        assert np.isfinite(to_numpy(model(x)).astype("float32")).all()
+
+    @pytest.mark.one_backend
+    def test_the_rescaling_is_one_layer_without_weights(self):
+        _, model = self.models(**IMAGENET)
+        kinds = [type(layer) for layer in model.layers]
+        assert kinds.count(keras.layers.Rescaling) == 1
+        assert (model.mean, model.std) == (IMAGENET["mean"], IMAGENET["std"])
 
 
 EMPTY_BATCH = pytest.param(

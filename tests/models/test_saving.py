@@ -34,6 +34,8 @@ MODELS = [
     (backbone, {"include_rescaling": False, "use_depthwise": True, "input_shape": (32, 48, 4)}),
     (backbone, {"padding": "symmetric", "batch_norm_epsilon": 1e-5}),
     (backbone, {"batch_norm_momentum": 0.97, "trainable": False, "name": "mine"}),
+    (backbone, {"activation": "leaky_relu", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}),
+    (backbone, {"activation": "hard_swish"}),
     (backbone, {"dtype": "mixed_bfloat16", "frozen_layers": ["stem_conv_bn"]}),
     (classifier, {}),
     (
@@ -68,7 +70,7 @@ MODELS = [
             "backbone_changes": {"use_depthwise": True, "padding": "symmetric"},
             "bounding_box_format": "xywh",
             "class_names": tuple(NAMES),
-            "score_threshold": 0.5,
+            "score_threshold": (0.5, 0.25, 1.0),
             "iou_threshold": 0.4,
             "max_detections": 7,
             "neck_depth": 2,
@@ -77,6 +79,7 @@ MODELS = [
             "name": "mine",
         },
     ),
+    (detector, {"backbone_changes": {"activation": "relu6", "mean": [0.5] * 3, "std": [0.2] * 3}}),
 ]
 
 

@@ -33,6 +33,18 @@ def test_the_sizes_of_yolox_are_the_defaults(backbone):
     assert "neck_n5_csp_bottleneck2_conv1" not in names
 
 
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_neck_and_head_have_the_activation_of_the_backbone(activation):
+    backbone = CSPDarkNetBackbone([4, 4, 4], [0, 0, 0], True, activation=activation)
+    model = keras.Model(backbone.input, yolox_outputs(backbone, 2))
+    # The last layer of each block has the name of its batch normalization, without "_bn".
+    blocks = [layer.name.removesuffix("_bn") for layer in model.layers if "_bn" in layer.name]
+    kinds = {type(layer) for layer in model.layers if layer.name in blocks}
+    named = {"relu": keras.layers.Activation, "leaky_relu": keras.layers.LeakyReLU}
+    assert kinds == {named[activation]}
+    assert "silu" not in str([layer.get_config().get("activation") for layer in model.layers])
+
+
 def test_the_deepest_three_levels_are_used(backbone):
     assert detection_strides(backbone) == {"P3": 8, "P4": 16, "P5": 32}
     three = CSPDarkNetBackbone([8, 8, 8], [0, 0, 0], True)

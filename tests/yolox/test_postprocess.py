@@ -1,9 +1,12 @@
 """Post-processing: decoding, NMS, and boxes in the original image."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
+from cspdarknet.yolox import postprocess
 from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, RestoreBoxes
 from support import to_numpy
 
@@ -61,6 +64,48 @@ def test_nms_is_greedy(seed):
         )
         for name in ("boxes", "classes", "confidence"):
             assert (outputs[name][i, count:] == -1).all()
+
+
+def run_nms(layer, boxes, scores):
+    outputs = layer(boxes.astype("float32"), scores.astype("float32"))
+    return {name: to_numpy(value) for name, value in outputs.items()}
+
+
+def test_thresholds_of_classes_filter_the_detections():
+    """A box below the threshold of its class has no effect: not on other boxes, nor on the rest."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 60, (1, 200, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, (1, 200, 2))], axis=-1)
+    scores = rng.uniform(0, 1, (1, 200, 3))
+    thresholds = (0.5, 0.9, 0.85)
+    layer = NonMaxSuppression(thresholds, 0.5, 90)
+    outputs = run_nms(layer, boxes, scores)
+    low = run_nms(NonMaxSuppression(0.0, 0.5, 200), boxes, scores)
+    limits = np.array(thresholds, "float32")[low["classes"][0]]
+    kept = np.flatnonzero((low["classes"][0] >= 0) & (low["confidence"][0] >= limits))
+    assert outputs["num_detections"][0] == len(kept) < 90
+    assert set(low["classes"][0, kept]) == {0, 1, 2}
+    for name in ("boxes", "classes", "confidence"):
+        np.testing.assert_array_equal(outputs[name][0, : len(kept)], low[name][0, kept])
+    again = NonMaxSuppression.from_config(json.loads(json.dumps(layer.get_config())))
+    assert again.score_threshold == thresholds
+
+
+@pytest.mark.one_backend
+def test_boxes_below_their_threshold_take_no_place(monkeypatch):
+    """Neither of the candidates, nor of the detections."""
+    monkeypatch.setattr(postprocess, "MAX_CANDIDATES", 1)
+    boxes = np.array([[[0, 0, 10, 10], [50, 50, 60, 60]]])
+    scores = np.array([[[0.8, 0], [0, 0.3]]])
+    outputs = run_nms(NonMaxSuppression((0.9, 0.2), 0.5, 1), boxes, scores)
+    assert outputs["classes"].tolist() == [[1]]
+
+
+@pytest.mark.one_backend
+def test_there_is_a_threshold_for_each_class():
+    boxes, scores = keras.KerasTensor((None, 9, 4)), keras.KerasTensor((None, 9, 3))
+    with pytest.raises(ValueError, match="each of the 3 classes"):
+        NonMaxSuppression((0.5, 0.5), 0.5, 5)(boxes, scores)
 
 
 @pytest.mark.one_backend

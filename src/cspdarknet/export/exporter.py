@@ -1,6 +1,5 @@
 """`export`: writes a model to a file for other software, and compares the outputs of both."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 
 from cspdarknet._arguments import check_choice
+from cspdarknet._unfinished import make_folder, temporary_folder
 from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export import keras_formats, onnx_formats, verification
 from cspdarknet.export.calibration import MAX_IMAGES, check_calibration
@@ -126,9 +126,9 @@ def export(
         sample_images = verification.sample_images(graph, info)
     images = np.asarray(sample_images, inputs)[: keras_formats.max_batch_size(format, graph)]
     reference = Reference(graph, images, precision)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
-        part = Path(folder) / path.name
+    make_folder(path.parent)
+    with temporary_folder(path) as folder:
+        part = folder / path.name
         if spec.runtime is None:
             comparison = reference.compare(keras_formats.write(graph, part, format, images))
         else:

@@ -21,6 +21,7 @@ ELEMENTWISE_ACTIVATIONS = (
     *("elu", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
     *("selu", "sigmoid", "silu", "softplus", "softsign", "tanh"),
 )
+LEAKY_RELU = "leaky_relu"  # name of a LeakyReLU layer that is the activation of a convolution
 # The config entries in which convolutions must agree to be merged.
 MERGE_KEYS = (
     *("filters", "kernel_size", "strides", "padding", "data_format"),
@@ -31,7 +32,7 @@ MERGE_KEYS = (
 def fuse(model: keras.Model) -> keras.Model:
     """Fuse the layers of a model for faster inference.
 
-    Batch normalizations, activations and the rescaling of pixels are folded into the convolutions;
+    Batch normalizations, activations and the scale of pixels are folded into the convolutions;
     parallel convolutions of the same config, such as the two at the start of a CSP stage, are
     merged into one; the parallel max-pools of SPP become a chain of smaller ones (SPPF). All that
     remains are standard Keras layers, so that the result can be saved, and loaded without this
@@ -94,34 +95,65 @@ def fold_batch_norms(program: Program) -> None:
 def fold_activations(program: Program) -> None:
     """Fold each activation that follows a convolution into the convolution."""
 
-    def fold(conv: LayerCall, activation: LayerCall) -> None:
-        config = activation.operation.get_config()
-        _replace(conv, *_kernel_and_bias(conv), **{k: config[k] for k in ("activation", "name")})
+    def fold(conv: LayerCall, call: LayerCall) -> None:
+        name, activation = call.operation.name, _activation(call.operation)
+        _replace(conv, *_kernel_and_bias(conv), activation=activation, name=name)
 
-    _fold(program, keras.layers.Activation, fold)
+    for kind in (keras.layers.Activation, keras.layers.LeakyReLU):
+        _fold(program, kind, fold)
+
+
+def _activation(layer: keras.layers.Layer) -> Any:
+    """Return the activation of an activation layer, as the config of a convolution has it."""
+    if not isinstance(layer, keras.layers.LeakyReLU):
+        return layer.get_config()["activation"]
+    # Without the layer's own name, so that equal activations have equal configs.
+    nameless = keras.layers.LeakyReLU.from_config(layer.get_config() | {"name": LEAKY_RELU})
+    return keras.activations.serialize(nameless)
 
 
 def fold_rescaling(program: Program) -> None:
-    """Fold each rescaling without offset into the convolutions that follow it."""
+    """Fold the scale of each rescaling into the convolutions that follow it.
+
+    An offset stays in the graph, since the zeros around padded images have none.
+    """
     consumers = program.consumers()
     for call in [c for c in program.calls if isinstance(c.operation, keras.layers.Rescaling)]:
         layer, (source,), (scaled,) = call.operation, call.inputs, call.outputs
         convs = consumers.get(scaled, [])
         foldable = (
-            np.ndim(layer.scale) == 0
-            and not np.any(layer.offset)
+            np.all(layer.scale)
             # float16 would lose small values; integers would not be cast to floats.
             and source.dtype == scaled.dtype
             and source.dtype in WIDE_DTYPES
             and not program.is_output(scaled)
-            and all(_is_convolution(conv) and program.is_called_once(conv) for conv in convs)
+            and all(_takes_scale(conv, layer) and program.is_called_once(conv) for conv in convs)
         )
-        if foldable:
-            for conv in convs:
-                kernel, bias = _kernel_and_bias(conv)
-                _replace(conv, kernel * layer.scale, bias)
+        if not foldable:
+            continue
+        scale = np.asarray(layer.scale, "float64")
+        for conv in convs:
+            kernel, bias = _kernel_and_bias(conv)
+            _replace(conv, kernel * (scale.reshape(-1, 1) if scale.ndim else scale), bias)
+        if np.any(layer.offset):
+            offset = (np.asarray(layer.offset, "float64") / scale).tolist()
+            config = layer.get_config() | {"scale": 1.0, "offset": offset}
+            call.operation = keras.layers.Rescaling.from_config(config)
+        else:
             program.replace_tensor(scaled, source)
             program.calls.remove(call)
+
+
+def _takes_scale(call: LayerCall, rescaling: keras.layers.Layer) -> bool:
+    """Whether a layer is a convolution whose kernel can take over the scale of its input."""
+    if not _is_convolution(call):
+        return False
+    shape = np.shape(rescaling.scale)
+    if not shape:
+        return True
+    channel_axis = -1 if call.operation.data_format == "channels_last" else 0
+    is_per_channel = len(shape) == 3 and np.prod(shape) == shape[channel_axis]
+    return is_per_channel and getattr(call.operation, "groups", 1) == 1
 
 
 def merge_convolutions(program: Program) -> None:
@@ -222,7 +254,10 @@ def _is_mergeable(call: LayerCall) -> bool:
     return (
         type(layer) is keras.layers.Conv2D
         and layer.groups == 1
-        and keras.activations.serialize(layer.activation) in ELEMENTWISE_ACTIVATIONS
+        and (
+            isinstance(layer.activation, keras.layers.LeakyReLU)
+            or keras.activations.serialize(layer.activation) in ELEMENTWISE_ACTIVATIONS
+        )
     )
 
 

@@ -77,6 +77,7 @@ def inference_graph(
         inputs=inputs,
         letterbox=letterbox,
         data_format=_data_format(model),
+        score_threshold=_score_threshold(model, resolved),
     )
     images = _image_input(model, inputs, None if letterbox else image_size, info.data_format)
     if info.image_size is None:
@@ -128,6 +129,11 @@ def _class_names(model: Any, task: str) -> tuple[str, ...] | None:
     if task == "features":
         return None
     return model.class_names or numbered_names(model.num_classes)
+
+
+def _score_threshold(model: Any, options: DetectionOptions | None) -> Any:
+    """Return the score threshold of a detector; `None` for other models."""
+    return getattr(model, "score_threshold", None) if options is None else options.score_threshold
 
 
 def _data_format(model: keras.Model) -> str:

@@ -55,7 +55,7 @@ def write(graph: keras.Model, path: Path, format: str, images: np.ndarray) -> di
     backend = FORMATS[format].backend
     assert backend is not None
     require(backend, backend, f"Writing the format {format}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # on the disk of the file
         source, inputs, results = (Path(folder) / n for n in ("graph.keras", "in.npy", "out.npz"))
         fuse(graph).save(source)
         np.save(inputs, images)

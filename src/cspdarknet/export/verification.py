@@ -104,11 +104,15 @@ class Reference:
     def score_factor(self) -> float | None:
         """The factor that lifts the higher scores above the threshold; `None` if all are zero."""
         assert self._nms is not None
-        scores = np.sort(self._values[1].max(axis=-1), axis=None)[::-1]
+        scores = self._values[1]
+        # A score relative to the threshold of its class is above 1 where it is kept.
+        thresholds = np.maximum(np.float32(self._nms.score_threshold), np.float32(1e-9))
+        thresholds = np.broadcast_to(thresholds, scores.shape[-1:])[scores.argmax(axis=-1)]
+        relative = np.sort(scores.max(axis=-1) / thresholds, axis=None)[::-1]
         # About half of what NMS may return, so that a lower threshold is noticed, too.
-        count = max(1, min(len(self._values[1]) * self._nms.max_detections, len(scores)) // 2)
-        limit = float(scores[count - 1 : count + 1].mean())
-        return self._nms.score_threshold / limit if limit > 0 else None
+        count = max(1, min(len(scores) * self._nms.max_detections, len(relative)) // 2)
+        limit = float(relative[count - 1 : count + 1].mean())
+        return 1 / limit if limit > 0 else None
 
     def outputs(self, score_factor: float = 1.0) -> dict[str, np.ndarray]:
         """Return the outputs by name, with the scores before NMS multiplied by a factor."""

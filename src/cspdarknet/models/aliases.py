@@ -5,7 +5,8 @@ from typing import Any
 
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.base import classproperty
-from cspdarknet.presets import records
+from cspdarknet.presets.listing import describe
+from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.sizes import SIZES
 
 # The order of positional arguments on KerasCV's documentation page, and in its code.
@@ -47,8 +48,8 @@ class _SizedBackbone(CSPDarkNetBackbone):
     @classproperty
     def presets(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
         """The presets of this size that KerasCV published with trained weights."""
-        published = {n: p for n, p in records.PRESETS.items() if p.kaggle_handle and p.has_weights}
-        return records.describe(
+        published = {n: p for n, p in PRESETS.items() if p.kaggle_handle and p.has_weights}
+        return describe(
             {n: p for n, p in published.items() if p.size == getattr(cls, "size", p.size)}
         )
 
@@ -72,9 +73,9 @@ class _SizedBackbone(CSPDarkNetBackbone):
             ValueError: as in `CSPDarkNetBackbone.from_preset`, or if it is a built-in preset of
                 another size.
         """
-        record = records.PRESETS.get(preset) if isinstance(preset, str) else None
+        record = PRESETS.get(preset) if isinstance(preset, str) else None
         if record is not None and record.size != cls.size:
-            names = ", ".join(n for n, p in records.PRESETS.items() if p.size == cls.size)
+            names = ", ".join(n for n, p in PRESETS.items() if p.size == cls.size)
             raise ValueError(
                 f"The preset {preset!r} is not of the size of {cls.__name__}: use "
                 f"CSPDarkNetBackbone.from_preset, or one of {names}."

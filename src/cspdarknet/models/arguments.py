@@ -7,14 +7,19 @@ import keras
 
 from cspdarknet._arguments import (
     MAX_CHANNELS,
+    MAX_CONVOLUTIONS,
     MAX_DEPTH,
     MAX_IMAGE_SIZE,
+    MAX_PARAMETERS,
     check_bool,
     check_count,
     is_integer,
+    is_number,
 )
+from cspdarknet.checkpoints.model_size import ModelSize, detector_head_size
 
 DEFAULT_INPUT_SHAPE = (None, None, 3)
+MAX_FLOAT32 = 3.4e38
 # Those of `keras.utils.bounding_boxes.convert_format`.
 BOX_FORMATS = (
     "xyxy",
@@ -55,6 +60,16 @@ def check_dtype(dtype: Any) -> Any:
     return policy
 
 
+def check_size(size: ModelSize) -> None:
+    """Accept the size of a model that a computer can hold, before anything of it is built."""
+    if size.parameters > MAX_PARAMETERS or size.convolutions > MAX_CONVOLUTIONS:
+        raise ValueError(
+            f"A model must have at most {MAX_PARAMETERS:,} parameters and {MAX_CONVOLUTIONS:,} "
+            f"convolutions. Received: arguments of a model with {size.parameters:,} parameters and "
+            f"{size.convolutions:,} convolutions: reduce its channels or its depth."
+        )
+
+
 # Backbones.
 
 
@@ -82,6 +97,47 @@ def _check_integers(name: str, values: Any, least: int, most: int) -> list[int]:
         if not is_integer(value) or not least <= value <= most:
             raise ValueError(f"{rule}. Received: {value!r} in {name}={values!r}")
     return [int(value) for value in values]
+
+
+def check_normalization(
+    mean: Any, std: Any, shape: tuple[int | None, ...], data_format: str
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Check `mean` and `std` of the pixels: one finite number for each channel, or both `None`.
+
+    Args:
+        mean: the argument of a backbone.
+        std: the argument of a backbone.
+        shape: the result of `resolve_input_shape`.
+        data_format: `"channels_last"` or `"channels_first"`.
+    """
+    if mean is None and std is None:
+        return None, None
+    if mean is None or std is None:
+        raise ValueError(
+            "`mean` and `std` must be passed together. Pass zeros as `mean`, or ones as `std`, to "
+            f"have one of them alone. Received: mean={mean!r}, std={std!r}"
+        )
+    channels = shape[0 if data_format == "channels_first" else -1]
+    means = _check_numbers("mean", mean, channels)
+    stds = _check_numbers("std", std, channels)
+    if any(value <= 0 for value in stds):
+        raise ValueError(f"`std` must have numbers greater than 0. Received: std={std!r}")
+    if any(max(1, abs(a)) / b > MAX_FLOAT32 for a, b in zip(means, stds, strict=True)):
+        raise ValueError(
+            "`std` must not be so small that `1 / std` or `mean / std` exceeds float32. "
+            f"Received: mean={mean!r}, std={std!r}"
+        )
+    return means, stds
+
+
+def _check_numbers(name: str, values: Any, count: int | None) -> tuple[float, ...]:
+    rule = f"`{name}` must be a list of {count} finite numbers, one for each channel of the images"
+    if isinstance(values, (str, set, frozenset, dict)) or not hasattr(values, "__iter__"):
+        raise ValueError(f"{rule}. Received: {name}={values!r}")
+    values = list(values)
+    if len(values) != count or not all(map(is_number, values)):
+        raise ValueError(f"{rule}. Received: {name}={values!r}")
+    return tuple(map(float, values))
 
 
 def resolve_input_shape(
@@ -192,6 +248,20 @@ def check_detector_backbone(backbone: Any, levels: int) -> None:
             f"`backbone` must be a CSPDarkNetBackbone with {levels} stages or more. "
             f"Received: backbone={backbone!r} of type {type(backbone).__name__}"
         )
+
+
+def check_detector_size(
+    backbone: Any, num_classes: int, neck_depth: Any, head_channels: Any
+) -> tuple[int, int]:
+    """Check depth and channels of a detector's neck and head, and return them as int."""
+    depth = check_count("neck_depth", neck_depth, least=0, most=MAX_DEPTH)
+    channels = check_count("head_channels", head_channels, most=MAX_CHANNELS)
+    check_size(
+        detector_head_size(
+            backbone.stackwise_channels, backbone.use_depthwise, num_classes, depth, channels
+        )
+    )
+    return depth, channels
 
 
 def check_image_size(size: Any, stride: int = 1) -> int:

@@ -1,7 +1,5 @@
 """`CSPDarkNetBackbone`: the CSPDarkNet feature extractor as a Keras model."""
 
-import copy
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -9,14 +7,12 @@ from typing import Any, Self
 import keras
 
 from cspdarknet._arguments import check_bool, is_integer
+from cspdarknet.checkpoints.model_size import backbone_size
 from cspdarknet.layers import BlockSettings
 from cspdarknet.models import arguments, graph, network
-from cspdarknet.models.base import PresetModel
+from cspdarknet.models.base import PresetModel, deserialize, serialize
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
-
-# Registered names of backbones whose config is one of `CSPDarkNetBackbone`.
-KNOWN_BACKBONES = ("cspdarknet>CSPDarkNetBackbone", "keras_cv>CSPDarkNetBackbone")
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
@@ -43,6 +39,13 @@ class CSPDarkNetBackbone(PresetModel):
         padding: `"same"` (TensorFlow's rule, for KerasCV's weights) or `"symmetric"` (PyTorch's
             rule, for YOLOX's weights).
         data_format: `"channels_last"`, `"channels_first"` or `None` for Keras's global setting.
+        activation: the activation after each convolution: `"silu"`, `"relu"`, `"leaky_relu"`
+            (negative slope 0.1), `"relu6"` or `"hard_swish"`. A detector on this backbone uses it
+            in its neck and head, too.
+        mean: optional list of floats, one for each channel: images `x` become `(x - mean) / std`,
+            after the division by 255 if `include_rescaling` is `True`. ImageNet's are
+            `[0.485, 0.456, 0.406]`.
+        std: list of floats, given together with `mean`. ImageNet's are `[0.229, 0.224, 0.225]`.
         batch_norm_epsilon: float, added to the variances.
         batch_norm_momentum: float, momentum of the moving averages.
         frozen_layers: names of layers that are not trained: the saved form of the state that
@@ -88,6 +91,9 @@ class CSPDarkNetBackbone(PresetModel):
         *,
         padding: str = "same",
         data_format: str | None = None,
+        activation: str = "silu",
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         batch_norm_epsilon: float = 1e-3,
         batch_norm_momentum: float = 0.99,
         frozen_layers: Sequence[str] = (),
@@ -99,23 +105,26 @@ class CSPDarkNetBackbone(PresetModel):
         channels, depth = arguments.check_stages(stackwise_channels, stackwise_depth)
         include_rescaling = check_bool("include_rescaling", include_rescaling)
         use_depthwise = check_bool("use_depthwise", use_depthwise)
-        policy = arguments.check_dtype(dtype)
         settings = BlockSettings(
             padding=padding,
             data_format=keras.config.image_data_format() if data_format is None else data_format,
+            activation=activation,
             batch_norm_epsilon=batch_norm_epsilon,
             batch_norm_momentum=batch_norm_momentum,
-            dtype=policy,
+            dtype=arguments.check_dtype(dtype),
         )
         shape = arguments.resolve_input_shape(
             input_shape, image_shape, input_tensor, settings.image_format
         )
 
+        image_channels = shape[-1 if settings.channel_axis == -1 else 0]
+        assert image_channels is not None
+        arguments.check_size(backbone_size(channels, depth, use_depthwise, image_channels))
+        mean, std = arguments.check_normalization(mean, std, shape, settings.image_format)
+
         # Functional model.
-        inputs, x = network.image_input(shape, input_tensor, include_rescaling, policy)
-        pyramid = network.pyramid_outputs(
-            x, channels, depth, use_depthwise=use_depthwise, settings=settings
-        )
+        inputs, x = network.image_input(shape, input_tensor, include_rescaling, mean, std, settings)
+        pyramid = network.pyramid_outputs(x, channels, depth, use_depthwise, settings)
         super().__init__(inputs=inputs, outputs=list(pyramid.values())[-1], **kwargs)
 
         # Config.
@@ -125,14 +134,23 @@ class CSPDarkNetBackbone(PresetModel):
         self.use_depthwise = use_depthwise
         self.image_shape = shape
         self.input_tensor = input_tensor
-        self.padding = padding
-        self.data_format = settings.image_format
-        self.batch_norm_epsilon = batch_norm_epsilon
-        self.batch_norm_momentum = batch_norm_momentum
-        self.dtype_policy = policy
+        self.mean = mean
+        self.std = std
+        self._keep_settings(settings)
 
         self.pyramid_level_inputs = {level: f"dark{level[1:]}_csp" for level in pyramid}
         self.pyramid_outputs = pyramid
+        self._freeze_layers(frozen_layers, trainable)
+
+    def _keep_settings(self, settings: BlockSettings) -> None:
+        self.padding = settings.padding
+        self.data_format = settings.image_format
+        self.activation = settings.activation
+        self.batch_norm_epsilon = settings.batch_norm_epsilon
+        self.batch_norm_momentum = settings.batch_norm_momentum
+        self.dtype_policy = settings.dtype
+
+    def _freeze_layers(self, frozen_layers: Sequence[str], trainable: bool) -> None:
         for name in frozen_layers:
             self.get_layer(name).trainable = False
         if not trainable:
@@ -281,6 +299,9 @@ class CSPDarkNetBackbone(PresetModel):
             "input_tensor": self._serialize_input(),
             "padding": self.padding,
             "data_format": self.data_format,
+            "activation": self.activation,
+            "mean": None if self.mean is None else list(self.mean),
+            "std": None if self.std is None else list(self.std),
             "batch_norm_epsilon": self.batch_norm_epsilon,
             "batch_norm_momentum": self.batch_norm_momentum,
             "frozen_layers": self.frozen_layers,
@@ -292,15 +313,15 @@ class CSPDarkNetBackbone(PresetModel):
         if self.input_tensor is None:
             return None
         if self.input is self.input_tensor:
-            return _serialize(graph.producer(self.input_tensor))  # the layer of `keras.Input`
-        return _serialize(keras.Model(self.input, self.input_tensor, name="input_tensor"))
+            return serialize(graph.producer(self.input_tensor))  # the layer of `keras.Input`
+        return serialize(keras.Model(self.input, self.input_tensor, name="input_tensor"))
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Build a model from the result of `get_config`, or from a config of KerasCV."""
         config = dict(config)
         if isinstance(config.get("input_tensor"), dict):
-            front = _deserialize(config["input_tensor"], custom_objects)
+            front = deserialize(config["input_tensor"], custom_objects)
             if not isinstance(front, (keras.Model, keras.layers.InputLayer)):
                 raise ValueError(
                     "`input_tensor` in a config must be a model or an input layer. "
@@ -346,41 +367,3 @@ class CSPDarkNetBackbone(PresetModel):
             2380416
         """
         return build(CSPDarkNetBackbone, find(preset, load_weights), kwargs)
-
-
-# Models with a head on a backbone.
-
-
-class ModelWithHead(PresetModel):
-    """Base class of classifier and detector: a head on a `backbone`, which is in their config."""
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build a model from the result of `get_config`, or from a config of KerasCV."""
-        config = dict(config)
-        if isinstance(config.get("backbone"), dict):
-            config["backbone"] = _deserialize_backbone(config["backbone"], custom_objects)
-        return cls(**config)
-
-
-def serialize_backbone(backbone: keras.Model) -> dict[str, Any]:
-    """Return the config of a classifier's or detector's backbone, without its compilation."""
-    config = _serialize(backbone)
-    config.pop("compile_config", None)  # the backbone is compiled with the whole model
-    return config
-
-
-def _deserialize_backbone(config: dict[str, Any], custom_objects: Any) -> keras.Model:
-    if config.get("registered_name") in KNOWN_BACKBONES:
-        return CSPDarkNetBackbone.from_config(config["config"], custom_objects)
-    return _deserialize(config, custom_objects)
-
-
-def _serialize(layer: Any) -> dict[str, Any]:
-    # Through JSON, so that a config read from a file equals the one that was written.
-    return dict(json.loads(json.dumps(keras.saving.serialize_keras_object(layer))))
-
-
-def _deserialize(config: dict[str, Any], custom_objects: Any) -> Any:
-    config = copy.deepcopy(config)  # Keras empties what it deserializes
-    return keras.saving.deserialize_keras_object(config, custom_objects=custom_objects)

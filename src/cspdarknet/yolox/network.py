@@ -47,8 +47,8 @@ def yolox_outputs(
 
     Args:
         backbone: a `CSPDarkNetBackbone` with three stages or more. Its padding, data format,
-            batch normalization and kind of convolution (depthwise or not) are those of neck and
-            head, too.
+            activation, batch normalization and kind of convolution (depthwise or not) are those of
+            neck and head, too.
         num_classes: number of classes.
         neck_depth: number of bottlenecks in each CSP stage of the neck; `None` for
             `default_neck_depth`.
@@ -71,6 +71,7 @@ def yolox_outputs(
     settings = BlockSettings(
         padding=backbone.padding,
         data_format=backbone.data_format,
+        activation=backbone.activation,
         batch_norm_epsilon=backbone.batch_norm_epsilon,
         batch_norm_momentum=backbone.batch_norm_momentum,
         dtype=backbone.dtype_policy if dtype is None else dtype,

@@ -50,7 +50,7 @@ def test_images_of_any_size_are_letterboxed_in_the_graph(
     num_anchors=st.integers(1, 60),
     num_classes=st.integers(1, 4),
     max_detections=st.integers(1, 80),
-    score_threshold=st.sampled_from([0.0, 0.3, 0.5]),
+    score_threshold=st.sampled_from([0.0, 0.3, 0.5, (0.3, 0.5, 0.0, 1.0)]),
     iou_threshold=st.sampled_from([0.0, 0.45, 1.0]),
 )
 def test_nms_is_that_of_the_keras_layer(
@@ -63,6 +63,8 @@ def test_nms_is_that_of_the_keras_layer(
     scores = rng.permutation(count).reshape(2, num_anchors, num_classes)
     scores = (scores / count).round(3).astype("float32")
     both = np.concatenate([boxes, scores], -1).astype("float32")
+    if isinstance(score_threshold, tuple):
+        score_threshold = score_threshold[:num_classes]
     layer = NonMaxSuppression(score_threshold, iou_threshold, max_detections)
     x = keras.Input((num_anchors, 4 + num_classes), name="images")
     model = keras.Model(x, layer(*ops.split(x, [4], axis=-1)))
@@ -102,6 +104,19 @@ def test_an_iou_threshold_of_zero(run_onnx, noise):
         onnx_from_graph(model, ModelInfo("detection")), np.concatenate([boxes, scores], -1)[None]
     )
     np.testing.assert_allclose(outputs["confidence"], [[0.9, 0.7, -1]], atol=1e-6)
+
+
+def test_thresholds_of_classes(run_onnx):
+    """A score of just the threshold is kept, and a box below its own does not hide another."""
+    boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 5], [20, 0, 24, 4], [40, 0, 44, 4]], "float32")
+    scores = np.array([[0.7, 0.1], [0.2, 0.6], [0, 0.5], [0.8, 0.4]], "float32")
+    x = keras.Input((4, 6), name="images")
+    model = keras.Model(x, NonMaxSuppression((0.8, 0.5), 0.5, 4)(*ops.split(x, [4], axis=-1)))
+    both = np.concatenate([boxes, scores], -1)[None]
+    outputs = run_onnx(onnx_from_graph(model, ModelInfo("detection")), both)
+    expected = {name: ops.convert_to_numpy(value) for name, value in model(both).items()}
+    assert expected["classes"].tolist() == [[0, 1, 1, -1]]
+    assert_same_detections(outputs, expected, 1e-6)
 
 
 def test_boxes_of_another_format_are_refused():

@@ -50,6 +50,14 @@ MODELS = {
         layers.GlobalAveragePooling2D()(x)
     ),
     "softmax over channels": lambda x: layers.Activation("softmax")(layers.Conv2D(3, 1)(x)),
+    "leaky relu of Keras's slope": lambda x: layers.Conv2D(3, 1, activation="leaky_relu")(x),
+    "leaky relu, not after a convolution": lambda x: layers.LeakyReLU(negative_slope=0.3)(x),
+    "leaky relu after padding": lambda x: layers.LeakyReLU(negative_slope=0.1)(
+        layers.ZeroPadding2D(1)(layers.Conv2D(3, 1)(x))
+    ),
+    "relu6": lambda x: layers.Activation("relu6")(layers.Rescaling(9.0)(x)),
+    "hard swish": lambda x: layers.Activation("hard_silu")(layers.Rescaling(4.0)(x)),
+    "rescaling of channels": lambda x: layers.Rescaling([[[1.0, 2, 3, 4]]], [[[4.0, 3, 2, 1]]])(x),
     "upsampling": lambda x: layers.UpSampling2D(2)(x),
 }
 

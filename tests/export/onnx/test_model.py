@@ -14,6 +14,7 @@ from support import SMALL, TINY_NET, needs_channels_first, randomize, relative_e
 pytest.importorskip("onnx")
 pytestmark = pytest.mark.one_backend  # weights as NumPy arrays are all that a backend provides
 TOLERANCE = 1e-5  # of the largest value; seen: below 3e-6
+NORMALIZATION = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,11 @@ TOLERANCE = 1e-5  # of the largest value; seen: below 3e-6
         {"use_depthwise": True},
         {"include_rescaling": False},
         {"dtype": "mixed_bfloat16"},
+        {"activation": "relu", **NORMALIZATION},
+        {"activation": "leaky_relu"},
+        {"activation": "relu6", "use_depthwise": True},
+        {"activation": "hard_swish", "include_rescaling": False, **NORMALIZATION},
+        {"activation": "leaky_relu", "data_format": "channels_first", **NORMALIZATION},
     ],
     ids=str,
 )

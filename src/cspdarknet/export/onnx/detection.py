@@ -159,6 +159,7 @@ def non_max_suppression(
     num_anchors, num_classes = (size or 0 for size in call.inputs[1].shape[1:])
     best = writer.node("ReduceMax", scores, axes=[2], keepdims=0)
     classes = writer.node("ArgMax", scores, axis=2, keepdims=0)
+    best = _above_threshold(writer, layer, best, classes)
     num_candidates = min(MAX_CANDIDATES, num_anchors)
     if num_candidates < num_anchors:
         best, order = _top_k(writer, best, num_candidates)
@@ -195,6 +196,18 @@ def non_max_suppression(
     return [Value(detections[name], 3 if name == "boxes" else 2) for name in sorted(detections)]
 
 
+def _above_threshold(writer: GraphWriter, layer: NonMaxSuppression, best: str, classes: str) -> str:
+    """Return the scores, with -1 for those below the threshold of their class.
+
+    The ONNX operator has one threshold for all classes, which is enough if the layer has one.
+    """
+    if not isinstance(layer.score_threshold, tuple):
+        return best
+    thresholds = writer.node("Gather", writer.constant(layer.score_threshold), classes, axis=0)
+    is_above = writer.node("GreaterOrEqual", best, thresholds)
+    return writer.node("Where", is_above, best, writer.constant(-1.0))
+
+
 def _top_k(writer: GraphWriter, scores: str, k: int) -> list[str]:
     """Return the k highest scores of each image, and their indices."""
     return writer.multi_output_node("TopK", (scores, writer.constant([k], "int64")), 2, axis=1)
@@ -220,7 +233,7 @@ def _kept_scores(
     is_class = writer.node("Equal", writer.node("Unsqueeze", classes, one), class_ids)
     class_scores = writer.node("Where", is_class, writer.node("Unsqueeze", best, one), removed)
     # ONNX keeps scores above the threshold, the Keras layer those equal to it, too.
-    threshold = np.nextafter(np.float32(layer.score_threshold), np.float32(-1))
+    threshold = np.nextafter(np.float32(np.min(layer.score_threshold)), np.float32(-1))
     selected = writer.node(
         "NonMaxSuppression",
         boxes,

@@ -15,6 +15,8 @@ from cspdarknet.export.program import LayerCall
 Converter = Callable[[GraphWriter, LayerCall, Sequence[Value]], list[Value]]
 
 
+KERAS_LEAKY_SLOPE = 0.2  # of `keras.activations.leaky_relu`; the layer states its own
+
 # Convolutions.
 
 
@@ -89,11 +91,22 @@ def _unary(op_type: str, writer: GraphWriter, x: Value) -> str:
     return writer.node(op_type, x.name)
 
 
+def _leaky_relu(writer: GraphWriter, x: Value, slope: float = KERAS_LEAKY_SLOPE) -> str:
+    return writer.node("LeakyRelu", x.name, alpha=slope)
+
+
+def _relu6(writer: GraphWriter, x: Value) -> str:
+    return writer.node("Clip", x.name, writer.constant(0.0), writer.constant(6.0))
+
+
 ACTIVATIONS: dict[str, Callable[[GraphWriter, Value], str]] = {
     "linear": lambda _, x: x.name,
     "relu": partial(_unary, "Relu"),
     "sigmoid": partial(_unary, "Sigmoid"),
     "tanh": partial(_unary, "Tanh"),
+    "leaky_relu": _leaky_relu,
+    "relu6": _relu6,
+    "hard_silu": partial(_unary, "HardSwish"),
     "silu": _silu,
     "swish": _silu,
     "softmax": _softmax,
@@ -101,11 +114,14 @@ ACTIVATIONS: dict[str, Callable[[GraphWriter, Value], str]] = {
 
 
 def activate(writer: GraphWriter, x: Value, activation: Any) -> Value:
-    """Add the nodes of a Keras activation function.
+    """Add the nodes of a Keras activation: a function, or a LeakyReLU layer.
 
     Raises:
         ValueError: if the activation cannot be converted.
     """
+    if isinstance(activation, keras.layers.LeakyReLU):
+        x = writer.padded(x)
+        return replace(x, name=_leaky_relu(writer, x, activation.negative_slope))
     name = keras.activations.serialize(activation)
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(
@@ -117,8 +133,9 @@ def activate(writer: GraphWriter, x: Value, activation: Any) -> Value:
 
 
 def activation(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
-    """Convert Activation."""
-    return [activate(writer, inputs[0], call.operation.activation)]
+    """Convert Activation and LeakyReLU."""
+    layer = call.operation
+    return [activate(writer, inputs[0], getattr(layer, "activation", layer))]
 
 
 # Elementwise layers.
@@ -291,6 +308,7 @@ LAYER_CONVERTERS: dict[str, Converter] = {
     "Dropout": identity,
     "GlobalAveragePooling2D": partial(global_pool, "GlobalAveragePool"),
     "GlobalMaxPooling2D": partial(global_pool, "GlobalMaxPool"),
+    "LeakyReLU": activation,
     "MaxPooling2D": partial(pool, "MaxPool"),
     "Maximum": partial(elementwise, "Max"),
     "Multiply": partial(elementwise, "Mul"),
