@@ -1,5 +1,7 @@
 """`ModelInfo`, and the exported files that hold one."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,18 @@ def test_it_is_read_as_it_was_written():
     assert ModelInfo.from_json(INFO.to_json(), "a file") == INFO
     features = ModelInfo("features")
     assert ModelInfo.from_json(features.to_json(), "a file") == features
+
+
+def test_score_thresholds_of_detectors_and_of_older_files():
+    for threshold in (0.5, (0.5, 0.25)):
+        info = ModelInfo("detection", score_threshold=threshold)
+        assert ModelInfo.from_json(info.to_json(), "a file") == info
+    older = json.loads(INFO.to_json())
+    del older["score_threshold"]
+    assert ModelInfo.from_json(json.dumps(older), "a file") == INFO
+    text = json.dumps({**older, "score_threshold": [2]})
+    with pytest.raises(ValueError, match="must be a number, at least 0"):
+        ModelInfo.from_json(text, "a file")
 
 
 def test_unknown_tasks_and_texts_are_refused():

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
+
 TASKS = ("features", "classification", "detection")
 KEY = "cspdarknet"  # of the metadata in an exported file
 EXPORTED_SUFFIXES = (".onnx", ".xml")
@@ -30,6 +32,8 @@ class ModelInfo:
         letterbox: detectors: whether the graph letterboxes images of any size itself.
         data_format: `"channels_last"` or `"channels_first"`, of the images.
         precision: `"float32"`, `"float16"` or `"int8"`, of the weights.
+        score_threshold: detectors: the lowest confidence of a detection, or that of each class. Raw
+            outputs are not filtered by it. `None` where it is unknown.
 
     Raises:
         ValueError: if the task is unknown.
@@ -48,6 +52,7 @@ class ModelInfo:
     letterbox: bool = False
     data_format: str = "channels_last"
     precision: str = "float32"
+    score_threshold: ScoreThreshold | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -70,16 +75,19 @@ class ModelInfo:
                 cspdarknet exported.
         """
         try:
-            stored = json.loads(text or "")
+            # Files of version 0.1 have no score threshold.
+            stored = {"score_threshold": None, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 "An exported model must have the metadata that cspdarknet writes. "
                 f"Received: {origin}, without it. Export the model with `cspdarknet export`."
             ) from error
-        names = values["class_names"]
+        names, scores = values["class_names"], values["score_threshold"]
         try:
-            return cls(**{**values, "class_names": None if names is None else tuple(names)})
+            values["class_names"] = None if names is None else tuple(names)
+            values["score_threshold"] = None if scores is None else check_score_threshold(scores)
+            return cls(**values)
         except ValueError as error:
             raise ValueError(f"{error} from {origin}, perhaps of a newer version.") from error
 

@@ -1,10 +1,12 @@
 """`cspdarknet evaluate`."""
 
 import json
+import shutil
 
 import pytest
 
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from fake_detector import FakePredictor, save
 from image_datasets import BOXED_COLORS, COLORS, write_class_folders, write_yolo_dataset
 from support import TINY_NET, randomize, run_command
 
@@ -54,6 +56,61 @@ def test_a_detector(detector, tmp_path):
     assert f"score threshold {metrics['score_threshold']:.2f}" in result.output
     assert "blue" in result.output
     assert f"images: all images of {data}" in result.output
+
+
+def test_thresholds_are_proposed_and_stored(detector, tmp_path, monkeypatch):
+    pytest.importorskip("pycocotools")
+    monkeypatch.setattr(
+        "cspdarknet.evaluate.evaluation_predictor", lambda *_, **__: FakePredictor()
+    )
+    data = tmp_path / "data"
+    for name in ("images", "labels"):
+        (data / name).mkdir(parents=True)
+    (data / "classes.txt").write_text("red\nblue")
+    save(data / "images/0.png", (100, 100), [("red", 10, 10, 30, 30), ("blue", 40, 40, 80, 80)])
+    (data / "labels/0.txt").write_text("0 0.2 0.2 0.2 0.2\n1 0.6 0.6 0.4 0.4")
+    preset, run = shutil.copytree(detector, tmp_path / "preset"), tmp_path / "run"
+    shutil.copytree(detector, run / "best")
+    (run / "run.json").write_text("{}")
+    for model, changed in ((preset, preset), (run, run / "best")):
+        arguments = ("--thresholds", "count", "--save-thresholds", "--out", tmp_path / "o")
+        result = run_command("evaluate", model, data, *arguments)
+        assert result.exit_code == 0, result.output
+        assert f"stored in {changed / 'config.json'}" in result.output
+        assert "Own thresholds: none" in result.output
+        (proposed,) = {c["threshold"] for c in metrics_in(tmp_path / "o")["thresholds"]["count"]}
+        assert f"{proposed:g}" in result.output
+        stored = YOLOXDetector.from_preset(changed, load_weights=False)
+        assert stored.score_threshold == proposed != 0.25
+    assert "Score thresholds" in (tmp_path / "o/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (None, ("--thresholds", "best"), "must be count, f1, recall=NUMBER"),
+        (None, ("--save-thresholds",), "needs `--thresholds`"),
+        (
+            "yolox_nano_bccd",
+            ("--thresholds", "f1", "--save-thresholds"),
+            "cspdarknet convert yolox_nano_bccd FOLDER",
+        ),
+        (
+            None,
+            ("--thresholds", "f1", "--save-thresholds", "--image-size", "96"),
+            "the model's own image size. Received:",
+        ),
+    ],
+)
+def test_options_of_thresholds_are_checked(detector, tmp_path, model, options, message):
+    result = run_command("evaluate", model or detector, tmp_path, *options)
+    assert result.exit_code != 0
+    assert message in str(result.exception or result.output)
+
+
+def test_thresholds_are_for_detectors(classifier, tmp_path):
+    result = run_command("evaluate", classifier, tmp_path, "--thresholds", "count")
+    assert "`--thresholds` is for detectors" in str(result.exception or result.output)
 
 
 def test_an_exported_file_has_the_metrics_of_its_model(classifier, tmp_path):

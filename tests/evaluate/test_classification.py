@@ -1,7 +1,5 @@
 """Evaluation of classifiers."""
 
-import math
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,7 +51,7 @@ def test_metrics_are_those_of_scikit_learn(evaluation):
         assert of_class.recall == pytest.approx(expected[1][i])
         assert of_class.f1 == pytest.approx(expected[2][i])
     assert [c.precision for c in evaluation.classes[:2]] == pytest.approx(expected[0][:2])
-    assert math.isnan(evaluation.classes[2].precision)  # red is never predicted
+    assert evaluation.classes[2].precision is None  # red is never predicted
     assert evaluation.top(2) == pytest.approx(
         metrics.top_k_accuracy_score(labels, evaluation.probabilities, k=2)
     )
@@ -66,6 +64,16 @@ def test_mistakes_and_json(evaluation):
     assert (content["images"], content["unreadable"], content["accuracy"]) == (5, 0, 0.6)
     assert content["accuracy_95_percent_interval"] == list(wilson_interval(3, 5))
     assert content["classes"][2]["precision"] is None
+
+
+@pytest.mark.one_backend
+def test_the_prediction_for_each_image(evaluation):
+    first, *_, last = evaluation.per_image()
+    assert list(last.values()) == [
+        *(str(evaluation.dataset.paths[4].absolute()), "red", "green", 0.98, 0.005)
+    ]
+    assert (first["class"], first["predicted_class"]) == ("blue", "blue")
+    assert first["confidence"] == first["probability_of_class"] == 0.7
 
 
 @pytest.mark.one_backend

@@ -99,6 +99,19 @@ def test_counts_add_up(noisy):
     )
 
 
+def test_the_counts_of_each_image(evaluation):
+    """Ground truth, detections, matched, missed and false ones, at thresholds of the classes."""
+
+    def counts(score_threshold=None):
+        return [tuple(row.values())[1:] for row in evaluation.per_image(score_threshold)]
+
+    # As `mistakes`; in the second image, a detection in an ignored box is not counted as false.
+    assert counts() == [(3, 3, 2, 1, 1), (1, 2, 1, 0, 0), (0, 1, 0, 0, 1)]
+    assert counts(0.7) == [(3, 2, 1, 2, 1), (1, 2, 1, 0, 0), (0, 0, 0, 0, 0)]
+    assert counts((0.95, 0.75)) == [(3, 1, 0, 3, 1), (1, 0, 0, 1, 0), (0, 0, 0, 0, 0)]
+    assert evaluation.per_image()[0]["file"] == str(evaluation.dataset.paths[0].absolute())
+
+
 # Evaluating a model.
 
 

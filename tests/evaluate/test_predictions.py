@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 
 from cspdarknet.data import ClassificationDataset
-from cspdarknet.evaluate import evaluate_classifier, evaluate_detector
+from cspdarknet.detections import DetectionOptions
+from cspdarknet.evaluate import evaluate_classifier, evaluate_detector, stored_score_threshold
+from cspdarknet.export import export
 from cspdarknet.inference import Predictor
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from cspdarknet.presets.config import LAST
 from fake_detector import FakePredictor
 from support import TINY_NET
 
@@ -73,3 +76,20 @@ def test_models_of_other_classes_are_refused(backbone, classifier, tmp_path):
     assert evaluate_classifier(unnamed, dataset_of(tmp_path / "a.png")).accuracy in (0, 1)
     with pytest.raises(ValueError, match="the model has class 0, class 1"):
         evaluate_classifier(unnamed, dataset_of(tmp_path / "a.png", names=("a",)))
+
+
+def test_the_score_thresholds_that_a_detector_has(tmp_path):
+    """Those of its preset, the default of a weight file, those of an exported file."""
+    pytest.importorskip("onnx")
+    backbone = CSPDarkNetBackbone([4, 6, 8], [1, 1, 1], include_rescaling=True)
+    detector = YOLOXDetector(backbone, 2, image_size=32, score_threshold=(0.5, 0.125))
+    detector.save_to_preset(tmp_path / "run/best")
+    (tmp_path / "run/run.json").write_text("{}")
+    detector.score_threshold = 0.75
+    detector.save_to_preset(tmp_path / "run/last")
+    assert stored_score_threshold(tmp_path / "run") == (0.5, 0.125)
+    assert stored_score_threshold(tmp_path / "run", LAST) == 0.75
+    detector.save_weights(tmp_path / "a.weights.h5")
+    assert stored_score_threshold(tmp_path / "a.weights.h5") == 0.25
+    export(detector, tmp_path / "a.onnx", options=DetectionOptions(score_threshold=0.375))
+    assert stored_score_threshold(tmp_path / "a.onnx") == 0.375

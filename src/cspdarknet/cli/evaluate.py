@@ -21,6 +21,7 @@ from cspdarknet.cli.options import (
     given_class_names,
 )
 from cspdarknet.cli.progress import progress_bar
+from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
 
 if TYPE_CHECKING:
@@ -56,16 +57,36 @@ def evaluate(
     class_names: ClassNamesOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CRITERION",
+            help="Detectors: propose score thresholds: count (as many detections as annotated "
+            "objects), f1 (best F1), recall=0.9 or precision=0.9.",
+        ),
+    ] = None,
+    save_thresholds: Annotated[
+        bool, typer.Option(help="Store the proposed thresholds in the preset or run folder MODEL.")
+    ] = False,
 ) -> None:
-    """Evaluate a classifier (accuracy) or a detector (COCO's mAP), with metrics per class."""
+    """Evaluate a classifier (accuracy) or a detector (COCO's mAP).
+
+    Metrics of each class are shown, too.
+    """
+    from cspdarknet.cli.evaluate_thresholds import preset_to_change, show_thresholds
     from cspdarknet.data import load_classification_split, load_detection_split
-    from cspdarknet.evaluate import evaluation_predictor
+    from cspdarknet.evaluate import Criterion, evaluation_predictor
     from cspdarknet.reports import PAGE
 
     console = Console()
     folder = None if out is None else OutputFolder(out)
     if folder is not None and (folder.path / RUN_SETTINGS).exists():
         raise ValueError(f"{out} is the folder of a training run: choose another one.")
+    if thresholds is not None:
+        Criterion.parse(thresholds)
+    preset = None
+    if save_thresholds:
+        preset = preset_to_change(model, LAST if last else BEST, thresholds, image_size)
     with console.status("loading the model"):
         predictor = evaluation_predictor(
             model,
@@ -78,6 +99,8 @@ def evaluate(
         )
     names = given_class_names(class_names, predictor.class_names)
     detects = predictor.info.task == "detection"
+    if thresholds is not None and not detects:
+        raise ValueError(f"`--thresholds` is for detectors. Received: {model}, a classifier.")
     load: Any = load_detection_split if detects else load_classification_split
     split = load(data, names, on_problem, format)
     for note in _notes(model, data, split):
@@ -85,8 +108,11 @@ def evaluate(
     evaluation = _evaluate(predictor, split, console)
     for reason in evaluation.errors.values():
         console.print(f"left out: {reason}", markup=False, soft_wrap=True)
+    if thresholds is not None:
+        show_thresholds(evaluation, thresholds, preset, console)
     if folder is not None:
-        _write_report(folder, evaluation, f"Evaluation of {model} on {data}")
+        which = LAST if last else BEST
+        _write_report(folder, evaluation, f"Evaluation of {model} on {data}", model, which)
         page = f"report: {folder.path / PAGE}"
         console.print(page, markup=False, soft_wrap=True, highlight=False)
 
@@ -103,12 +129,17 @@ def _evaluate(predictor: "Predictor", split: "EvaluationSplit[Any]", console: Co
     return evaluation
 
 
-def _write_report(folder: OutputFolder, evaluation: Any, title: str) -> None:
-    from cspdarknet.evaluate import DetectionEvaluation
+def _write_report(
+    folder: OutputFolder, evaluation: Any, title: str, model: str, which: str
+) -> None:
+    from cspdarknet.evaluate import DetectionEvaluation, stored_score_threshold
     from cspdarknet.reports import write_classification_report, write_detection_report
 
-    detects = isinstance(evaluation, DetectionEvaluation)
-    (write_detection_report if detects else write_classification_report)(folder, evaluation, title)
+    if isinstance(evaluation, DetectionEvaluation):
+        threshold = stored_score_threshold(model, which)
+        write_detection_report(folder, evaluation, title, score_threshold=threshold)
+    else:
+        write_classification_report(folder, evaluation, title)
 
 
 def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:
@@ -136,12 +167,12 @@ def _print_classification(evaluation: "ClassificationEvaluation", console: Conso
     for c in evaluation.classes:
         metrics = map(format_metric, (c.precision, c.recall, c.f1))
         table.add_row(escape(c.name), str(c.images), *metrics)
-    console.print(table)
+    print_table(console, table)
     low, high = evaluation.interval
+    top_5 = f", top-5 accuracy {evaluation.top(5):.2%}" if len(evaluation.classes) > 5 else ""
     console.print(
         f"accuracy {evaluation.accuracy:.2%} of {len(evaluation.dataset)} images (95 % confidence "
-        f"interval {low:.2%} to {high:.2%}), top-5 accuracy {evaluation.top(5):.2%}, "
-        f"loss {evaluation.loss:.4f}",
+        f"interval {low:.2%} to {high:.2%}){top_5}, loss {evaluation.loss:.4f}",
         highlight=False,
         soft_wrap=True,
     )
@@ -154,12 +185,12 @@ def _print_detection(evaluation: "DetectionEvaluation", console: Console) -> Non
     for c in evaluation.classes:
         metrics = map(format_metric, (c.ap, c.ap50, c.precision, c.recall, c.f1))
         table.add_row(escape(c.name), str(c.boxes), *metrics)
-    console.print(table)
+    print_table(console, table)
     precision = evaluation.average_precision
     areas = (f"{name} {format_metric(value)}" for name, value in precision.map_by_area.items())
     lines = (
-        f"mAP {format_metric(precision.map)}, at IoU 0.5 {format_metric(precision.map50)}, at IoU "
-        f"0.75 {format_metric(precision.map75)}; {evaluation.dataset.counts.sum()} boxes in "
+        f"mAP {format_metric(precision.map)}, mAP50 {format_metric(precision.map50)}, "
+        f"mAP75 {format_metric(precision.map75)}; {evaluation.dataset.counts.sum()} boxes in "
         f"{len(evaluation.dataset)} images",
         f"mAP by box area: {', '.join(areas)}",
         "Precision, recall and F1 are those at the score threshold "
@@ -170,7 +201,8 @@ def _print_detection(evaluation: "DetectionEvaluation", console: Console) -> Non
 
 
 def _table(*titles: str) -> Table:
-    table = Table("class")
+    table = plain_table()
+    table.add_column("class", overflow="fold")
     for title in titles:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     return table

@@ -7,16 +7,25 @@ from cspdarknet.evaluate.classification import (
     wilson_interval,
 )
 from cspdarknet.evaluate.detection import DetectionEvaluation, evaluate_detector
-from cspdarknet.evaluate.predictions import EVALUATION_OPTIONS, evaluation_predictor
+from cspdarknet.evaluate.predictions import (
+    EVALUATION_OPTIONS,
+    evaluation_predictor,
+    stored_score_threshold,
+)
+from cspdarknet.evaluate.thresholds import ClassThreshold, Criterion, score_threshold_of
 
 __all__ = [
     "EVALUATION_OPTIONS",
     "AveragePrecision",
+    "ClassThreshold",
     "ClassificationEvaluation",
+    "Criterion",
     "DetectionEvaluation",
     "evaluate_classifier",
     "evaluate_detector",
     "evaluation_predictor",
     "mean_average_precision",
+    "score_threshold_of",
+    "stored_score_threshold",
     "wilson_interval",
 ]

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from cspdarknet.data.classification.dataset import ClassificationDataset
-from cspdarknet.evaluate.matching import nonzero
+from cspdarknet.evaluate.matching import nonzero, ratio
 from cspdarknet.evaluate.predictions import predict_dataset
+
+DECIMALS = 6  # of a probability in a table
 
 
 @dataclass(frozen=True)
 class ClassificationClassMetrics:
-    """Metrics of one class, in 0..1; NaN where there is nothing to count.
+    """Metrics of one class, in 0..1; `None` where there is nothing to count.
 
     Attributes:
         name: name of the class.
@@ -28,9 +30,9 @@ class ClassificationClassMetrics:
 
     name: str
     images: int
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +87,17 @@ class ClassificationEvaluation:
     @cached_property
     def classes(self) -> list[ClassificationClassMetrics]:
         """Metrics of each class."""
-        counts = self.confusion
-        correct = np.diag(counts)
-        with np.errstate(invalid="ignore"):
-            precision, recall = correct / counts.sum(axis=0), correct / counts.sum(axis=1)
-            f1 = 2 * correct / (counts.sum(axis=0) + counts.sum(axis=1))
-        metrics = zip(counts.sum(axis=1), precision, recall, f1, strict=True)
+        correct = np.diag(self.confusion).tolist()
+        labeled, predicted = (self.confusion.sum(axis=axis).tolist() for axis in (1, 0))
         return [
-            ClassificationClassMetrics(name, int(n), float(p), float(r), float(f))
-            for name, (n, p, r, f) in zip(self.dataset.class_names, metrics, strict=True)
+            ClassificationClassMetrics(
+                name,
+                images=labeled[i],
+                precision=ratio(correct[i], predicted[i]),
+                recall=ratio(correct[i], labeled[i]),
+                f1=ratio(2 * correct[i], labeled[i] + predicted[i]),
+            )
+            for i, name in enumerate(self.dataset.class_names)
         ]
 
     @cached_property
@@ -102,6 +106,23 @@ class ClassificationEvaluation:
         wrong = np.flatnonzero(self.predicted != self.dataset.labels)
         confidence = self.probabilities[wrong, self.predicted[wrong]]
         return [int(i) for i in wrong[np.argsort(-confidence, kind="stable")]]
+
+    def per_image(self) -> list[dict[str, Any]]:
+        """Return the prediction for each image, as rows of a table: names of columns and values."""
+        names, rows = self.dataset.class_names, np.arange(len(self.dataset))
+        confidence, of_label = (
+            self.probabilities[rows, classes] for classes in (self.predicted, self.dataset.labels)
+        )
+        return [
+            {
+                "file": str(path.absolute()),
+                "class": names[self.dataset.labels[i]],
+                "predicted_class": names[self.predicted[i]],
+                "confidence": round(float(confidence[i]), DECIMALS),
+                "probability_of_class": round(float(of_label[i]), DECIMALS),
+            }
+            for i, path in enumerate(self.dataset.paths)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics as plain JSON types."""
@@ -113,10 +134,7 @@ class ClassificationEvaluation:
             "accuracy_95_percent_interval": [low, high],
             "top_5": self.top(5),
             "loss": self.loss,
-            "classes": [
-                {name: None if value != value else value for name, value in vars(c).items()}
-                for c in self.classes
-            ],
+            "classes": [vars(c) for c in self.classes],
             "confusion": nonzero(self.confusion),
         }
 

@@ -12,8 +12,17 @@ from cspdarknet._extras import require
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.detections import Detections
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
-from cspdarknet.evaluate.matching import Matches, best_threshold, confusion, match, nonzero
+from cspdarknet.evaluate.matching import (
+    Matches,
+    best_threshold,
+    confusion,
+    match,
+    nonzero,
+    ratio,
+)
 from cspdarknet.evaluate.predictions import predict_dataset
+from cspdarknet.evaluate.thresholds import ClassThreshold, propose_thresholds
+from cspdarknet.score_thresholds import ScoreThreshold, per_class
 
 BACKGROUND = "background"
 THRESHOLD_WITHOUT_BOXES = 0.5
@@ -42,23 +51,19 @@ class DetectionClassMetrics:
     @property
     def precision(self) -> float | None:
         """Fraction of the detections that are true positives."""
-        return _ratio(self.true_positives, self.true_positives + self.false_positives)
+        return ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float | None:
         """Fraction of the ground-truth boxes that are detected."""
-        return _ratio(self.true_positives, self.boxes)
+        return ratio(self.true_positives, self.boxes)
 
     @property
     def f1(self) -> float | None:
         """Harmonic mean of precision and recall."""
-        return _ratio(
+        return ratio(
             2 * self.true_positives, self.boxes + self.true_positives + self.false_positives
         )
-
-
-def _ratio(numerator: int, denominator: int) -> float | None:
-    return numerator / denominator if denominator else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +88,30 @@ class DetectionEvaluation:
     @cached_property
     def score_threshold(self) -> float:
         """The score threshold with the best mean F1; 0.5 for a dataset without boxes."""
-        matches = self._match(self.detections)
-        return best_threshold(self.dataset, self.detections, matches) or THRESHOLD_WITHOUT_BOXES
+        best = best_threshold(self.dataset, self.detections, self._all_matches)
+        return best or THRESHOLD_WITHOUT_BOXES
+
+    def thresholds(self, criterion: str = "count") -> list[ClassThreshold]:
+        """Return the score threshold of each class that meets a criterion best.
+
+        Args:
+            criterion: `"count"` for as many detections as annotated objects; `"f1"` for the best
+                F1; `"recall=0.9"` or `"precision=0.9"` for a wished recall or precision.
+
+        Returns:
+            A `ClassThreshold` for each class, which are the same unless a threshold of its own
+            pays for a class (see `cspdarknet.evaluate.thresholds`); an empty list if no box is
+            detected.
+
+        Raises:
+            ValueError: if there is no such criterion.
+        """
+        return propose_thresholds(self.dataset, self.detections, self._all_matches, criterion)
+
+    @cached_property
+    def _all_matches(self) -> tuple[Matches, ...]:
+        """The matches of all detections: one of a higher score does not depend on lower ones."""
+        return self._match(self.detections)
 
     @cached_property
     def kept(self) -> tuple[Detections, ...]:
@@ -140,6 +167,28 @@ class DetectionEvaluation:
             for ignored, matches in zip(self.dataset.ignored, self.matches, strict=True)
         ]
 
+    def per_image(self, score_threshold: ScoreThreshold | None = None) -> list[dict[str, Any]]:
+        """Return the counts of each image, as rows of a table: names of columns and values.
+
+        Args:
+            score_threshold: one score threshold, or one for each class, such as those of the
+                model; `None` for the one with the best mean F1.
+
+        Returns:
+            A dict for each image: its file, and the numbers of ground-truth boxes, detections,
+            matched and missed boxes, and false detections.
+        """
+        given = self.score_threshold if score_threshold is None else score_threshold
+        limits = np.array(per_class(given, len(self.dataset.class_names)), "float32")
+        images = zip(
+            self.dataset.paths,
+            self.dataset.ignored,
+            self.detections,
+            self._all_matches,
+            strict=True,
+        )
+        return [_counts_of_image(limits, *image) for image in images]
+
     def to_json(self) -> dict[str, Any]:
         """Return the metrics as plain JSON types."""
         metrics = self.average_precision
@@ -153,6 +202,13 @@ class DetectionEvaluation:
             **{f"map_{name}": value for name, value in metrics.map_by_area.items()},
             "max_recall": metrics.max_recall,
             "score_threshold": self.score_threshold,
+            "thresholds": {
+                criterion: [
+                    {**vars(c), "precision": c.precision, "recall": c.recall}
+                    for c in self.thresholds(criterion)
+                ]
+                for criterion in ("count", "f1")
+            },
             "classes": [
                 {**vars(c), "precision": c.precision, "recall": c.recall, "f1": c.f1}
                 for c in self.classes
@@ -160,6 +216,21 @@ class DetectionEvaluation:
             "confusion_classes": [*self.dataset.class_names, BACKGROUND],
             "confusion": nonzero(self.confusion),
         }
+
+
+def _counts_of_image(
+    limits: np.ndarray, path: Path, ignored: np.ndarray, detections: Detections, matches: Matches
+) -> dict[str, Any]:
+    kept = detections.confidence >= limits[detections.class_id]
+    matched, boxes = int((kept & matches.is_true_positive).sum()), int((~ignored).sum())
+    return {
+        "file": str(path.absolute()),
+        "ground_truth": boxes,
+        "detections": int(kept.sum()),
+        "matched": matched,
+        "missed": boxes - matched,
+        "false": int((kept & matches.is_counted).sum()) - matched,
+    }
 
 
 def evaluate_detector(

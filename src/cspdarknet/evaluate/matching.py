@@ -176,6 +176,20 @@ def confusion(
     return counts
 
 
+def ratio(numerator: int, denominator: int) -> float | None:
+    """Return a ratio of counts, such as a precision; `None` if there is nothing to count.
+
+    Args:
+        numerator: the count of those that are right.
+        denominator: the count of all.
+
+    Example:
+        >>> ratio(3, 4), ratio(0, 0)
+        (0.75, None)
+    """
+    return numerator / denominator if denominator else None
+
+
 def nonzero(counts: np.ndarray) -> list[list[int]]:
     """Return the entries of a confusion matrix that are not zero, for a file.
 

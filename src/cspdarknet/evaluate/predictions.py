@@ -10,8 +10,9 @@ from cspdarknet.detections import DetectionOptions
 from cspdarknet.images import ImageError
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.model_info import is_exported_file, numbered_names, read_model_info
-from cspdarknet.models.load import load_model
 from cspdarknet.presets.config import BEST
+from cspdarknet.presets.sources import locate
+from cspdarknet.score_thresholds import DEFAULT, ScoreThreshold, check_score_threshold
 
 # Like YOLOX's evaluation: nearly all detections, since mAP measures precision at every score.
 EVALUATION_OPTIONS = DetectionOptions(score_threshold=0.001, max_detections=300)
@@ -63,14 +64,42 @@ def evaluation_predictor(
         found = info.task
     else:
         if isinstance(model, (str, Path)):
-            model = load_model(model, which=which)
+            model, found = _find_model(model, which)
         else:
-            runtime = runtime or "keras"
-        found = task_of(model)
+            runtime, found = runtime or "keras", task_of(model)
         _check_task(found, False, task)
         settings["options"] = EVALUATION_OPTIONS if found == "detection" else None
     size = BATCH_SIZES[found] if batch_size is None else batch_size
     return Predictor(model, runtime=runtime, mode="throughput", batch_size=size, **settings)
+
+
+def _find_model(source: str | Path, which: str) -> tuple[Any, str]:
+    """Return what a `Predictor` takes for the name or path of a model, and the model's task."""
+    paths = locate(source, which=which)
+    if paths.config is not None:
+        return paths.folder or source, paths.config.task
+    from cspdarknet.models.load import build_model
+
+    model = build_model(paths.open())
+    return model, task_of(model)
+
+
+def stored_score_threshold(source: str | Path, which: str = BEST) -> ScoreThreshold | None:
+    """Return the score thresholds by which a detector detects, if none are given.
+
+    Args:
+        source: name or path of a detector, or an exported file.
+        which: the model of a run folder, `"best"` or `"last"`.
+
+    Returns:
+        One number, or one for each class; `None` where an exported file does not state it.
+    """
+    if is_exported_file(source):
+        info = read_model_info(source)
+        return None if info is None else info.score_threshold
+    config = locate(source, which=which).config
+    head = {} if config is None or config.head is None else config.head
+    return check_score_threshold(head.get("score_threshold", DEFAULT))
 
 
 def predict_dataset(

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from cspdarknet.score_thresholds import check_score_threshold, to_json
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
 from cspdarknet.yolox.boxes import Corners, from_xyxy, intersection_and_union
 
@@ -55,7 +56,7 @@ class NonMaxSuppression(keras.layers.Layer):
     the highest-scoring is kept.
 
     Args:
-        score_threshold: lowest score of a detection.
+        score_threshold: lowest score of a detection: one for all classes, or one for each.
         iou_threshold: a box is dropped if its IoU with a kept box of its class is above this.
         max_detections: number of detections returned for each image.
 
@@ -66,15 +67,20 @@ class NonMaxSuppression(keras.layers.Layer):
     """
 
     def __init__(
-        self, score_threshold: float, iou_threshold: float, max_detections: int, **kwargs: Any
+        self,
+        score_threshold: float | Sequence[float],
+        iou_threshold: float,
+        max_detections: int,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.score_threshold = score_threshold
+        self.score_threshold = check_score_threshold(score_threshold)
         self.iou_threshold = iou_threshold
         self.max_detections = max_detections
 
     def compute_output_spec(self, boxes: Any, scores: Any) -> dict[str, Any]:
         """Return the symbolic outputs, without tracing the loop."""
+        check_score_threshold(self.score_threshold, scores.shape[-1])
         batch, count = boxes.shape[0], self.max_detections
         return {
             "boxes": keras.KerasTensor((batch, count, 4), boxes.dtype),
@@ -86,7 +92,8 @@ class NonMaxSuppression(keras.layers.Layer):
     def call(self, boxes: Any, scores: Any) -> dict[str, Any]:
         """Apply NMS to the outputs of `DecodeBoxes`."""
         classes = ops.cast(ops.argmax(scores, axis=-1), "int32")
-        scores, anchors = ops.top_k(ops.max(scores, axis=-1), min(MAX_CANDIDATES, scores.shape[1]))
+        scores = self._above_threshold(ops.max(scores, axis=-1), classes)
+        scores, anchors = ops.top_k(scores, min(MAX_CANDIDATES, scores.shape[1]))
         boxes = ops.take_along_axis(boxes, anchors[:, :, None], axis=1)
         classes = ops.take_along_axis(classes, anchors, axis=1)
         kept, confidence = self._select(boxes, classes, scores)
@@ -100,7 +107,14 @@ class NonMaxSuppression(keras.layers.Layer):
             "num_detections": ops.sum(ops.cast(used, "int32"), axis=1),
         }
 
-    def _select(self, boxes: Any, classes: Any, scores: Any) -> tuple[Any, Any]:
+    def _above_threshold(self, scores: Any, classes: Any) -> Any:
+        """Return the scores, with -1 for those below the threshold of their class."""
+        thresholds: Any = self.score_threshold
+        if isinstance(thresholds, tuple):
+            thresholds = ops.take(ops.convert_to_tensor(thresholds, scores.dtype), classes)
+        return ops.where(scores >= thresholds, scores, -1.0)
+
+    def _select(self, boxes: Any, classes: Any, remaining: Any) -> tuple[Any, Any]:
         """Return the indices of the candidates that are kept, -1 where unused, and their scores."""
         corners = from_xyxy(boxes)
         indices = ops.arange(ops.shape(boxes)[1])
@@ -126,9 +140,8 @@ class NonMaxSuppression(keras.layers.Layer):
                 ops.where(slot, score, confidence),
             )
 
-        unused = ops.full((ops.shape(scores)[0], self.max_detections), -1, dtype="int32")
-        remaining = ops.where(scores >= self.score_threshold, scores, -1.0)
-        state = (remaining, unused, ops.cast(unused, scores.dtype))
+        unused = ops.full((ops.shape(remaining)[0], self.max_detections), -1, dtype="int32")
+        state = (remaining, unused, ops.cast(unused, remaining.dtype))
         if _is_traced_by_torch():
             _, kept, confidence = ops.fori_loop(0, self.max_detections, step, state)
             return kept, confidence
@@ -145,8 +158,12 @@ class NonMaxSuppression(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer."""
-        names = ("score_threshold", "iou_threshold", "max_detections")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {
+            **super().get_config(),
+            "score_threshold": to_json(self.score_threshold),
+            "iou_threshold": self.iou_threshold,
+            "max_detections": self.max_detections,
+        }
 
 
 def _is_traced_by_torch() -> bool:

@@ -1,0 +1,74 @@
+"""`cspdarknet evaluate --thresholds`: proposed score thresholds of a detector."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from cspdarknet.cli.tables import plain_table, print_table
+from cspdarknet.evaluate import DetectionEvaluation, score_threshold_of
+from cspdarknet.evaluate.thresholds import MIN_BOXES
+from cspdarknet.presets.config import CONFIG, RUN_SETTINGS
+from cspdarknet.presets.records import PRESETS
+from cspdarknet.presets.save import save_score_threshold
+from cspdarknet.reports.page import format_metric
+
+
+def preset_to_change(
+    model: str, which: str, thresholds: str | None, image_size: int | None
+) -> Path:
+    """Return the preset folder that `--save-thresholds` writes to.
+
+    Args:
+        model: the argument MODEL.
+        which: the model of a run folder, `"best"` or `"last"`.
+        thresholds: the option `--thresholds`.
+        image_size: the option `--image-size`.
+
+    Raises:
+        ValueError: if the options do not fit, or the model is in no folder.
+    """
+    if thresholds is None or image_size is not None:
+        raise ValueError(
+            "`--save-thresholds` needs `--thresholds`, such as `--thresholds count`, and the "
+            f"model's own image size. Received: {thresholds=}, {image_size=}"
+        )
+    folder = Path(model)
+    if model in PRESETS or not (folder / RUN_SETTINGS).is_file() | (folder / CONFIG).is_file():
+        raise ValueError(
+            "`--save-thresholds` needs a preset folder or a run folder. Received: "
+            f"{model}. Save the model as a preset first: `cspdarknet convert {model} FOLDER`."
+        )
+    return folder / which if (folder / RUN_SETTINGS).is_file() else folder
+
+
+def show_thresholds(
+    evaluation: DetectionEvaluation, criterion: str, preset: Path | None, console: Console
+) -> None:
+    """Print the proposed score thresholds, and store them in a preset folder if one is given."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True, highlight=False)
+
+    proposals = evaluation.thresholds(criterion)
+    if not proposals:
+        say("No score threshold can be proposed: no ground-truth box is detected.")
+        return
+    say(f"\nscore thresholds by {criterion}:")
+    table = plain_table()
+    table.add_column("class", overflow="fold")
+    for title in ("threshold", "boxes", "detections", "precision", "recall"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for c in proposals:
+        metrics = map(format_metric, (c.precision, c.recall))
+        row = (f"{c.threshold:g}", str(c.boxes), str(c.detections), *metrics)
+        table.add_row(escape(c.name), *row)
+    print_table(console, table)
+    say(
+        "The classes share one threshold, unless one of its own pays for a class in a "
+        f"cross-validation, which takes {MIN_BOXES} boxes or more. Own thresholds: "
+        f"{', '.join(c.name for c in proposals if c.is_own) or 'none'}."
+    )
+    if preset is not None:
+        save_score_threshold(preset, score_threshold_of(proposals))
+        say(f"stored in {preset / CONFIG}: the model uses them by default")
