@@ -1,10 +1,15 @@
 """Fixtures and options that all tests share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # A quiet TensorFlow, and one seed for all of them, before anything imports a backend.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# No graphs in the user's own cache.
+os.environ["CSPDARKNET_GRAPH_CACHE"] = tempfile.mkdtemp(prefix="graphs-")
 
 import keras
 import numpy as np
@@ -20,6 +25,8 @@ settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("default")
+
+atexit.register(shutil.rmtree, os.environ["CSPDARKNET_GRAPH_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture
@@ -61,3 +68,19 @@ def state_dict(tmp_path_factory):
     path = tmp_path_factory.mktemp("pth") / "a.pth"
     conversion.save(yolox_like(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def classification_run(tmp_path_factory):
+    """A classifier's run that nothing interrupted. Tests must not change it."""
+    from training_runs import finished_run_of_a_classifier
+
+    return finished_run_of_a_classifier(tmp_path_factory.mktemp("classification"))
+
+
+@pytest.fixture(scope="session")
+def detection_run(tmp_path_factory):
+    """A detector's run that nothing interrupted. Tests must not change it."""
+    from training_runs import finished_run_of_a_detector
+
+    return finished_run_of_a_detector(tmp_path_factory.mktemp("detection"))

@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,8 @@ def test_import_loads_nothing_that_is_not_needed():
 import sys, keras
 before = set(sys.modules)
 import cspdarknet.models
+layer = cspdarknet.models.CSPDarkNetBackbone([4, 6], [1, 1], True).layers[2]
+keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
 print(*{name.split(".")[0] for name in set(sys.modules) - before})
 """
     added = set(run_python(code).stdout.split())
@@ -152,6 +155,75 @@ def test_a_missing_backend(installed, chosen, message, monkeypatch):
     installed |= {"torch"}
     if chosen == "torch":
         _keras.ensure_backend()
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("present", "loaded", "chosen", "expected"),
+    [
+        ({"jax", "torch"}, False, None, "numpy"),
+        ({"torch"}, False, None, None),  # Keras's NumPy backend needs JAX
+        ({"jax"}, False, "torch", "torch"),
+        ({"jax"}, True, None, None),
+    ],
+)
+def test_models_that_are_only_exported_are_built_on_numpy(
+    installed, monkeypatch, present, loaded, chosen, expected
+):
+    installed |= present
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "keras")
+    if chosen:
+        monkeypatch.setenv("KERAS_BACKEND", chosen)
+    monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", ""))  # is restored
+    _keras.build_on_numpy()
+    assert os.environ["KERAS_BACKEND"] == (expected or "")
+
+
+# Settings of Keras, and TensorFlow in its serialization.
+
+
+@pytest.mark.one_backend
+def test_settings_are_the_same_before_and_after_the_import(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    expected = {"image_data_format": "channels_last", "dtype_policy": "float32"}
+    assert _keras.model_settings() == expected
+    monkeypatch.delitem(sys.modules, "keras")
+    assert _keras.model_settings() == expected
+    config = '{"image_data_format": "channels_first", "floatx": "float16"}'
+    (tmp_path / "keras.json").write_text(config)
+    other = {"image_data_format": "channels_first", "dtype_policy": "float16"}
+    assert _keras.model_settings() == other
+
+
+@pytest.mark.one_backend
+def test_serialization_and_seeds_know_tensorflow_once_it_is_imported(monkeypatch):
+    for name in _keras.ASKING:
+        assert isinstance(sys.modules[name].tf, _keras._TensorFlowIfImported)
+    fake = SimpleNamespace(available=True, TensorShape=tuple)
+    seen = _keras._TensorFlowIfImported(fake)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    assert not seen.available
+    monkeypatch.setitem(sys.modules, "tensorflow", fake)
+    assert seen.available
+    assert seen.TensorShape is tuple
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
+def test_a_seed_does_not_import_tensorflow_for_another_backend():
+    """The numbers are those of Keras's own function; that of TensorFlow is seeded if it is used."""
+    code = """
+import sys
+import cspdarknet, keras
+keras.utils.set_random_seed(3)
+print("tensorflow" in sys.modules, float(keras.random.uniform(())), file=sys.stderr)
+"""
+    is_used = keras.backend.backend() == "tensorflow"
+    process = run_python(code)
+    keras.utils.set_random_seed(3)
+    expected = f"{is_used} {float(keras.random.uniform(()))}"
+    assert process.stderr.splitlines()[-1] == expected
+    assert is_used or process.stderr == f"{expected}\n"
 
 
 # Which classes Keras knows.

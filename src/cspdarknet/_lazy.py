@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from cspdarknet._kerascv import missing
+
 
 def lazy_names(
     package: str, modules: Mapping[str, str]
@@ -26,7 +28,7 @@ def lazy_names(
 
     def get(name: str) -> Any:
         if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            missing(package, name)
         module = import_module(f"{package}.{modules[name]}")
         return module if modules[name] == name else getattr(module, name)
 

@@ -7,7 +7,7 @@ from PIL import Image
 from cspdarknet.detections import Detections
 from cspdarknet.images import find_images
 from cspdarknet.inference import ObjectDetector, Predictor
-from cspdarknet.inference.detect import RESULTS_MARKER
+from cspdarknet.inference.copies import RESULTS_MARKER
 from cspdarknet.inference.video import frame_rate, read_frames
 from cspdarknet.visualize import class_color
 from fake_detector import FakePredictor, save

@@ -193,7 +193,7 @@ def test_an_interrupted_run_leaves_whole_files(folder, backbone, tmp_path):
     assert [result.state for result in first] == ["done"] * 3
     written = sorted(out.glob("*.npz"))
     assert 3 <= len(written) < 40
-    assert not list(out.glob(".part-*"))
+    assert sorted(out.glob(".*")) == []
     assert all("P2" in stored(path) for path in written)
     states = [result.state for result in extractor.run(files)]
     assert states.count("kept") == len(written)
@@ -206,6 +206,17 @@ def test_results_of_other_settings_or_weights_are_not_mixed(extract, backbone):
     for change in ({"levels": ["P2"]}, {"longer_side": 16}, {"model": other}):
         with pytest.raises(ValueError, match="other settings or weights"):
             extract(**change)
+
+
+@pytest.mark.parametrize("name", ["a.jpg.npz", "more/a.jpg.png"])
+def test_files_that_are_not_results_are_neither_kept_nor_replaced(extract, tmp_path, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something else")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"{name} exists, and is not the result"):
+            extract(picture=True)
+    assert [p for p in (tmp_path / "out").rglob("*") if p.is_file()] == [path]
 
 
 def test_damaged_settings(extract, tmp_path):
@@ -234,7 +245,7 @@ def test_a_full_disk_stops_a_run(extract, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(FeatureExtractor, "_write", full)
+    monkeypatch.setattr(FeatureExtractor, "_write_arrays", full)
     with pytest.raises(OSError, match="No space left"):
         extract()
 

@@ -8,7 +8,7 @@ import pytest
 
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.export import build_onnx, export
-from cspdarknet.inference import Predictor, model_source
+from cspdarknet.inference import Predictor, model_source, runtime_choice
 from cspdarknet.inference.keras_runtime import KerasRuntime
 from cspdarknet.inference.model_source import file_runtimes, graph_runtimes
 from cspdarknet.inference.runtimes import is_installed
@@ -77,13 +77,13 @@ def test_the_fastest_is_started_once_with_an_iterator_of_images(classifier, read
     calibrations, started, seconds = [], [], iter([0.3, 0.1, 0.2])
 
     def start(self, runtime):
-        calibrations.append(list(self.calibration))
+        calibrations.append(list(self.settings.calibration))
         started.append(runtime)
         return KerasRuntime(classifier)
 
     monkeypatch.setattr(model_source.KerasModel, "runtimes", ["a", "b", "c"])
     monkeypatch.setattr(model_source.KerasModel, "start", start)
-    monkeypatch.setattr(model_source, "_seconds_per_batch", lambda *_: next(seconds))
+    monkeypatch.setattr(runtime_choice, "_seconds_per_batch", lambda *_: next(seconds))
     once = (path for path in readable)
     predictor = Predictor(classifier, runtime="fastest", precision="int8", calibration=once)
     assert predictor.runtime == "b"

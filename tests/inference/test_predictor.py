@@ -76,9 +76,16 @@ def assert_same_detections(results, expected):
         np.testing.assert_allclose(detections.confidence, other.confidence, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [None, DetectionOptions(max_detections=2, image_size=96)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        None,
+        DetectionOptions({"class 1": 0.3}, max_detections=2, image_size=96),
+    ],
+)
 def test_detections(detector, readable, runtime, options):
     predictor = Predictor(detector, runtime=runtime, batch_size=4, options=options)
+    assert predictor.info.score_threshold == (0.2 if options is None else (0.2, 0.3))
     results = predictor(readable)
     assert_same_detections(results, expected_detections(detector, readable, options))
     assert results[0].class_names == predictor.class_names == ("class 0", "class 1")

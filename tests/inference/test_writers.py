@@ -9,6 +9,9 @@ import pytest
 
 from cspdarknet.detections import Detections
 from cspdarknet.inference.writers import (
+    COCO_RESULTS_STARTS,
+    COCO_STARTS,
+    CSV_STARTS,
     FileDetections,
     write_coco,
     write_coco_results,
@@ -45,6 +48,16 @@ def test_coco_tools_read_the_json(tmp_path):
     assert red["area"] == 112.5
     assert red["score"] == 0.9
     assert len(coco.anns) == 3
+
+
+def test_files_begin_as_earlier_results_are_recognized(tmp_path):
+    for results in (RESULTS, []):
+        write_coco(tmp_path / "a.json", results, NAMES)
+        assert (tmp_path / "a.json").read_text().startswith(COCO_STARTS)
+        write_coco_results(tmp_path / "b.json", results, NAMES)
+        assert (tmp_path / "b.json").read_text().startswith(COCO_RESULTS_STARTS)
+        write_csv(tmp_path / "c.csv", results)
+        assert (tmp_path / "c.csv").read_text().startswith(CSV_STARTS)
 
 
 def results_of(path):

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cspdarknet._keras import build_on_numpy
+from cspdarknet.cli import choices
 from cspdarknet.detections import DetectionOptions
-from cspdarknet.model_info import is_exported_file
+from cspdarknet.score_thresholds import parse_score_threshold
 
 if TYPE_CHECKING:
     from cspdarknet.inference import Predictor
@@ -26,13 +28,18 @@ ImagesArgument = Annotated[
 ]
 RuntimeOption = Annotated[
     str | None,
-    typer.Option(
-        help="openvino, onnxruntime or keras; or fastest, which measures them. Default: the first "
-        "of these that is installed and can run the model."
+    choices.choice(
+        choices.RUNTIMES,
+        help="The software that runs the model; fastest measures them. Default: the first of "
+        "these that is installed and can run the model.",
     ),
 ]
 PrecisionOption = Annotated[
-    str, typer.Option(help="float32, or bfloat16 where the processor supports it.")
+    str,
+    choices.choice(
+        choices.PRECISIONS,
+        help="Precision of the computation; bfloat16 where the processor supports it.",
+    ),
 ]
 ImageSizeOption = Annotated[
     int | None,
@@ -42,9 +49,10 @@ BatchSizeOption = Annotated[int, typer.Option(help="Maximum number of images in 
 WorkersOption = Annotated[int, typer.Option(help="Number of threads that read images.", min=1)]
 OnProblemOption = Annotated[
     str,
-    typer.Option(
+    choices.choice(
+        choices.ON_PROBLEM,
         help="raise an error at invalid annotations, or fix them: clip boxes to their image and "
-        "leave out what cannot be used."
+        "leave out what cannot be used.",
     ),
 ]
 ClassNamesOption = Annotated[
@@ -56,11 +64,20 @@ ClassNamesOption = Annotated[
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option(help="Format of the dataset, such as coco. Default: it is recognized."),
+    choices.choice(
+        choices.DATASET_FORMATS,
+        metavar="FORMAT",
+        help=f"Format of the dataset: {', '.join(choices.DATASET_FORMATS)}. Default: it is "
+        "recognized.",
+    ),
 ]
 ScoreThresholdOption = Annotated[
-    float | None,
-    typer.Option(help="Detectors: minimum confidence. Default: the model's.", min=0, max=1),
+    str | None,
+    typer.Option(
+        metavar="NUMBER|CLASS=NUMBER,...",
+        help="Detectors: minimum confidence, such as 0.3; or those of some classes, such as "
+        "cat=0.3,dog=0.5. Default: the model's.",
+    ),
 ]
 IoUThresholdOption = Annotated[
     float | None,
@@ -78,10 +95,11 @@ MaxDetectionsOption = Annotated[
 
 
 def detection_options(
-    score_threshold: float | None, iou_threshold: float | None, max_detections: int | None
+    score_threshold: str | None, iou_threshold: float | None, max_detections: int | None
 ) -> DetectionOptions | None:
     """Return the detection options that were given on the command line, if any."""
-    options = DetectionOptions(score_threshold, iou_threshold, max_detections)
+    scores: Any = parse_score_threshold(score_threshold)
+    options = DetectionOptions(scores, iou_threshold, max_detections)
     return None if options == DetectionOptions() else options
 
 
@@ -97,25 +115,18 @@ def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
         ValueError: if the model is for another task.
     """
     from cspdarknet.inference import Predictor
+    from cspdarknet.inference.model_source import graph_runtimes
 
-    source: Any = model
-    if not is_exported_file(model):
-        from cspdarknet.checkpoints.architecture import task_of
-        from cspdarknet.models import load_model
-
-        source = load_model(model)
-        _check_task(model, task_of(source), task)
-    predictor = Predictor(source, **settings)
-    _check_task(model, predictor.info.task, task)
-    return predictor
-
-
-def _check_task(model: str, task: str, expected: str) -> None:
-    if task != expected:
+    may_run_keras = settings.get("runtime") in ("keras", "fastest")
+    if not may_run_keras and graph_runtimes("float32")[0] != "keras":
+        build_on_numpy()
+    predictor = Predictor(model, **settings)
+    if predictor.info.task != task:
         raise ValueError(
-            f"{model} is a model for {task}, not for {expected}: `cspdarknet predict` runs "
-            "classifiers, `detect` runs detectors, and `features` runs backbones."
+            f"{model} is a model for {predictor.info.task}, not for {task}: `cspdarknet predict` "
+            "runs classifiers, `detect` runs detectors, and `features` runs backbones."
         )
+    return predictor
 
 
 def given_class_names(text: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -141,19 +152,3 @@ def level_names(levels: str | None, backbone: Any) -> list[str] | None:
     if levels == "all":
         return list(backbone.pyramid_level_inputs)
     return [name.strip() for name in levels.split(",")]
-
-
-def check_results_file(path: Path | None, *suffixes: str) -> None:
-    """Check that a file for results can be written, before any work is done.
-
-    Raises:
-        ValueError: if its folder is missing, it is a folder, or its suffix is not accepted.
-    """
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise ValueError(f"The folder of {path} does not exist: create {path.parent} first.")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name a file for the results.")
-    if suffixes and path.suffix not in suffixes:
-        raise ValueError(f"The results file must end in {' or '.join(suffixes)}. Received: {path}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cspdarknet._extras import require
 from cspdarknet.inference.model_source import file_runtimes, graph_runtimes
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.inference.runtimes import PRECISIONS, is_installed
@@ -150,8 +151,7 @@ def _without_bfloat16(variants: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Leave bfloat16 out where the CPU does not support it."""
     if not any(precision == "bfloat16" for _, precision in variants):
         return variants
-    import openvino
-
+    openvino: Any = require("openvino", "openvino", "The runtime 'openvino'")
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return variants
     return [(runtime, precision) for runtime, precision in variants if precision != "bfloat16"]

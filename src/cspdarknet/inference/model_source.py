@@ -1,17 +1,15 @@
-"""The models that a `Predictor` takes, and the choice of the runtime that runs one."""
+"""The models that a `Predictor` takes, in the form that runtimes are started on."""
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from cspdarknet._prefetch import thread_pool
 from cspdarknet.detections import DetectionOptions
+from cspdarknet.export.calibration import MAX_IMAGES, check_calibration
 from cspdarknet.inference.runtimes import (
     FILES,
     PRECISIONS,
@@ -20,9 +18,6 @@ from cspdarknet.inference.runtimes import (
     is_installed,
 )
 from cspdarknet.model_info import is_exported_file, read_model_info
-from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
-
-TIMED_ROUNDS = 7
 
 
 def file_runtimes(path: str | Path) -> list[str]:
@@ -51,33 +46,71 @@ def graph_runtimes(precision: str) -> list[str]:
     return [name for name in PRECISIONS[precision] if is_installed(*modules[name])]
 
 
+@dataclass(frozen=True)
+class ModelSettings:
+    """The arguments of a `Predictor` that decide on the graph and its runtime.
+
+    Attributes:
+        runtime: options of the runtime.
+        levels: backbones: pyramid levels.
+        calibration: images for int8.
+        image_size: side in pixels of the square that the model takes.
+        longer_side: maximum length of an image's longer side.
+        options: detectors: the `DetectionOptions`.
+    """
+
+    runtime: RuntimeOptions
+    levels: Sequence[str | int] | None = None
+    calibration: Any = None
+    image_size: int | None = None
+    longer_side: int | None = None
+    options: DetectionOptions | None = None
+
+
+class ModelSource(Protocol):
+    """Interface of a model that runtimes can be started on.
+
+    Attributes:
+        settings: the settings.
+    """
+
+    settings: ModelSettings
+
+    @property
+    def runtimes(self) -> list[str]:
+        """The installed runtimes that can run it, the preferred one first."""
+
+    def start(self, runtime: str) -> Runtime:
+        """Start a runtime on it."""
+
+
 class ExportedFile:
     """A file that `export` wrote.
 
     Args:
         path: the file.
-        runtime_options: options of the runtime.
-        **fixed: arguments that are fixed in an exported file, by name; all must be `None`.
+        settings: the settings, without those that are fixed in an exported file.
 
     Raises:
-        ValueError: if there is no such file, or one of the fixed arguments is given.
+        ValueError: if there is no such file, or a setting is fixed in it.
     """
 
-    def __init__(self, path: str | Path, runtime_options: RuntimeOptions, **fixed: Any) -> None:
+    def __init__(self, path: str | Path, settings: ModelSettings) -> None:
         if not Path(path).is_file():
             raise ValueError(f"There is no file {path}.")
-        if given := [name for name, value in fixed.items() if value is not None]:
+        fixed = ("levels", "calibration", "options")
+        if given := [name for name in fixed if getattr(settings, name) is not None]:
             raise ValueError(
                 f"{', '.join(f'`{name}`' for name in given)} must be left out for an exported "
                 f"file, in which it is fixed. Received: {path}. Leave it out, or export again."
             )
         self.path = Path(path)
-        self.runtime_options = runtime_options
+        self.settings = settings
 
     @property
     def runtimes(self) -> list[str]:
         """The installed runtimes that can run it, the preferred one first."""
-        able = PRECISIONS[self.runtime_options.precision]
+        able = PRECISIONS[self.settings.runtime.precision]
         return [name for name in file_runtimes(self.path) if name in able]
 
     def start(self, runtime: str) -> Runtime:
@@ -89,42 +122,48 @@ class ExportedFile:
         if self.path.suffix not in FILES[runtime]:
             kinds = " and ".join(FILES[runtime]) + " files" if FILES[runtime] else "Keras models"
             raise ValueError(f"The runtime {runtime!r} takes {kinds}. Received: {self.path}")
-        started = self.runtime_options.start(runtime, self.path)
+        started = self.settings.runtime.start(runtime, self.path)
         precision = started.info.precision
         if precision == "int8" and runtime == "openvino" and self.path.suffix == ".onnx":
             raise ValueError(
                 f"{self.path} is an int8 file for ONNX Runtime, with which OpenVINO would lose "
                 "accuracy. Received: runtime='openvino': use 'onnxruntime', or export a .xml file."
             )
-        if self.runtime_options.precision == "int8" and precision != "int8":
+        if self.settings.runtime.precision == "int8" and precision != "int8":
             raise ValueError(
                 f"{self.path} is in {precision}. Received: precision='int8': export it in int8."
             )
         return started
 
 
-@dataclass(frozen=True)
 class KerasModel:
     """A Keras model, which is converted to an ONNX graph for the other runtimes.
 
-    Attributes:
+    Args:
         model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`.
-        runtime_options: options of the runtime.
-        options: detectors: the `DetectionOptions`.
-        calibration: images for int8.
-        sizes: arguments of `preprocessor` for the calibration images.
+        settings: the settings.
+
+    Raises:
+        ValueError: if a setting does not fit the model.
     """
 
-    model: Any
-    runtime_options: RuntimeOptions
-    options: DetectionOptions | None
-    calibration: str | Path | Sequence[Any] | None
-    sizes: dict[str, int | None]
+    def __init__(self, model: Any, settings: ModelSettings) -> None:
+        from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+
+        self.settings, self.options = settings, settings.options
+        if isinstance(model, YOLOXDetector):
+            options = settings.options or DetectionOptions()
+            self.options = replace(options, image_size=settings.image_size)
+        if settings.levels is not None:
+            if not isinstance(model, CSPDarkNetBackbone):
+                raise ValueError(f"`levels` are for backbones. Received: a {type(model).__name__}")
+            model = model.feature_pyramid(settings.levels)
+        self.model = model
 
     @property
     def runtimes(self) -> list[str]:
         """The installed runtimes that can run it, the preferred one first."""
-        return graph_runtimes(self.runtime_options.precision)
+        return graph_runtimes(self.settings.runtime.precision)
 
     def start(self, runtime: str) -> Runtime:
         """Start a runtime on the model."""
@@ -132,105 +171,42 @@ class KerasModel:
             from cspdarknet.inference.keras_runtime import KerasRuntime
 
             return KerasRuntime(self.model, self.options)
-        return self.runtime_options.start(runtime, self._graph(runtime))
+        return self.settings.runtime.start(runtime, self.graph(runtime))
 
-    def _graph(self, runtime: str) -> Any:
+    def graph(self, runtime: str) -> Any:
         """Return the bytes of an ONNX graph, or an `openvino.Model` in int8."""
         from cspdarknet.export.inference_graph import inference_graph
         from cspdarknet.export.onnx.model import onnx_for_runtime
 
-        graph, info = inference_graph(self.model, options=self.options)
-        info = replace(info, precision=self.runtime_options.precision)
-        model = onnx_for_runtime(graph, info, runtime, self.calibration, **self.sizes)
+        settings = self.settings
+        sizes = {"image_size": settings.image_size, "longer_side": settings.longer_side}
+        # Keras's NumPy backend computes with arbitrary numbers to know the shapes of a graph.
+        with np.errstate(all="ignore"):
+            graph, info = inference_graph(self.model, options=self.options)
+            info = replace(info, precision=settings.runtime.precision)
+            model = onnx_for_runtime(graph, info, runtime, settings.calibration, **sizes)
         return model.SerializeToString() if hasattr(model, "SerializeToString") else model
 
 
-ModelSource = ExportedFile | KerasModel
-
-
-def model_source(
-    model: Any,
-    runtime_options: RuntimeOptions,
-    levels: Sequence[str | int] | None,
-    calibration: Any,
-    sizes: dict[str, int | None],
-    options: DetectionOptions | None,
-) -> ModelSource:
-    """Return the model in the form that runtimes are started on; arguments as in `Predictor`.
-
-    Raises:
-        ValueError: if an argument does not fit the model.
-    """
-    if is_exported_file(model):
-        return ExportedFile(
-            model, runtime_options, levels=levels, calibration=calibration, options=options
-        )
-    from cspdarknet.export.calibration import MAX_IMAGES, check_calibration
-    from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector, load_model
-
-    check_calibration(runtime_options.precision, calibration)
-    if calibration is not None and not isinstance(calibration, (str, Path)):
-        calibration = list(islice(calibration, MAX_IMAGES))  # an iterator serves several runtimes
-    if isinstance(model, (str, Path)):
-        model = load_model(model, None if levels is None else "features")
-    if isinstance(model, YOLOXDetector):
-        options = replace(options or DetectionOptions(), image_size=sizes["image_size"])
-    if levels is not None:
-        if not isinstance(model, CSPDarkNetBackbone):
-            raise ValueError(f"`levels` are for backbones. Received: a {type(model).__name__}")
-        model = model.feature_pyramid(levels)
-    return KerasModel(model, runtime_options, options, calibration, sizes)
-
-
-def start_runtime(
-    source: ModelSource, runtime: str | None, batch_size: int, image_size: int | None
-) -> tuple[str, Runtime]:
-    """Start a runtime on a model.
+def model_source(model: Any, settings: ModelSettings) -> ModelSource:
+    """Return a model in the form that runtimes are started on.
 
     Args:
-        source: the model.
-        runtime: name of the runtime; `None` for the preferred one of those that are installed, or
-            `"fastest"` to measure them.
-        batch_size: batch size to measure with.
-        image_size: image size to measure with; `None` for the model's own.
-
-    Returns:
-        The name of the runtime, and the runtime.
+        model: as in `Predictor`.
+        settings: the other arguments of `Predictor`.
 
     Raises:
-        ImportError: if the runtime is not installed, or none that can run the model.
+        ValueError: if a setting does not fit the model.
     """
-    if runtime not in (None, "fastest"):
-        return runtime, source.start(runtime)
-    names = source.runtimes
-    if not names:
-        raise ImportError(
-            "No installed runtime can run the model "
-            f"in {source.runtime_options.precision}: run `pip install 'cspdarknet[openvino]'`."
-        )
-    if runtime is None:
-        return names[0], source.start(names[0])
-    fastest: tuple[str, Runtime] | None = None
-    least = math.inf
-    for name in names:
-        started = source.start(name)
-        seconds = _seconds_per_batch(started, batch_size, image_size)
-        if fastest is None or seconds < least:
-            least, fastest = seconds, (name, started)
-    assert fastest is not None
-    return fastest
+    if is_exported_file(model):
+        return ExportedFile(model, settings)
+    calibration = settings.calibration
+    check_calibration(settings.runtime.precision, calibration)
+    if calibration is not None and not isinstance(calibration, (str, Path)):
+        images = list(islice(calibration, MAX_IMAGES))  # an iterator serves several runtimes
+        settings = replace(settings, calibration=images)
+    if not isinstance(model, (str, Path)):
+        return KerasModel(model, settings)
+    from cspdarknet.inference.named_model import NamedModel
 
-
-def _seconds_per_batch(runtime: Runtime, batch_size: int, image_size: int | None) -> float:
-    """Return the seconds that a batch takes while all streams of a runtime are busy."""
-    info = runtime.info
-    size = image_size or info.image_size or DEFAULT_IMAGE_SIZE
-    shape = [given or size for given in runtime.input_shape[1:]]
-    images = np.random.default_rng(0).integers(0, 256, (batch_size, *shape)).astype(info.inputs)
-    rounds = []
-    with thread_pool(runtime.streams) as pool:
-        for _ in range(TIMED_ROUNDS):
-            start = time.perf_counter()
-            list(pool.map(runtime.run, [images] * runtime.streams))
-            rounds.append(time.perf_counter() - start)
-    return min(rounds) / runtime.streams
+    return NamedModel(model, settings)

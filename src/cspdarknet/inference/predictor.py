@@ -15,7 +15,8 @@ from cspdarknet._prefetch import prefetch_map, thread_pool
 from cspdarknet.detections import DetectionOptions, Detections, check_options
 from cspdarknet.images import ImageError
 from cspdarknet.inference import runtimes
-from cspdarknet.inference.model_source import model_source, start_runtime
+from cspdarknet.inference.model_source import ModelSettings, model_source
+from cspdarknet.inference.runtime_choice import start_runtime
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.preprocessing import preprocessor
 
@@ -45,8 +46,9 @@ class Predictor:
 
     Args:
         model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`;
-            anything that `load_model` takes, such as a preset name or a run folder; or a file that
-            `export` wrote, `.onnx` or `.xml`, which needs neither Keras nor a backend.
+            anything that `load_model` takes, such as a preset name or a run folder, which is
+            converted once and then read from a cache; or a file that `export` wrote, `.onnx` or
+            `.xml`. Neither that nor a cached model needs Keras or a backend.
         runtime: `"openvino"`, `"onnxruntime"` or `"keras"`; `None` for the first of these that is
             installed and takes the file and the precision; or `"fastest"` to measure those. A Keras
             model that cannot be exported needs `"keras"`.
@@ -111,7 +113,8 @@ class Predictor:
             THROUGHPUT_BATCH_SIZE if mode == "throughput" else 1
         )
         self._workers = check_count("workers", workers)
-        source = model_source(model, runtime_options, levels, calibration, sizes, options)
+        settings = ModelSettings(runtime_options, levels, calibration, **sizes, options=options)
+        source = model_source(model, settings)
         self.runtime, self._runtime = start_runtime(
             source, runtime, self._batch_size, sizes["image_size"]
         )
@@ -264,19 +267,20 @@ class Predictor:
             else:
                 row = next(rows)
                 one = {name: values[row] for name, values in outputs.items()}
-                results.append(self._result(one, item.image_size))
+                results.append(self._result(one, item))
         return results
 
-    def _result(self, outputs: dict[str, np.ndarray], image_size: tuple[int, int]) -> Any:
+    def _result(self, outputs: dict[str, np.ndarray], item: _Item) -> Any:
         info = self.info
         if info.task == "classification":
             return outputs["probabilities"]
         if info.task == "detection" and not info.raw_outputs:
             if not info.letterbox:
                 assert info.image_size is not None
-                ratio = min(info.image_size / side for side in image_size)
+                ratio = min(info.image_size / side for side in item.image_size)
                 outputs = {**outputs, "boxes": outputs["boxes"] / np.float32(ratio)}
-            return Detections.from_outputs(outputs, image_size, info.class_names)
+            path = Path(item.given) if isinstance(item.given, (str, Path)) else None
+            return Detections.from_outputs(outputs, item.image_size, info.class_names, path)
         if info.task == "features" and info.data_format == "channels_first":
             return {name: values.transpose(1, 2, 0) for name, values in outputs.items()}
         return outputs
