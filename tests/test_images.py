@@ -1,9 +1,14 @@
 """Reading of image files of every kind, and listing of them."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
+from cspdarknet import _pixels, images
 from cspdarknet.images import (
     ImageError,
     as_image_array,
@@ -13,6 +18,7 @@ from cspdarknet.images import (
     open_image,
     read_image,
 )
+from fuzz.image_seeds import STUBS, with_chunk
 
 pytestmark = pytest.mark.one_backend
 
@@ -177,6 +183,96 @@ def test_arrays_of_any_dtype():
         as_image_array(RED / 255)
 
 
+# Damaged and hostile files.
+
+
+def test_formats_that_pillow_cannot_decode_by_itself(tmp_path):
+    """Their size may be 0, and EPS would be drawn by Ghostscript."""
+    for name, content in STUBS.items():
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(content)
+        for read in (read_image, image_size, lambda path: open_image(path, shorter_side=32)):
+            try:
+                read(path)
+            except ImageError as error:
+                assert str(error).startswith(f"{path}: ")  # noqa: PT017
+    with pytest.raises(ImageError, match=r"eps\.jpg: a file in the format EPS, which is not read"):
+        read_image(tmp_path / "eps.jpg")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ZeroDivisionError, KeyError, NotImplementedError])
+def test_any_error_of_a_decoder_is_a_damaged_image(tmp_path, monkeypatch, error):
+    def fail(_):
+        raise error("line 1\nline 2" + 1000 * "x")
+
+    path = saved(tmp_path, Image.fromarray(RED), "a.png")
+    monkeypatch.setattr(Image.Image, "load", fail)
+    with pytest.raises(ImageError, match="damaged") as raised:
+        read_image(path)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < len(str(path)) + 250
+
+
+def test_a_damaged_avif(tmp_path):
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    data = saved(tmp_path, Image.fromarray(RED), "a.avif").read_bytes()
+    (tmp_path / "a.avif").write_bytes(data[:-40] + bytes(40))
+    with pytest.raises(ImageError, match=r"a\.avif: damaged"):
+        read_image(tmp_path / "a.avif")
+
+
+def png_with(kind, data):
+    """A PNG with a chunk behind its header."""
+    content = io.BytesIO()
+    Image.fromarray(RED).save(content, "PNG")
+    return with_chunk(content.getvalue(), kind, data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png_with(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)),
+        png_with(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000))),
+        b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(3) + b"," + bytes(99),
+        b"P6\n0 5\n255\n",
+    ],
+)
+def test_files_that_claim_more_than_they_hold(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_formats_whose_decoders_copy_have_half_the_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MAX_PIXELS", RED.size // 3)
+    assert read_image(saved(tmp_path, Image.fromarray(RED), "a.png")).shape == RED.shape
+    path = saved(tmp_path, Image.fromarray(RED), "a.webp")
+    for read in (read_image, image_size):
+        with pytest.raises(ImageError, match="30 x 20 pixels, and from 1 to 300 are accepted"):
+            read(path)
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"nonsense"])
+def test_nonsense_for_exif_data_is_passed_over(tmp_path, exif):
+    path = saved(tmp_path, Image.fromarray(RED), "a.jpg", exif=exif, quality=100)
+    assert read_image(path).shape == RED.shape
+    assert image_size(path) == (30, 20)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "1", "I;16", "F", "CMYK"])
+def test_an_image_of_several_strips_is_that_of_one(tmp_path, monkeypatch, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 23, 4), "uint8")
+    if mode in ("I;16", "F"):
+        image = Image.fromarray(pixels[..., 0].astype("uint16" if mode == "I;16" else "float32"))
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    path = saved(tmp_path, image, "a.tif" if mode in ("F", "CMYK") else "a.png")
+    whole = read_image(path)
+    monkeypatch.setattr(_pixels, "STRIP_PIXELS", 100)
+    np.testing.assert_array_equal(read_image(path), whole)
+
+
 # Listing.
 
 
@@ -227,6 +323,22 @@ def test_sources_that_cannot_be_used(folder, sources, out, message):
     (folder / "empty").mkdir()
     sources, out = [s.format(folder) for s in sources], out and out.format(folder)
     with pytest.raises(ValueError, match=message):
+        find_images(sources, out)
+
+
+def test_names_that_differ_in_case_only(tmp_path, monkeypatch):
+    """They have two results, but not on file systems that ignore case."""
+    for name in ("one/a.png", "two/A.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    sources, out = [tmp_path / "one", tmp_path / "two"], tmp_path / "new/out"
+    ignores_case = (tmp_path / "ONE").exists()
+    assert images.ignores_case(out) == ignores_case
+    if not ignores_case:
+        assert keys(find_images(sources, out)) == ["a.png", "A.png"]
+    monkeypatch.setattr(images, "ignores_case", lambda folder: True)
+    assert keys(find_images(sources)) == ["a.png", "A.png"]
+    with pytest.raises(ValueError, match=r"would write the same result A\.png"):
         find_images(sources, out)
 
 

@@ -1,18 +1,21 @@
 """Atomic writing of files, and output folders."""
 
+import contextlib
 import json
 import os
-import secrets
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-PART = ".part-"  # how the names of unfinished files begin
+from cspdarknet._unfinished import WriteError, temporary_folder
+
+STANDARD_OUTPUT = Path("-")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside `path`, then move it there in one step.
+    """Write a file in a temporary folder beside `path`, then move it there in one step.
 
     A reader never sees half a file, an interrupted write leaves the old file as it was, and of two
     processes that write the same file, each writes its own, and the last one stays.
@@ -20,15 +23,50 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: path of the finished file.
         write: function that writes the content to the temporary path that it is given, which has
-            the same suffix as `path`.
+            the same name as `path`.
+
+    Raises:
+        WriteError: (an `OSError`) If the disk is full or the folder cannot be written.
     """
-    # A name may have up to 255 bytes already; writers look at its end only.
-    temporary = path.with_name(f"{PART}{secrets.token_hex(8)}-{path.name[-40:]}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary_folder(path) as folder:
+        part = folder / path.name
+        write(part)
+        part.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, atomically.
+
+    File names that are not UTF-8 are kept byte by byte.
+
+    Args:
+        path: the file; `-` is the standard output. Links, devices and pipes are written to, and
+            not replaced.
+        text: the content.
+
+    Raises:
+        WriteError: (an `OSError`) If the disk is full or the file cannot be written.
+    """
+    content = text.encode(errors="surrogateescape")
+    if path == STANDARD_OUTPUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    elif path.is_symlink() or (path.exists() and not path.is_file()):
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise WriteError(error, path) from error
+    else:
+        write_whole(path, lambda part: part.write_bytes(content))
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether names in a folder, which may not exist yet, are the same in upper and lower case."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=existing) as probe:
+        return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+    return False
 
 
 class OutputFolder:

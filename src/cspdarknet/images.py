@@ -9,10 +9,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from cspdarknet._files import ignores_case
+from cspdarknet._pixels import TRANSPOSED, orientation, to_array, to_rgb, upright
 
 # Files that are meant as images. Those that Pillow cannot decode, such as `.heic` without a plugin,
 # are reported when they are read, instead of being passed over.
@@ -22,10 +25,14 @@ SUFFIXES = (
     *(".pcx", ".sgi", ".qoi", ".ico", ".dds", ".heic", ".heif", ".jxl", ".dng", ".cr2", ".nef"),
 )
 MAX_PIXELS = 180_000_000
+# Formats whose decoders hold several copies of an image, for which half as many are accepted.
+COPYING_FORMATS = ("AVIF", "JPEG2000", "WEBP")
+# Formats of Pillow that it cannot decode by itself, for which it would run another program, or
+# which it unpacks without a bound.
+REFUSED_FORMATS = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF")
+MAX_REASON = 200  # characters of a decoder's message
 # Files and folders that archives and systems leave behind.
 IGNORED = ("__macosx", "thumbs.db", "desktop.ini")
-# EXIF orientations with width and height swapped.
-TRANSPOSED = (5, 6, 7, 8)
 
 
 class ImageError(ValueError):
@@ -47,7 +54,7 @@ def read_image(path: str | Path, longer_side: int | None = None) -> np.ndarray:
 
     Raises:
         ImageError: (a `ValueError`) If the file is missing, empty, damaged, not an image, or larger
-            than 180 megapixels.
+            than 180 megapixels (AVIF, JPEG 2000 and WebP: 90).
 
     Example:
         >>> Image.new("RGB", (800, 600), "navy").save("sea.png")
@@ -59,7 +66,7 @@ def read_image(path: str | Path, longer_side: int | None = None) -> np.ndarray:
             f"`longer_side` must be at least 1, or None. Received: longer_side={longer_side}"
         )
     image = open_image(path, 2 * longer_side if longer_side else None)
-    return np.asarray(shrink(image, longer_side))
+    return to_array(shrink(image, longer_side))
 
 
 def open_image(
@@ -81,7 +88,8 @@ def open_image(
         ImageError: like `read_image`.
     """
     with _image_errors(str(path)), _opened(path) as image:
-        return _decoded(image, longer_side, shorter_side)
+        rgb = _decoded(image, longer_side, shorter_side)
+        return rgb.copy() if rgb is image else rgb
 
 
 def center_crop(image: Image.Image, size: int) -> np.ndarray:
@@ -114,7 +122,7 @@ def as_image_array(item: Any) -> np.ndarray:
     """
     if isinstance(item, Image.Image):
         with _image_errors("A Pillow image"):
-            return np.asarray(_decoded(item))
+            return to_array(_decoded(item))
     rule = "An image must be an array (height, width, 3)."
     try:
         image = np.asarray(item)
@@ -153,7 +161,11 @@ def _opened(path: str | Path) -> Image.Image:
     """Open an image file, but not a pipe or a device, which might not end."""
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (a Path is slow)
         raise ImageError("not a file.")
-    return Image.open(path)
+    image = Image.open(path)
+    if image.format in REFUSED_FORMATS:
+        image.close()
+        raise ImageError(f"a file in the format {image.format}, which is not read.")
+    return image
 
 
 @contextlib.contextmanager
@@ -169,55 +181,38 @@ def _image_errors(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: too many pixels.") from error
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise ImageError(f"{name}: damaged ({error}).") from error
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        reason = " ".join(str(error).split())[:MAX_REASON] or type(error).__name__
+        raise ImageError(f"{name}: damaged ({reason}).") from error
 
 
 def _decoded(
     image: Image.Image, longer_side: int | None = None, shorter_side: int | None = None
 ) -> Image.Image:
     """Decode an image, upright and in RGB; a JPEG at a fraction of its size, like `open_image`."""
-    if math.prod(image.size) > MAX_PIXELS:
-        raise ImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}.")
+    _check_size(image)
     needed: float | None = longer_side
     if shorter_side is not None:
         needed = shorter_side * max(image.size) / min(image.size)
     if needed and image.format == "JPEG":
         image.draft("RGB", _fit(image.size, needed))
-    return _to_rgb(_upright(image))
+    image.load()
+    return to_rgb(upright(image))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged EXIF data
-        return ImageOps.exif_transpose(image)
-    return image
+def _check_size(image: Image.Image) -> None:
+    """Check the number of pixels, before they are decoded."""
+    limit = MAX_PIXELS // (2 if image.format in COPYING_FORMATS else 1)
+    if not 0 < math.prod(image.size) <= limit:
+        raise ImageError(
+            f"{image.width} x {image.height} pixels, and from 1 to {limit} are accepted."
+        )
 
 
 def _fit(size: tuple[int, int], longer_side: float) -> tuple[int, int]:
     """Return a size of the same aspect ratio whose longer side is at most `longer_side`."""
     scale = min(1.0, longer_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _to_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Scale integers from 0..65535; floats from 0..1, 0..255 or 0..65535, by the largest value."""
-    if not np.isfinite(values).all():
-        raise ValueError("NaN or infinite pixels")
-    largest = values.max(initial=0)
-    full_scale = 65535.0
-    if mode == "F" and largest <= 255:
-        full_scale = 1.0 if largest <= 1 else 255.0
-    return (values / full_scale * 255).clip(0, 255).round().astype("uint8")
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_to_8_bits(np.asarray(image).astype("float64"), image.mode))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 def has_image_suffix(path: str | Path) -> bool:
@@ -284,29 +279,28 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Example:
         >>> exif = Image.Exif()
-        >>> exif[ExifTags.Base.Orientation] = 6  # a camera that was turned
+        >>> exif[0x0112] = 6  # the orientation: the camera was turned
         >>> Image.new("RGB", (80, 60)).save("portrait.jpg", exif=exif)
         >>> image_size("portrait.jpg")
         (60, 80)
     """
     with _image_errors(str(path)), _opened(path) as image:
-        if math.prod(image.size) > MAX_PIXELS:
-            raise ImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}.")
+        _check_size(image)
         size = image.size
         if image.format == "TIFF":
             # Some versions of Pillow have turned this size already.
             tags = image.tag_v2  # type: ignore[attr-defined]
             size = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
-        return size[::-1] if _orientation(image) in TRANSPOSED else size
+        return size[::-1] if orientation(image) in TRANSPOSED else size
 
 
-def _orientation(image: Image.Image) -> int | None:
-    # Pillow would decode all of a PNG to look for EXIF data behind the pixels.
-    if image.format == "PNG" and "exif" not in image.info:
-        return None
-    with contextlib.suppress(ValueError, KeyError, TypeError, SyntaxError):  # damaged EXIF data
-        return image.getexif().get(ExifTags.Base.Orientation)
-    return None
+def suffix_of(file: Path | BinaryIO) -> str:
+    """Return the suffix of an image file by its content; `".png"` if it is not an image."""
+    with contextlib.suppress(Exception), Image.open(file) as image:
+        suffix = f".{str(image.format).lower()}"
+        if has_image_suffix(f"a{suffix}"):
+            return suffix
+    return ".png"
 
 
 @dataclass(frozen=True)
@@ -360,7 +354,7 @@ def find_images(
             raise ValueError(f"There is no file or folder {source}.")
     if out is not None and any(file.path.resolve().parent == Path(out).resolve() for file in files):
         raise ValueError(f"{out} holds images: choose another folder for the results.")
-    return _unique(files)
+    return _unique(files, out)
 
 
 def _is_image(path: Path, results: Path | None) -> bool:
@@ -369,14 +363,17 @@ def _is_image(path: Path, results: Path | None) -> bool:
     return results is None or not path.resolve().is_relative_to(results)
 
 
-def _unique(files: list[ImageFile]) -> list[ImageFile]:
+def _unique(files: list[ImageFile], out: str | Path | None) -> list[ImageFile]:
     """Drop files that are listed twice; refuse two that would have the same results."""
-    by_key: dict[Path, ImageFile] = {}
+    names = {str(file.key) for file in files}
+    may_clash = out is not None and len({name.casefold() for name in names}) < len(names)
+    fold = str.casefold if may_clash and ignores_case(Path(str(out))) else str
+    by_name: dict[str, ImageFile] = {}
     for file in files:
-        other = by_key.setdefault(file.key, file)
+        other = by_name.setdefault(fold(str(file.key)), file)
         if other.path.resolve() != file.path.resolve():
             raise ValueError(
                 f"{other.path} and {file.path} would write the same result {file.key}: "
                 "run them into two output folders."
             )
-    return list(by_key.values())
+    return list(by_name.values())

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.checkpoints.config import MAX_CONFIG_BYTES, parse_config
+from cspdarknet.checkpoints.config import parse_config
+from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 # A run folder: its settings, and the preset folders of its best and its last model.

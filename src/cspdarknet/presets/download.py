@@ -1,23 +1,19 @@
 """Download of files from Kaggle Models, Hugging Face or a URL, each into its own cache."""
 
-import contextlib
-import glob
-import hashlib
-import os
-import secrets
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cspdarknet._extras import require
 from cspdarknet._files import write_whole
+from cspdarknet._keras import keras_home
+from cspdarknet._unfinished import temporary_folder
 from cspdarknet.checkpoints.errors import CheckpointError
+from cspdarknet.checkpoints.published import sha256_of
 
 KAGGLE, HUGGING_FACE, URL = "kaggle://", "hf://", "https://"
 CACHE = Path("models") / "cspdarknet"  # below Keras's home, ~/.keras by default
-PART_SECONDS = 86_400  # after which an unfinished download is taken for abandoned
 TIMEOUT = 20.0  # seconds without an answer, after which a host counts as unreachable
 
 
@@ -81,46 +77,37 @@ def _from_hugging_face(handle: str, file: str) -> Path:
 
 
 def _from_url(url: str, sha256: str | None) -> Path:
-    import keras
-
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    home = keras_home()
     name = "-".join(url.removeprefix(URL).split("/")[-3:])
     folder = home / CACHE
-    hash_file = folder / f"{name}.sha256"
-    expected = sha256 or (hash_file.read_text().strip() if hash_file.exists() else None)
-    path = folder / name
+    path, hash_file = folder / name, folder / f"{name}.sha256"
+    expected = sha256 or _known_hash(hash_file)
     if path.exists() and expected is not None:
         _check_hash(path, expected, url)
         return path
-    _remove_old_parts(folder, name)
-    # A name of its own: neither an interrupted download nor that of another process is used.
-    part = f"{name}.{secrets.token_hex(8)}.part"
-    try:
-        downloaded = Path(
-            keras.utils.get_file(part, origin=url, cache_dir=str(home), cache_subdir=str(CACHE))
-        )
-    except Exception as error:
-        (folder / part).unlink(missing_ok=True)
-        raise _unreachable(repr(url), url.split("/")[2], error) from error
-    received = _check_hash(downloaded, expected, url)
-    if expected is None:  # before the file is there, so that no other one is ever trusted
-        write_whole(hash_file, lambda file: file.write_text(f"{received}\n"))
-    downloaded.replace(path)
+    import keras
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # Neither an interrupted download nor that of another process is used.
+    with temporary_folder(path) as part:
+        try:
+            downloaded = Path(
+                keras.utils.get_file(
+                    name, origin=url, cache_dir=str(home), cache_subdir=str(CACHE / part.name)
+                )
+            )
+        except Exception as error:
+            raise _unreachable(repr(url), url.split("/")[2], error) from error
+        # Another process may have been first.
+        received = _check_hash(downloaded, expected or _known_hash(hash_file), url)
+        if expected is None:  # before the file is there, so that no other one is ever trusted
+            write_whole(hash_file, lambda file: file.write_text(f"{received}\n"))
+        downloaded.replace(path)
     return path
 
 
-def _remove_old_parts(folder: Path, name: str) -> None:
-    """Remove what killed downloads of a file left behind, but not those that may still run."""
-    for part in folder.glob(f"{glob.escape(name)}.*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > PART_SECONDS:
-                part.unlink()
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _known_hash(file: Path) -> str | None:
+    return file.read_text().strip() if file.exists() else None
 
 
 def _check_hash(path: Path, expected: str | None, url: str) -> str:

@@ -2,19 +2,22 @@
 
 import datetime
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from cspdarknet._files import write_whole
+from cspdarknet._unfinished import make_folder, temporary_folder
 from cspdarknet._version import __version__
 from cspdarknet.checkpoints.architecture import backbone_of
+from cspdarknet.checkpoints.config import DETECTOR
 from cspdarknet.checkpoints.loading import load_weights
 from cspdarknet.checkpoints.writers import write_weights_h5
 from cspdarknet.presets.config import CONFIG, METADATA, WEIGHTS, read_config
 from cspdarknet.presets.download import HUGGING_FACE, KAGGLE
 from cspdarknet.presets.reference import reference_outputs
+from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold, to_json
 
 
 def save_preset(
@@ -48,9 +51,9 @@ def save_preset(
         )
     target = Path(directory).resolve()
     _check_replaceable(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-        new = Path(scratch) / "preset"
+    make_folder(target.parent)
+    with temporary_folder(target) as folder:
+        new = folder / "preset"
         new.mkdir()
         _write_json(new / CONFIG, _config(model))
         write_weights_h5(model, new / WEIGHTS, weights_dtype)
@@ -63,6 +66,25 @@ def save_preset(
                 (new / name).replace(target / name)
         else:
             new.rename(target)
+
+
+def save_score_threshold(directory: str | Path, score_threshold: ScoreThreshold) -> None:
+    """Store the score threshold of a detector in its preset folder, atomically.
+
+    Args:
+        directory: the preset folder of a `YOLOXDetector`.
+        score_threshold: one number, or one for each class.
+
+    Raises:
+        ValueError: if it is not such a folder, or the thresholds do not fit the classes.
+    """
+    path = Path(directory) / CONFIG
+    config = read_config(path)
+    if config["class_name"] != DETECTOR:
+        raise ValueError(f"{directory} must be the preset folder of a {DETECTOR}.")
+    checked = check_score_threshold(score_threshold, config["config"].get("num_classes"))
+    config["config"]["score_threshold"] = to_json(checked)
+    write_whole(path, lambda part: _write_json(part, config))
 
 
 def _check_replaceable(target: Path) -> None:

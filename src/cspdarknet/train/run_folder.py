@@ -7,20 +7,20 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from cspdarknet._files import PART, OutputFolder
+from cspdarknet._files import OutputFolder
+from cspdarknet._unfinished import claim, remove_leftovers
 from cspdarknet.data.dataset import DatasetSplits
 from cspdarknet.data.problems import Problem
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
+from cspdarknet.train.differences import differences
 
 SKIPPED, IMAGES, LOCK = "skipped.csv", "images.csv", ".lock"
 PICTURES_BYTES = 20_000_000
 # The state holds weights, EMA and two moments; the best and the last model come on top, and each
 # file is written beside the one that it replaces.
 WEIGHTS_COPIES = 10
-# Settings that may change when a run is continued, since they do not change its result.
-FREE_SETTINGS = ("data", "versions")
 SHOWN_DIFFERENCES = 5
 
 
@@ -37,19 +37,14 @@ class RunFolder(OutputFolder):
             ValueError: if another process has claimed the folder.
         """
         with (self.path / LOCK).open("w") as lock:
-            if not _lock(lock):
+            if not _is_free(lock):
                 raise ValueError(
                     f"Another process is training in {self.path}: wait for it, or choose another "
                     "folder."
                 )
-            self._remove_leftovers()
+            for folder in (self.path, self.path / BEST, self.path / LAST):
+                remove_leftovers(folder)
             yield
-
-    def _remove_leftovers(self) -> None:
-        """Remove what a killed process left behind: unfinished files, and presets beside theirs."""
-        for pattern in (f"{PART}*", f".{BEST}-*", f".{LAST}-*"):
-            for path in self.path.glob(pattern):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Write the settings of a new run, or compare them with those of the run to continue.
@@ -67,13 +62,13 @@ class RunFolder(OutputFolder):
                     f"{self.path} holds other files (such as {others[0]}): choose a new folder."
                 )
             self.write_json(RUN_SETTINGS, settings)
-        elif different := _differences(self.read_json(RUN_SETTINGS), settings):
-            shown = "; ".join(different[:SHOWN_DIFFERENCES])
+        elif different := differences(self.read_json(RUN_SETTINGS), settings):
             rest = len(different) - SHOWN_DIFFERENCES
+            shown = different[:SHOWN_DIFFERENCES] + ([f"and {rest} more"] if rest > 0 else [])
             raise ValueError(
-                f"{self.path} holds a run with other settings ({shown}"
-                f"{f'; and {rest} more' if rest > 0 else ''}): use the same settings to continue "
-                "it, or another folder for a new run."
+                f"{self.path} holds a run with other settings: {', '.join(shown)}. Settings cannot "
+                "change within a run. Train with the old ones to continue it; or into another "
+                f"folder, where `--model {self.path}` starts from its best model."
             )
 
     def check_space(self, weights_bytes: int) -> None:
@@ -150,27 +145,9 @@ def trained_images(run: str | Path) -> set[Path]:
     return {Path(row["path"]).resolve() for row in rows}
 
 
-def _lock(file: Any) -> bool:
+def _is_free(lock: TextIO) -> bool:
+    """Claim a lock file; `True` also where the file system has no locks."""
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return claim(lock)
     except OSError:
-        return False
-    return True
-
-
-def _differences(stored: Any, given: Any, name: str = "") -> list[str]:
-    """Describe the entries in which two JSON values differ."""
-    if isinstance(stored, dict) and isinstance(given, dict):
-        keys = [key for key in {**stored, **given} if key not in FREE_SETTINGS]
-        return [
-            text
-            for key in keys
-            for text in _differences(
-                stored.get(key), given.get(key), f"{name}.{key}" if name else key
-            )
-        ]
-    return [] if stored == given else [f"{name}: {stored!r}, now {given!r}"]
+        return True

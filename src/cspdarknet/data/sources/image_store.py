@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from cspdarknet._files import write_whole
 from cspdarknet.data.sources.samples import as_array
-from cspdarknet.images import ImageError, as_image_array, has_image_suffix
+from cspdarknet.images import ImageError, as_image_array, has_image_suffix, suffix_of
 
 # Modes of Pillow that a PNG file holds without loss.
 PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -75,7 +75,7 @@ class ImageStore:
         if not isinstance(content, (bytes, bytearray, memoryview)):
             raise ImageError(f"An image must have `bytes` or a `path`. Received: {type(content)}")
         if not has_image_suffix(f"a{suffix}"):
-            suffix = _suffix_of(bytes(content))
+            suffix = suffix_of(io.BytesIO(content))
         target = self._target(f"{name}{suffix.lower()}")
         write_whole(target, lambda file: file.write_bytes(content))
         return target
@@ -109,15 +109,6 @@ def _is_foreign(folder: Path) -> bool:
     if not folder.is_dir():
         return folder.exists()
     return not (folder / MARKER).exists() and any(folder.iterdir())
-
-
-def _suffix_of(content: bytes) -> str:
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            suffix = f".{(image.format or 'png').lower()}"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ".png"  # it is reported as unreadable
-    return suffix if has_image_suffix(f"a{suffix}") else ".png"
 
 
 def _picture(image: Any, upright: bool) -> Image.Image:

@@ -1,12 +1,12 @@
 """Writing of a folder as a whole: it is complete, or it is not there."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from cspdarknet._unfinished import temporary_folder
 
 
 def check_destination(destination: str | Path, source: Any) -> Path:
@@ -46,20 +46,15 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: if it cannot be written.
     """
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Folders of `mkdtemp` are private; the one inside has the usual permissions.
-        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
-        written = temporary / "dataset"
-        written.mkdir()
-        yield written
-        if path.is_dir():
-            path.rmdir()
-        written.rename(path)
+        with temporary_folder(path) as folder:
+            written = folder / "dataset"
+            written.mkdir()
+            yield written
+            if path.is_dir():
+                path.rmdir()
+            written.rename(path)
     except OSError as error:
         what = error.strerror or str(error)
         raise ValueError(f"The dataset {path} cannot be written: {what}.") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)

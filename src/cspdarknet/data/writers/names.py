@@ -5,9 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
-
-from cspdarknet.images import ImageError, has_image_suffix
+from cspdarknet.images import has_image_suffix, suffix_of
 
 # Characters that Windows refuses, that annotation files take for another one, or that are invisible
 # or not text.
@@ -68,11 +66,4 @@ def _safe_stem(path: Path) -> str:
 
 def _suffix(path: Path) -> str:
     """Return the suffix of an image file; of a file without one, that of its content."""
-    if has_image_suffix(path):
-        return path.suffix
-    try:
-        with Image.open(path) as image:
-            suffix = f".{(image.format or 'png').lower()}"
-    except (OSError, ValueError, ImageError):
-        return ".png"
-    return suffix if has_image_suffix(f"a{suffix}") else ".png"
+    return path.suffix if has_image_suffix(path) else suffix_of(path)

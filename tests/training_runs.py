@@ -1,12 +1,13 @@
-"""Tiny datasets and presets, and a finished run of each task, that the tests of trainings share."""
+"""Finished trainings of tiny models, for tests of trainings."""
 
+import csv
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
-import pytest
+import numpy as np
 from rich.console import Console
 
 from cspdarknet.models import CSPDarkNetBackbone
@@ -17,6 +18,11 @@ from cspdarknet.train import (
     train_detector,
 )
 from image_datasets import QUICK, write_class_folders, write_preset, write_yolo_dataset
+
+# What differs between two runs of the same training: times, and names that Keras has numbered.
+TIMES = ("seconds", "images_per_second")
+DATED = ("metadata.json", "run.json", "metrics.csv", "metrics.jsonl", "state.npz", "report.html")
+FREE = (*DATED, "evaluation.json", "curves.png", "config.json")
 
 # Mosaics in the first phase, and an epoch without an evaluation.
 DETECTION = DetectionRecipe(
@@ -67,19 +73,34 @@ def _finished_run(function, data, preset, recipe, folder):
     return Run(folder, train(out=folder), train, recipe, data, preset)
 
 
-@pytest.fixture(scope="session")
-def classification_run(tmp_path_factory):
-    """A classifier's run that nothing interrupted. Tests must not change it."""
-    folder = tmp_path_factory.mktemp("classification")
+def finished_run_of_a_classifier(folder):
+    """A run on a tiny dataset, in new folders below `folder`."""
     data, preset = write_class_folders(folder / "images", 3), write_preset(folder / "preset")
     return _finished_run(train_classifier, data, preset, QUICK, folder / "run")
 
 
-@pytest.fixture(scope="session")
-def detection_run(tmp_path_factory):
-    """A detector's run that nothing interrupted. Tests must not change it."""
-    folder = tmp_path_factory.mktemp("detection")
+def finished_run_of_a_detector(folder):
+    """A run on a tiny dataset, in new folders below `folder`."""
     data = write_yolo_dataset(folder / "images", 5)
     backbone = CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], include_rescaling=True)
     backbone.save_to_preset(folder / "preset")
     return _finished_run(train_detector, data, folder / "preset", DETECTION, folder / "run")
+
+
+def _rows(run):
+    with (run / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def assert_same_run(run, out):
+    """A continued run has the files of one that nothing interrupted, with the same content."""
+    names = {path.relative_to(run) for path in run.rglob("*")}
+    assert {path.relative_to(out) for path in out.rglob("*")} == names
+    for name in names:
+        if (run / name).is_file() and name.name not in FREE:
+            assert (out / name).read_bytes() == (run / name).read_bytes(), name
+    assert _rows(out) == _rows(run)
+    with np.load(run / "state.npz") as expected, np.load(out / "state.npz") as state:
+        assert expected.files == state.files
+        for key in set(expected.files) - {"history"}:
+            np.testing.assert_array_equal(state[key], expected[key])
