@@ -6,16 +6,18 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Two workers of one thread each: the networks of the tests are too small to gain from more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # After all tests on PyTorch: only those to which another backend matters.
-OTHER_BACKEND := -m 'not network and not one_backend'
+OTHER_BACKEND := -m 'not network and not faults and not one_backend'
 # Programs that JAX compiled, for the tests and their subprocesses that need the same ones.
 JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/.jax-programs \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 OLDEST_KERAS := 3.8.0
+KIND ?= weights
+N ?= 20000
 SOURCES := src tests examples benchmarks tools
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
-.PHONY: demo test test-all test-oldest lint format bench clean
+.PHONY: demo test test-all test-oldest faults fuzz lint format bench clean
 
 demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
@@ -31,6 +33,13 @@ test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what 
 test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \
 		tests/golden tests/models/test_saving.py tests/presets
+
+faults: $(VENV)/.all  ## trainings that are killed at every kind of moment, on PyTorch and JAX
+	KERAS_BACKEND=torch $(PYTEST) tests/faults -m ''
+	$(JAX) $(PYTEST) tests/faults -m ''
+
+fuzz: $(VENV)/.dev  ## N damaged and hostile files, read in a worker process under limits; KIND=images, too
+	KERAS_BACKEND=torch PYTHONPATH=tests nice $(BIN)/python -m fuzz.$(KIND) --cases $(N)
 
 lint: $(VENV)/.dev  ## style, format, types, and the direction of imports
 	$(BIN)/ruff check $(SOURCES)
