@@ -1,10 +1,13 @@
 """The detected objects of one image, and the options of a detector."""
 
+import dataclasses
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cspdarknet.detections import Detection, DetectionOptions, Detections
 
@@ -153,10 +156,25 @@ def test_options_are_checked_and_filled():
     assert DetectionOptions(score_threshold=0).filled(0.1, 0.2, 3, 64).score_threshold == 0
 
 
+def test_thresholds_of_classes():
+    by_id = DetectionOptions([0.5, np.float32(0.25)])
+    assert by_id.score_threshold == (0.5, 0.25)
+    assert by_id.for_classes(("red", "white"), 0.1) == by_id
+    by_name = DetectionOptions({"white": 0.5})
+    assert by_name == replace(by_name) == DetectionOptions({"white": 0.5})
+    assert len({by_name, by_id}) == 2  # hashable
+    filled = by_name.filled(0.1, 0.2, 3, 64).for_classes(("red", "white"), (0.1, 0.2))
+    assert filled.score_threshold == (0.1, 0.5)
+    with pytest.raises(ValueError, match="classes of the model: red, blue"):
+        by_name.for_classes(("red", "blue"), 0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"score_threshold": 1.5}, "`score_threshold` must be a number, at least 0"),
+        ({"score_threshold": [0.5, 2]}, "`score_threshold` must be a number, at least 0"),
+        ({"score_threshold": {"red": -1}}, "`score_threshold` must be a number, at least 0"),
         ({"iou_threshold": "0.5"}, "`iou_threshold` must be a number, at least 0"),
         ({"max_detections": 0}, "`max_detections` must be an integer, at least 1"),
         ({"image_size": 64.5}, "`image_size` must be an integer"),
@@ -165,3 +183,51 @@ def test_options_are_checked_and_filled():
 def test_invalid_options(options, message):
     with pytest.raises(ValueError, match=message):
         DetectionOptions(**options)
+
+
+# Pictures and texts.
+
+
+def test_names_and_summary(detections):
+    assert detections.class_name.tolist() == ["blue", "red"]
+    assert len(detections[detections.class_name == "red"]) == 1
+    assert detections.summary() == "1 red, 1 blue"
+    assert detections[[0, 0, 1]].summary() == "1 red, 2 blue"
+    assert repr(detections[0]) == "Detections(1 blue; image_size=(30, 40))"
+    unnamed = Detections([[0, 0, 5, 5]] * 2, [0.25, 0.5], [7, 7], (30, 40))
+    assert unnamed.summary() == "2 of class 7"
+    assert unnamed.class_name is None
+    assert unnamed[[]].summary() == "no objects"
+
+
+def test_plot_draws_on_a_copy_of_any_image(detections, tmp_path):
+    array = np.full((30, 40, 3), 255, "uint8")
+    image = Image.fromarray(array)
+    image.save(tmp_path / "a.png")
+    drawn = detections.plot(array)
+    assert drawn.size == (40, 30)
+    assert (np.asarray(drawn) != 255).any()
+    for same in (image, tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert detections.plot(same).tobytes() == drawn.tobytes()
+    assert (array == 255).all()
+    assert (np.asarray(image) == 255).all()
+    with pytest.raises(ValueError, match=r"of \(height, width\) \(30, 40\)"):
+        detections.plot(array[:20])
+
+
+def test_the_image_is_known_where_it_was_a_file(detections, tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    known = dataclasses.replace(detections, path=tmp_path / "a.png")[:1]
+    assert known.plot().tobytes() == detections[:1].plot(tmp_path / "a.png").tobytes()
+    with pytest.raises(ValueError, match="pass the image to draw on"):
+        detections.plot()
+
+
+def test_save(detections, tmp_path):
+    image = np.zeros((30, 40, 3), "uint8")
+    for name, kind in (("new/a.jpg", "JPEG"), ("b.PNG", "PNG")):
+        detections.save(tmp_path / name, image)
+        assert Image.open(tmp_path / name).format == kind
+    with pytest.raises(ValueError, match=r"must end in \.jpg, \.jpeg or \.png\. Received: a\.bmp"):
+        detections.save("a.bmp", image)
+    assert not list(tmp_path.rglob(".*"))

@@ -7,6 +7,7 @@
 from typing import TYPE_CHECKING
 
 from cspdarknet._keras import prepare_keras
+from cspdarknet._kerascv import install_import_hook
 from cspdarknet._lazy import lazy_names
 from cspdarknet._version import __version__
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         YOLOXDetector,
         load_model,
     )
+    from cspdarknet.presets.listing import list_presets
     from cspdarknet.presets.upload import upload_preset
 
 __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
@@ -58,6 +60,7 @@ __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "export",
     "inference",
     "layers",
+    "list_presets",
     "load_model",
     "models",
     "train",
@@ -80,6 +83,7 @@ __getattr__, __dir__ = lazy_names(
         "ImageClassifier": "models",
         "Predictor": "inference",
         "YOLOXDetector": "models",
+        "list_presets": "presets.listing",
         "load_model": "models",
         "upload_preset": "presets.upload",
         "checkpoints": "checkpoints",
@@ -96,3 +100,4 @@ __getattr__, __dir__ = lazy_names(
 )
 
 prepare_keras()
+install_import_hook()

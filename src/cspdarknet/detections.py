@@ -2,12 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from PIL import Image
 
 from cspdarknet._arguments import MAX_IMAGE_SIZE, check_count, check_fraction
 from cspdarknet._extras import require
+from cspdarknet.score_thresholds import (
+    NamedThresholds,
+    ScoreThreshold,
+    check_named_thresholds,
+    check_score_threshold,
+    is_named,
+    of_classes,
+)
+from cspdarknet.visualize import draw_boxes, save_picture
 
 MAX_DETECTIONS = 100_000
 
@@ -17,7 +28,9 @@ class DetectionOptions:
     """Options of a detector's post-processing; `None` means the model's own value.
 
     Args:
-        score_threshold: float in 0..1. Detections of a lower confidence are dropped.
+        score_threshold: float in 0..1: detections of a lower confidence are dropped. One number
+            for all classes; a sequence with one for each; or a dict from names of classes to
+            theirs, where the other classes keep those of the model.
         iou_threshold: float in 0..1. NMS drops a box whose IoU with a higher-scoring box of the
             same class is above it.
         max_detections: maximum number of detections per image.
@@ -32,21 +45,30 @@ class DetectionOptions:
         100
     """
 
-    score_threshold: float | None = None
+    score_threshold: ScoreThreshold | NamedThresholds | None = None
     iou_threshold: float | None = None
     max_detections: int | None = None
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("score_threshold", "iou_threshold"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_fraction(name, getattr(self, name)))
+        scores: Any = self.score_threshold
+        if isinstance(scores, Mapping) or is_named(scores):
+            object.__setattr__(self, "score_threshold", check_named_thresholds(dict(scores)))
+        elif scores is not None:
+            object.__setattr__(self, "score_threshold", check_score_threshold(scores))
+        if self.iou_threshold is not None:
+            checked = check_fraction("iou_threshold", self.iou_threshold)
+            object.__setattr__(self, "iou_threshold", checked)
         for name, maximum in (("max_detections", MAX_DETECTIONS), ("image_size", MAX_IMAGE_SIZE)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_count(name, getattr(self, name), most=maximum))
 
     def filled(
-        self, score_threshold: float, iou_threshold: float, max_detections: int, image_size: int
+        self,
+        score_threshold: ScoreThreshold,
+        iou_threshold: float,
+        max_detections: int,
+        image_size: int,
     ) -> Self:
         """Return the options with the given defaults in place of `None`."""
         defaults: dict[str, Any] = {
@@ -57,6 +79,21 @@ class DetectionOptions:
         }
         missing = [name for name in defaults if getattr(self, name) is None]
         return replace(self, **{name: defaults[name] for name in missing})
+
+    def for_classes(self, class_names: Sequence[str], score_threshold: ScoreThreshold) -> Self:
+        """Return the options with thresholds by class id in place of those by name.
+
+        Args:
+            class_names: names of the model's classes.
+            score_threshold: threshold of the classes that are not named.
+
+        Raises:
+            ValueError: if the thresholds do not fit the classes.
+        """
+        if self.score_threshold is None:
+            return self
+        scores = of_classes(self.score_threshold, score_threshold, class_names)
+        return replace(self, score_threshold=scores)
 
 
 def check_options(options: Any) -> DetectionOptions | None:
@@ -88,7 +125,7 @@ class Detection(NamedTuple):
     class_name: str | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Detections:
     """The detected objects of one image.
 
@@ -98,6 +135,7 @@ class Detections:
         class_id: integer array `(n,)`: the class of each object, from 0.
         image_size: height and width of the image, in pixels.
         class_names: names of the classes, or `None`.
+        path: the image file, which `plot` and `save` draw on; `None` if it was not a file.
 
     Raises:
         ValueError: if the arrays are not of this form, or do not fit each other.
@@ -106,11 +144,15 @@ class Detections:
         >>> detections = Detections(
         ...     [[10, 20, 50, 40], [0, 0, 5, 5]], [0.9, 0.3], [1, 0], (100, 200), ("red", "white")
         ... )
+        >>> detections
+        Detections(1 red, 1 white; image_size=(100, 200))
         >>> for detection in detections[detections.confidence > 0.5]:
         ...     print(detection.class_name, detection.xyxy)
         white (10.0, 20.0, 50.0, 40.0)
         >>> detections.to_coco(image_id=7)[0]["bbox"]
         [10.0, 20.0, 40.0, 20.0]
+        >>> detections.plot(Image.new("RGB", (200, 100))).size
+        (200, 100)
     """
 
     xyxy: np.ndarray
@@ -118,6 +160,7 @@ class Detections:
     class_id: np.ndarray
     image_size: tuple[int, int]
     class_names: tuple[str, ...] | None = None
+    path: Path | None = None
 
     def __post_init__(self) -> None:
         """Convert the arrays to float32 and int64, and check them."""
@@ -167,6 +210,7 @@ class Detections:
         outputs: Mapping[str, np.ndarray],
         image_size: tuple[int, int],
         class_names: Sequence[str] | None = None,
+        path: Path | None = None,
     ) -> Self:
         """Return the detections of one image from the outputs of a detector, without the padding.
 
@@ -175,6 +219,7 @@ class Detections:
                 `"confidence"` and `"classes"` `(n,)`, and `"num_detections"`.
             image_size: height and width of the image, in pixels.
             class_names: names of the classes, or `None`.
+            path: the image file, or `None`.
         """
         count = int(outputs["num_detections"])
         xyxy, confidence, class_id = (
@@ -183,7 +228,8 @@ class Detections:
         # Width and height are exponentials, which may overflow in an untrained network.
         finite = np.isfinite(xyxy).all(axis=1)
         names = None if class_names is None else tuple(class_names)
-        return cls(xyxy[finite], confidence[finite].clip(0, 1), class_id[finite], image_size, names)
+        arrays = xyxy[finite], confidence[finite].clip(0, 1), class_id[finite]
+        return cls(*arrays, image_size, names, path)
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -212,6 +258,57 @@ class Detections:
             confidence=self.confidence[rows],
             class_id=self.class_id[rows],
         )
+
+    def __repr__(self) -> str:
+        return f"Detections({self.summary()}; image_size={self.image_size})"
+
+    @property
+    def class_name(self) -> np.ndarray | None:
+        """The name of each object's class, an array `(n,)`; `None` where names are unknown."""
+        if self.class_names is None:
+            return None
+        return np.array([self.class_names[i] for i in self.class_id], dtype=str)
+
+    def summary(self) -> str:
+        """Return the number of objects of each class, such as `"12 RBC, 1 WBC"`."""
+        counts = zip(*np.unique(self.class_id, return_counts=True), strict=True)
+        names = (f"{count} {self._name(i) or f'of class {i}'}" for i, count in counts)
+        return ", ".join(names) or "no objects"
+
+    def plot(self, image: str | Path | Image.Image | np.ndarray | None = None) -> Image.Image:
+        """Draw the boxes into a copy of the image, with class names and confidences.
+
+        Args:
+            image: the image of the detections: a path, a Pillow image, or an array
+                `(height, width, 3)`, RGB in 0..255. It may be left out if `path` is known.
+
+        Returns:
+            A new Pillow image.
+
+        Raises:
+            ValueError: if there is no image, or it is of another size.
+        """
+        image = self.path if image is None else image
+        if image is None:
+            raise ValueError(
+                "These detections are not those of a file: pass the image to draw on, such as "
+                "`detections.plot(image)`."
+            )
+        return draw_boxes(image, self)
+
+    def save(
+        self, path: str | Path, image: str | Path | Image.Image | np.ndarray | None = None
+    ) -> None:
+        """Write the picture of `plot` to a file, atomically.
+
+        Args:
+            path: the file, which ends in `.jpg`, `.jpeg` or `.png`.
+            image: as in `plot`.
+
+        Raises:
+            ValueError: as in `plot`, or if `path` ends in another suffix.
+        """
+        save_picture(self.plot(image), path)
 
     def counts(self, num_classes: int) -> np.ndarray:
         """Return the number of detections of each class, an integer array `(num_classes,)`."""
@@ -259,15 +356,12 @@ class Detections:
             ImportError: if supervision is missing.
         """
         supervision: Any = require("supervision", "supervision", "`Detections.to_supervision`")
-        data = {}
-        if self.class_names is not None:
-            names = [self.class_names[i] for i in self.class_id]
-            data = {"class_name": np.array(names, dtype=str)}
+        names = self.class_name
         return supervision.Detections(
             xyxy=self.xyxy.copy(),
             confidence=self.confidence.copy(),
             class_id=self.class_id.copy(),
-            data=data,
+            data={} if names is None else {"class_name": names},
         )
 
     def _name(self, class_id: int) -> str | None:

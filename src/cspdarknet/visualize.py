@@ -2,11 +2,15 @@
 
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cspdarknet.detections import Detections
+from cspdarknet._files import write_whole
+from cspdarknet._unfinished import make_folder
+from cspdarknet.images import as_image_array, open_image
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Color = tuple[int, int, int]
@@ -14,6 +18,8 @@ Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 # Of `feature_picture`, in pixels.
 PANEL_SIDE, MARGIN, CAPTION_HEIGHT = 360, 10, 26
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+JPEG_QUALITY = 92
 # Labels cover at most this fraction of an image; the boxes without one still have a color.
 MAX_LABEL_AREA = 0.12
 
@@ -95,8 +101,25 @@ def class_color(class_id: int) -> Color:
     return red, green, blue
 
 
+class _LabeledBoxes(Protocol):
+    """What `draw_boxes` needs of `Detections`, whose `plot` needs `draw_boxes` in turn."""
+
+    @property
+    def xyxy(self) -> np.ndarray: ...
+    @property
+    def confidence(self) -> np.ndarray: ...
+    @property
+    def class_id(self) -> np.ndarray: ...
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+    @property
+    def class_names(self) -> tuple[str, ...] | None: ...
+
+
 def draw_boxes(
-    image: Image.Image | np.ndarray, detections: Detections, show_confidence: bool = True
+    image: str | Path | Image.Image | np.ndarray,
+    detections: _LabeledBoxes,
+    show_confidence: bool = True,
 ) -> Image.Image:
     """Draw detections: boxes in the colors of their classes, with names and confidences.
 
@@ -104,31 +127,31 @@ def draw_boxes(
     they cover no other label; in a crowded image most boxes have none.
 
     Args:
-        image: a Pillow image, or an array `(height, width, 3)`, RGB in 0..255.
-        detections: the detections in the image.
+        image: a path, a Pillow image, or an array `(height, width, 3)`, RGB in 0..255.
+        detections: the `Detections` in the image.
         show_confidence: whether labels have the confidence; ground truth has none.
 
     Returns:
         A new Pillow image of the same size.
 
     Raises:
-        ValueError: if the size of the image is not that of the detections.
+        ValueError: if the size of the image is not that of the detections, or the image cannot be
+            used.
 
     Example:
         >>> detections = Detections([[10, 8, 60, 40]], [0.9], [0], (48, 64), ["cell"])
         >>> draw_boxes(Image.new("RGB", (64, 48)), detections).size
         (64, 48)
     """
-    if not isinstance(image, Image.Image):
-        image = Image.fromarray(np.asarray(image).clip(0, 255).astype("uint8"))
-    if image.size[::-1] != detections.image_size:
+    if isinstance(image, (str, Path)):
+        drawn = open_image(image)
+    else:
+        drawn = Image.fromarray(as_image_array(image))  # a copy, as soon as it is drawn on
+    if drawn.size[::-1] != detections.image_size:
         raise ValueError(
             f"`image` must be that of the detections, of (height, width) {detections.image_size}. "
-            f"Received: an image of {image.size[::-1]}"
+            f"Received: an image of {drawn.size[::-1]}"
         )
-    drawn = image.convert("RGB")
-    if drawn is image:
-        drawn = image.copy()
     draw = ImageDraw.Draw(drawn)
     width = max(1, round(max(drawn.size) / 320))
     order = np.argsort(-detections.confidence, kind="stable")
@@ -146,17 +169,17 @@ def outline(draw: ImageDraw.ImageDraw, box: np.ndarray, color: Color, width: int
     draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=color, width=width)
 
 
-def _text_size(detections: Detections) -> int:
+def _text_size(detections: _LabeledBoxes) -> int:
     """Return the height of the text: by the size of the image, and less where boxes are small."""
     size = max(detections.image_size) / 45
-    if len(detections) > 10:
+    if len(detections.xyxy) > 10:
         heights = detections.xyxy[:, 3] - detections.xyxy[:, 1]
         size = min(size, max(size / 2, 0.3 * float(np.median(heights))))
     return max(10, round(size))
 
 
 def _labels(
-    detections: Detections, order: np.ndarray, font: Font, show_confidence: bool
+    detections: _LabeledBoxes, order: np.ndarray, font: Font, show_confidence: bool
 ) -> Iterator[tuple[Rectangle, str, int]]:
     """Yield rectangle, text and class of each label; the first of each class comes first."""
     height, width = detections.image_size
@@ -223,3 +246,23 @@ def fit_text(text: str, font: Font, width: int) -> str:
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text + "…"
+
+
+def save_picture(picture: Image.Image, path: str | Path) -> None:
+    """Write a picture as JPEG or PNG, atomically; missing folders are created.
+
+    Args:
+        picture: a Pillow image.
+        path: the file, which ends in `.jpg`, `.jpeg` or `.png`.
+
+    Raises:
+        ValueError: if it ends in another suffix.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(
+            f"A picture must end in {', '.join(PICTURE_SUFFIXES[:-1])} or {PICTURE_SUFFIXES[-1]}. "
+            f"Received: {path}"
+        )
+    make_folder(path.parent)
+    write_whole(path, lambda part: picture.save(part, quality=JPEG_QUALITY))

@@ -58,7 +58,6 @@ def test_split(tmp_path):
     [
         (["--fractions", "a,b"], "`--fractions` must be numbers such as 0.8,0.1,0.1"),
         (["--fractions", "0.9,0.9"], "of sum 1"),
-        (["--to", "zip"], "`to` must be one of"),
         (["--group", "x"], "does not match 6 of 6 names"),
     ],
 )

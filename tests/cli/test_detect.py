@@ -80,6 +80,49 @@ def test_copies_of_an_earlier_run_are_not_images(run, files, tmp_path):
     assert len(list(out.rglob("*.png"))) == 4
 
 
+def test_where_the_results_went_is_said(run, files, tmp_path):
+    out, table = tmp_path / "copies", tmp_path / "a.csv"
+    arguments = (files[0], files[1], "--out", out, "--csv", table)
+    lines = run(*arguments).output.splitlines()
+    assert lines[-2:] == [
+        f"Copies of 2 files with boxes written to {out}.",
+        f"Detections written to {table}.",
+    ]
+    lines = run(*arguments).output.splitlines()
+    assert lines[-2:] == [
+        f"Copies of 2 files with boxes written to {out}, 2 of them in place of earlier ones.",
+        f"Detections written to {table}, in place of an earlier result.",
+    ]
+
+
+def test_a_row_of_the_table_is_one_line_in_a_pipe(run, files, tmp_path):
+    name = 20 * "long_name_" + ".png"
+    files[0].rename(tmp_path / name)
+    (row,) = [line for line in run(tmp_path / name).output.splitlines() if name in line]
+    assert row.split() == [name, "2", "red", "1,", "blue", "1", "0.90"]
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--coco-results"])
+def test_standard_output_has_nothing_but_the_results(run, files, tmp_path, option):
+    path = tmp_path / "results"
+    run(*files[:3], option, path)
+    result = run(*files[:3], option, "-")
+    assert result.exit_code == 1
+    assert result.stdout == path.read_text()
+    assert "red 1, blue 1" in result.stderr
+    assert "2.png: not an image" in result.stderr
+
+
+def test_two_images_have_two_copies(run, files, tmp_path):
+    """Also where the name of one copy would be that of the other."""
+    folder, out = tmp_path / "images", tmp_path / "copies"
+    Image.open(files[0]).save(folder / "x.webp", lossless=True)
+    Image.open(files[4]).save(folder / "x.webp.jpg")
+    assert run(*sorted(folder.glob("x.*")), "--out", out).exit_code == 0
+    sizes = {path.name: Image.open(path).size for path in out.glob("x.*")}
+    assert sizes == {"x.webp.jpg": (80, 48), "x.webp.jpg.jpg": (60, 40)}
+
+
 def test_an_interruption_leaves_whole_files(run, files, tmp_path, monkeypatch):
     stream = FakePredictor.stream
 
@@ -103,10 +146,16 @@ def test_an_interruption_leaves_whole_files(run, files, tmp_path, monkeypatch):
         (["{}", "--out", "{}"], "choose another folder"),
         (["{}", "--json", "."], "is a folder: name a file"),
         (["{}", "--csv", "{}"], "is a folder: name a file"),
+        (["{}", "--csv", "{}/0.png"], "not the result of an earlier run"),
+        (["{}/0.png", "--out", "{}/../others"], "not a copy of an earlier run"),
+        (["{}", "--csv", "-", "--json", "-"], "must name two files"),
+        (["{}/0.png", "--out", "boxes.jpg"], "must name a folder"),
     ],
 )
 def test_errors_come_before_the_model_is_loaded(run, files, monkeypatch, arguments, message):
     before = files[0].read_bytes()
+    (files[0].parent / "../others").mkdir()
+    (files[0].parent / "../others/0.png").write_bytes(b"something else")
     monkeypatch.setattr(
         sys.modules[command.__module__], "load_predictor", lambda *a, **k: pytest.fail("loaded")
     )

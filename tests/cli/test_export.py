@@ -33,7 +33,7 @@ def test_a_classifier(tmp_path):
     out = tmp_path / "garments.onnx"
     result = run("csp_darknet_tiny_clothing", out)
     assert result.exit_code == 0, result.output
-    row = re.search(r"onnx\s+│\s+float32\s+│\s+([\d.]+) MB\s+│\s+([\d.e-]+)", result.output)
+    row = re.search(r"onnx +float32 +([\d.]+) MB +([\d.e-]+)", result.output)
     assert 9 < float(row[1]) < 10
     assert float(row[2]) < 1e-5
     (images,) = session(out).get_inputs()

@@ -57,6 +57,15 @@ def test_results_as_csv_and_json(preset, classifier, folder, tmp_path):
         )
 
 
+def test_results_on_the_standard_output(preset, folder, tmp_path):
+    for kind in ("csv", "json"):
+        first = run_command("predict", preset, folder, "--out", tmp_path / f"a.{kind}")
+        assert f"Results written to {tmp_path / f'a.{kind}'}." in first.output
+        result = run_command("predict", preset, folder, f"--{kind}", "-")
+        assert result.stdout == (tmp_path / f"a.{kind}").read_text()
+        assert "red.png" in result.stderr
+
+
 def test_unreadable_images_are_reported(preset, folder):
     (folder / "bad[1].jpg").write_bytes(b"")
     result = run_command("predict", preset, folder)
@@ -70,6 +79,8 @@ def test_unreadable_images_are_reported(preset, folder):
     [
         (["no_such_preset", "{}"], "no_such_preset"),
         (["{p}", "{}", "--out", "a.txt"], "must end in .csv or .json"),
+        (["{p}", "{}", "--out", "-"], "the standard output is `--csv -` or `--json -`"),
+        (["{p}", "{}", "--json", "{p}/config.json"], "not the result of an earlier run"),
         (["{p}", "missing.jpg"], "missing.jpg"),
         (["yolox_nano_bccd", "{}"], "detection"),
         (["csp_darknet_tiny", "{}"], "features"),

@@ -82,11 +82,6 @@ def test_options_of_the_other_task_are_refused(command, options):
     assert not command.calls
 
 
-def test_a_task_that_does_not_exist(command):
-    result = command("--task", "classify")
-    assert "`--task` must be classification or detection" in str(result.exception)
-
-
 def test_an_interruption_ends_the_command_with_advice(command, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cspdarknet.cli.options import ImageSizeOption, ModelArgument
+from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.inference.runtimes import is_installed
 from cspdarknet.model_info import is_exported_file
 
@@ -26,10 +27,11 @@ def benchmark(
         typer.Option(help="Number of threads of OpenVINO and ONNX Runtime. Default: all.", min=1),
     ] = None,
 ) -> None:
-    """Measure the inference speed of a model on each installed runtime, in each precision.
+    """Measure the inference speed of a model on each runtime.
 
-    Images and calibration data are random noise: only the speed is measured. The runtimes take
-    turns with a large matrix product in float32, whose FLOP/s are shown as the peak.
+    Each installed runtime is measured in each precision. Images and calibration data are random
+    noise: only the speed is measured. The runtimes take turns with a large matrix product in
+    float32, whose FLOP/s are shown as the peak.
     """
     from cspdarknet.inference import benchmark_runtimes
 
@@ -48,13 +50,13 @@ def benchmark(
     size, peak = comparison.image_size, comparison.peak / 1e9
     title = f"{model}: {batch_size} x {size} x {size} pixels, peak {peak:.0f} GFLOP/s"
     console.print(title, soft_wrap=True, highlight=False, markup=False)
-    console.print(_table(comparison, batch_size))
+    print_table(console, _table(comparison, batch_size))
 
 
 def _table(comparison: "SpeedComparison", batch_size: int) -> Table:
-    table = Table("runtime", "precision")
+    table = plain_table("runtime", "precision")
     for column in ("ms per batch", "images/s", "fraction of peak"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for speed in comparison.speeds:
         fraction = comparison.fraction_of_peak(speed)
         table.add_row(

@@ -10,15 +10,18 @@ import typer
 from rich.console import Console
 
 from cspdarknet._extras import require
-from cspdarknet._files import OutputFolder, write_whole
-from cspdarknet.cli.options import WorkersOption, check_results_file
+from cspdarknet._files import STANDARD_OUTPUT, OutputFolder, write_text
+from cspdarknet.cli.choices import TASKS, choice
+from cspdarknet.cli.options import FormatOption, WorkersOption
 from cspdarknet.cli.progress import interruptible, progress_bar
+from cspdarknet.cli.results import ResultsFile, check_results_files, write_results
 
 if TYPE_CHECKING:
     from cspdarknet.data import Problem
     from cspdarknet.data.doctor.check import Progress
 
 MAX_SHOWN, MAX_SHOWN_SIZE = 1000, 4096  # more would fill the memory
+JSON_STARTS = ('{\n  "source": ',)  # how the file begins, by which an earlier result is known
 data_app = typer.Typer(help="Check, describe and show datasets.", no_args_is_help=True)
 
 SourceArgument = Annotated[
@@ -30,10 +33,7 @@ SourceArgument = Annotated[
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="classification or detection. Default: recognized."),
-]
-FormatOption = Annotated[
-    str | None, typer.Option(help="Name of the dataset's format. Default: recognized.")
+    choice(TASKS, help="What the dataset is for. Default: recognized."),
 ]
 CacheOption = Annotated[
     Path | None,
@@ -77,20 +77,15 @@ def check(
     from cspdarknet.cli.data_text import print_check
     from cspdarknet.data import check_dataset
 
-    to_stdout = json == Path("-")
-    if not to_stdout:
-        check_results_file(json)
+    check_results_files(ResultsFile("--json", json, JSON_STARTS))
     console = Console(stderr=True)
     with interruptible(console), _progress(console) as progress:
         result = check_dataset(
             source, task, format, image_size, cache or _user_cache(), workers, progress
         )
-    if to_stdout:
-        typer.echo(json_module.dumps(result.to_json(), indent=2))
-    else:
+    if json != STANDARD_OUTPUT:
         print_check(result, Console())
-    if json is not None and not to_stdout:
-        _write_json(json, result.to_json())
+    write_results(Console(), "Results", [(json, lambda path: _write_json(path, result.to_json()))])
     if result.stops:
         raise typer.Exit(1)
 
@@ -202,8 +197,7 @@ def _say_left_out(console: Console, problems: Sequence["Problem"]) -> None:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    text = json_module.dumps(content, indent=2) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, json_module.dumps(content, indent=2) + "\n")
 
 
 def _user_cache() -> Path | None:

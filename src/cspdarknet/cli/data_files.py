@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from cspdarknet.cli.options import OnProblemOption
+from cspdarknet.cli.choices import SPLIT_BY, TASKS, WRITTEN_FORMATS, choice
+from cspdarknet.cli.options import FormatOption, OnProblemOption
 
 if TYPE_CHECKING:
     from cspdarknet.data.writers import WrittenDataset
@@ -25,10 +26,7 @@ DestinationArgument = Annotated[
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="classification or detection. Default: recognized from the data."),
-]
-FormatOption = Annotated[
-    str | None, typer.Option(help="Format of the source. Default: recognized from the data.")
+    choice(TASKS, help="What the dataset is for. Default: recognized from the data."),
 ]
 LinkOption = Annotated[
     bool, typer.Option("--link", help="Make hard links to the images instead of copies.")
@@ -40,7 +38,11 @@ def convert_data(
     destination: DestinationArgument,
     to: Annotated[
         str,
-        typer.Option(help="coco, voc or yolo for detection; folder (one per class) otherwise."),
+        choice(
+            WRITTEN_FORMATS,
+            help="Format to write: coco, voc or yolo for detection; folder, one for each class, "
+            "for classification.",
+        ),
     ],
     task: TaskOption = None,
     format: FormatOption = None,
@@ -59,9 +61,7 @@ def split_data(
     fractions: Annotated[
         str, typer.Option(help="Fractions for training, validation and test, of sum 1.")
     ] = "0.8,0.1,0.1",
-    by: Annotated[
-        str, typer.Option(help="class: the same fraction of each class; or random.")
-    ] = "class",
+    by: Annotated[str, choice(SPLIT_BY, help="class keeps the fraction of each class.")] = "class",
     group: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +72,7 @@ def split_data(
     seed: Annotated[int, typer.Option(help="Random seed of the choice.", min=0)] = 0,
     to: Annotated[
         str | None,
-        typer.Option(help="coco, voc, yolo or folder. Default: the format of the source."),
+        choice(WRITTEN_FORMATS, help="Format to write. Default: that of the source."),
     ] = None,
     task: TaskOption = None,
     format: FormatOption = None,

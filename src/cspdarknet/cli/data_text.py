@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.data import DatasetCheck, Problem
 from cspdarknet.data.doctor.summary import TINY_SIDES, SplitSummary
 from cspdarknet.data.problems import KINDS, by_kind, count_of
@@ -23,8 +23,10 @@ def print_check(check: DatasetCheck, console: Console) -> None:
     classes = count_of(len(check.class_names), "class", "classes")
     _line(console, f"{check.task}, {classes}{size}\n")
     if check.splits:
-        console.print(_split_table(check))
-        console.print(_class_table(check))
+        print_table(console, _split_table(check))
+        console.print()
+        print_table(console, _class_table(check))
+        console.print()
         if len(check.class_names) > SHOWN_CLASSES:
             more = len(check.class_names) - SHOWN_CLASSES
             _line(console, f"and {count_of(more, 'more class', 'more classes')}: see --json\n")
@@ -47,7 +49,7 @@ def _split_table(check: DatasetCheck) -> Table:
     is_detection = check.task == "detection"
     if is_detection:
         for column in ("without boxes", "boxes"):
-            table.add_column(column, justify="right")
+            table.add_column(column, justify="right", no_wrap=True)
     for split, summary in check.splits.items():
         cells = [split, f"{summary.images:,}"]
         if is_detection:
@@ -61,12 +63,12 @@ def _class_table(check: DatasetCheck) -> Table:
     table = _table("class")
     summaries = list(check.splits.values())
     for split, summary in check.splits.items():
-        table.add_column(f"{split}\nimages", justify="right")
+        table.add_column(f"{split}\nimages", justify="right", no_wrap=True)
         if summary.tiny_boxes is not None:
-            table.add_column(f"{split}\nboxes", justify="right")
+            table.add_column(f"{split}\nboxes", justify="right", no_wrap=True)
     if check.task == "detection":
         for side in TINY_SIDES:
-            table.add_column(f"boxes\n< {side} px", justify="right")
+            table.add_column(f"boxes\n< {side} px", justify="right", no_wrap=True)
     for i, name in enumerate(check.class_names[:SHOWN_CLASSES]):
         table.add_row(escape(name), *_class_cells(summaries, i))
     return table
@@ -86,7 +88,7 @@ def _class_cells(summaries: Sequence[SplitSummary], i: int) -> list[str]:
 
 def _table(first: str, *others: str) -> Table:
     """Return a table whose first column is wrapped and whose numbers are never cut."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = plain_table()
     table.add_column(first, overflow="fold")
     for column in others:
         table.add_column(column, justify="right", no_wrap=True)

@@ -21,14 +21,22 @@ from cspdarknet.cli.options import (
     PrecisionOption,
     RuntimeOption,
     ScoreThresholdOption,
-    check_results_file,
     detection_options,
     load_predictor,
 )
 from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
+from cspdarknet.cli.results import (
+    ResultsFile,
+    check_results_files,
+    message_console,
+    say,
+    write_results,
+)
+from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.images import ImageFile, find_images, has_image_suffix, walk
 
 if TYPE_CHECKING:
+    from cspdarknet.inference.copies import CopyFolder
     from cspdarknet.inference.detect import ObjectDetector
     from cspdarknet.inference.writers import FileDetections
 
@@ -43,12 +51,21 @@ def detect(
         Path | None, typer.Option(help="Folder for copies with the boxes drawn in.")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(help="File for the detections, in COCO's JSON format.")
+        Path | None,
+        typer.Option(
+            help="File for the detections, in COCO's JSON format; - for the standard output."
+        ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="File for the detections, as CSV.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="File for the detections, as CSV; - for the standard output."),
+    ] = None,
     coco_results: Annotated[
         Path | None,
-        typer.Option(help="File for the detections as a list that pycocotools' loadRes takes."),
+        typer.Option(
+            help="File for the detections as a list that pycocotools' loadRes takes; - for the "
+            "standard output."
+        ),
     ] = None,
     coco_annotations: Annotated[
         Path | None,
@@ -63,13 +80,17 @@ def detect(
     precision: PrecisionOption = "float32",
 ) -> None:
     """Detect objects in images and videos."""
+    from cspdarknet.inference import writers
     from cspdarknet.inference.detect import ObjectDetector
-    from cspdarknet.inference.writers import write_coco, write_coco_results, write_csv
 
-    console = Console()
+    console = message_console(json, csv, coco_results)
     files, videos = _sources(images, out)
-    for file in (json, csv, coco_results):
-        check_results_file(file)
+    copies = _copies(out, files, videos)
+    check_results_files(
+        ResultsFile("--json", json, writers.COCO_STARTS),
+        ResultsFile("--csv", csv, writers.CSV_STARTS),
+        ResultsFile("--coco-results", coco_results, writers.COCO_RESULTS_STARTS),
+    )
     with console.status("loading the model"):
         predictor = load_predictor(
             model,
@@ -81,24 +102,65 @@ def detect(
             batch_size=batch_size if videos else min(batch_size, len(files)),
             options=detection_options(score_threshold, iou_threshold, max_detections),
         )
-    detector = ObjectDetector(predictor, out)
+    detector = ObjectDetector(predictor, copies)
     detector.failures += [f"{link}: a link to a missing file" for link in _broken_links(images)]
     with interruptible(console):
         _run(detector, files, videos, console)
-    if json is not None:
-        write_coco(json, detector.results, predictor.class_names)
-    if csv is not None:
-        write_csv(csv, detector.results)
-    if coco_results is not None:
-        write_coco_results(coco_results, detector.results, predictor.class_names, coco_annotations)
     names = {file.path: str(file.key) for file in files} | {video: video.name for video in videos}
-    console.print(_table(detector.results, predictor.class_names, names))
+    class_names = predictor.class_names
+    print_table(console, _table(detector.results, class_names, names))
+    if copies is not None:
+        _say_copies(console, copies, detector.results)
+    results = detector.results
+    write_results(
+        console,
+        "Detections",
+        [
+            (json, lambda path: writers.write_coco(path, results, class_names)),
+            (csv, lambda path: writers.write_csv(path, results)),
+            (
+                coco_results,
+                lambda path: writers.write_coco_results(
+                    path, results, class_names, coco_annotations
+                ),
+            ),
+        ],
+    )
     report_failures(console, detector.failures)
+
+
+def _copies(
+    out: Path | None, files: Sequence[ImageFile], videos: Sequence[Path]
+) -> "CopyFolder | None":
+    """Return the folder of the copies with their names.
+
+    Raises:
+        ValueError: if a copy would replace something other than a copy of an earlier run.
+    """
+    from cspdarknet.inference.copies import IMAGE_SUFFIXES, VIDEO_SUFFIXES, CopyFolder
+
+    if out is None:
+        return None
+    if has_image_suffix(out) and not out.is_dir():
+        raise ValueError(f"`--out` must name a folder for the copies. Received: {out}")
+    copies = CopyFolder(out)
+    copies.add((file.key for file in files), IMAGE_SUFFIXES)
+    copies.add((Path(video.name) for video in videos), VIDEO_SUFFIXES)
+    copies.check_replaceable()
+    return copies
+
+
+def _say_copies(
+    console: Console, copies: "CopyFolder", results: Sequence["FileDetections"]
+) -> None:
+    count = len({result.path for result in results})
+    note = f", {copies.replaced} of them in place of earlier ones" if copies.replaced else ""
+    say(console, f"Copies of {count} files with boxes written to {copies.path}{note}.")
 
 
 def _sources(given: Sequence[Path], out: Path | None) -> tuple[list[ImageFile], list[Path]]:
     """Return the images and the videos, without the results of an earlier run in `out`."""
-    from cspdarknet.inference.detect import RESULTS_MARKER
+    from cspdarknet.inference.copies import RESULTS_MARKER
     from cspdarknet.inference.video import VIDEO_SUFFIXES
 
     videos = [path for path in given if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
@@ -140,11 +202,11 @@ def _table(
     results: Sequence["FileDetections"], class_names: Sequence[str], names: Mapping[Path, str]
 ) -> Table:
     """Return a table with a row per file; a video's row counts the boxes of all its frames."""
-    table = Table()
+    table = plain_table()
     table.add_column("file", overflow="fold")
-    table.add_column("boxes", justify="right")
-    table.add_column("classes")
-    table.add_column("highest score", justify="right")
+    table.add_column("boxes", justify="right", no_wrap=True)
+    table.add_column("classes", overflow="fold")
+    table.add_column("highest score", justify="right", no_wrap=True)
     for path, items in groupby(results, key=lambda item: item.path):
         frames = list(items)
         counts = np.sum([item.detections.counts(len(class_names)) for item in frames], axis=0)

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from cspdarknet.cli.choices import EXPORT_FORMATS, EXPORT_INPUTS, EXPORT_PRECISIONS, choice
 from cspdarknet.cli.options import (
     ImageSizeOption,
     IoUThresholdOption,
@@ -16,6 +17,7 @@ from cspdarknet.cli.options import (
     detection_options,
     level_names,
 )
+from cspdarknet.cli.tables import plain_table, print_table
 
 
 def export(
@@ -29,18 +31,20 @@ def export(
     ],
     file_format: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            help="onnx, openvino, litert, torch or saved_model. Default: by the suffix of OUT.",
+        choice(
+            EXPORT_FORMATS, "--format", help="Format of the file. Default: by the suffix of OUT."
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32, float16 or int8.")] = "float32",
+    precision: Annotated[
+        str, choice(EXPORT_PRECISIONS, help="Precision of the weights.")
+    ] = "float32",
     calibration: Annotated[
         Path | None,
         typer.Option(help="int8: a folder of images like those that the model will see."),
     ] = None,
     inputs: Annotated[
-        str, typer.Option(help="dtype of the images: uint8, as decoders give them, or float32.")
+        str,
+        choice(EXPORT_INPUTS, help="dtype of the images; decoders of images give uint8."),
     ] = "uint8",
     levels: Annotated[
         str | None,
@@ -59,7 +63,10 @@ def export(
     iou_threshold: IoUThresholdOption = None,
     max_detections: MaxDetectionsOption = None,
 ) -> None:
-    """Export a model to a file for other software, and compare its outputs with the model's."""
+    """Export a model to a file for other software.
+
+    The outputs of the file are compared with those of the model.
+    """
     from cspdarknet.export import export as export_model
     from cspdarknet.models import load_model
 
@@ -81,12 +88,15 @@ def export(
             raw_outputs=raw,
             options=detection_options(score_threshold, iou_threshold, max_detections),
         )
-    table = Table("file", "format", "precision", "size", "maximum relative error")
+    table = plain_table()
+    table.add_column("file", overflow="fold")
+    for title in ("format", "precision", "size", "maximum relative error"):
+        table.add_column(title, no_wrap=True)
     table.add_row(
-        str(exported.path),
+        escape(str(exported.path)),
         exported.format,
         precision,
         f"{exported.num_bytes / 1e6:.1f} MB",
         str(exported.comparison),
     )
-    console.print(table)
+    print_table(console, table)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from cspdarknet.cli.choices import FEATURE_FORMATS, choice
 from cspdarknet.cli.options import (
     ImagesArgument,
     ModelArgument,
@@ -33,7 +34,9 @@ def features(
             "exported file."
         ),
     ] = None,
-    file_format: Annotated[str, typer.Option("--format", help="npz or safetensors.")] = "npz",
+    file_format: Annotated[
+        str, choice(FEATURE_FORMATS, "--format", help="Format of the files.")
+    ] = "npz",
     longer_side: Annotated[
         int | None,
         typer.Option(

@@ -1,19 +1,19 @@
 """`cspdarknet predict`: classification of images."""
 
-import csv
+import csv as csv_module
 import io
-import json
+import json as json_module
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cspdarknet._files import write_whole
+from cspdarknet._files import write_text
 from cspdarknet.cli.options import (
     BatchSizeOption,
     ImagesArgument,
@@ -21,17 +21,36 @@ from cspdarknet.cli.options import (
     ModelArgument,
     PrecisionOption,
     RuntimeOption,
-    check_results_file,
     load_predictor,
 )
 from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
+from cspdarknet.cli.results import (
+    ResultsFile,
+    check_results_files,
+    message_console,
+    write_results,
+)
+from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.images import ImageError, find_images
+
+CSV_HEADER = ("image", "rank", "class", "probability")
+# How the files begin, by which an earlier result is told from other files.
+STARTS = {".json": ('[\n  {\n    "image": ', "[]"), ".csv": (",".join(CSV_HEADER),)}
 
 
 def predict(
     model: ModelArgument,
     images: ImagesArgument,
-    out: Annotated[Path | None, typer.Option(help="A .csv or .json file for the results.")] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="File for the results, as JSON; - for the standard output."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="File for the results, as CSV; - for the standard output.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the results; .json or .csv decides the format.")
+    ] = None,
     top: Annotated[int, typer.Option(help="Number of classes to show per image.", min=1)] = 3,
     image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 8,
@@ -39,8 +58,8 @@ def predict(
     precision: PrecisionOption = "float32",
 ) -> None:
     """Classify images: the most probable classes of each."""
-    check_results_file(out, ".csv", ".json")
-    console = Console()
+    outputs = _outputs(json, csv, out)
+    console = message_console(json, csv)
     files = [file for source in images for file in find_images(source)]
     with console.status("loading the model"):
         predictor = load_predictor(
@@ -67,10 +86,29 @@ def predict(
                 shown.append(str(file.key))
                 rows.append(_row(path, result, predictor.class_names, top))
             advance(1)
-    console.print(_table(shown, rows))
-    if out is not None:
-        _write(out, rows)
+    print_table(console, _table(shown, rows))
+    write_results(
+        console, "Results", [(path, partial(_write, rows, kind)) for path, kind in outputs]
+    )
     report_failures(console, failures)
+
+
+def _outputs(json: Path | None, csv: Path | None, out: Path | None) -> list[tuple[Path, str]]:
+    """Return the files for results and their kinds, `.json` or `.csv`.
+
+    Raises:
+        ValueError: if a file cannot be written, or `--out` has another suffix.
+    """
+    if out is not None and out.suffix not in STARTS:
+        raise ValueError(
+            "`--out` must end in .csv or .json; the standard output is `--csv -` or `--json -`. "
+            f"Received: {out}"
+        )
+    kind = "" if out is None else out.suffix
+    given = [("--json", json, ".json"), ("--csv", csv, ".csv"), ("--out", out, kind)]
+    files = [(option, path, kind) for option, path, kind in given if path is not None]
+    check_results_files(*(ResultsFile(option, path, STARTS[kind]) for option, path, kind in files))
+    return [(path, kind) for _, path, kind in files]
 
 
 def _row(
@@ -86,8 +124,11 @@ def _row(
 
 
 def _table(names: list[str], rows: list[dict[str, Any]]) -> Table:
-    table = Table("image", "class", "probability", "or")
-    table.columns[0].overflow = "fold"
+    table = plain_table()
+    table.add_column("image", overflow="fold")
+    table.add_column("class", no_wrap=True)
+    table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("or", overflow="fold")
     for name, row in zip(names, rows, strict=True):
         first, *others = row["classes"]
         rest = ", ".join(f"{c['name']} {c['probability']:.0%}" for c in others)
@@ -96,17 +137,15 @@ def _table(names: list[str], rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    if path.suffix == ".json":
-        text = json.dumps(rows, indent=2) + "\n"
-    else:
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["image", "rank", "class", "probability"])
-        for row in rows:
-            for rank, c in enumerate(row["classes"], 1):
-                writer.writerow([row["image"], rank, c["name"], f"{c['probability']:.6f}"])
-        text = table.getvalue()
-    write_whole(
-        path, lambda part: part.write_text(text, encoding="utf-8", errors="surrogateescape")
-    )
+def _write(rows: list[dict[str, Any]], kind: str, path: Path) -> None:
+    """Write the results as `.json` or `.csv`."""
+    if kind == ".json":
+        write_text(path, json_module.dumps(rows, indent=2) + "\n")
+        return
+    table = io.StringIO()
+    writer = csv_module.writer(table, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    for row in rows:
+        for rank, c in enumerate(row["classes"], 1):
+            writer.writerow([row["image"], rank, c["name"], f"{c['probability']:.6f}"])
+    write_text(path, table.getvalue())

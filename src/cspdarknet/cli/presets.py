@@ -1,25 +1,29 @@
 """`cspdarknet presets`: table of the built-in presets."""
 
 from rich.console import Console
-from rich.table import Table
 
+from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.presets.records import PRESETS
-from cspdarknet.presets.sizes import SIZES
 
 
 def presets() -> None:
-    """List the built-in presets."""
-    table = Table(title="Presets")
-    for column in ("name", "task", "backbone", "channels", "depth", "trained on"):
-        table.add_column(column, no_wrap=True)
+    """List the built-in presets.
+
+    The accuracy is the published one in percent: top-1, or AP, which is COCO's mAP. MB is the size
+    of the weights: of the bundled file, or in float32.
+    """
+    table = plain_table("name", "task")
+    for title in ("params", "MB"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("accuracy", "weights"):
+        table.add_column(title, no_wrap=True)
     for preset in PRESETS.values():
-        size = SIZES[preset.size]
         table.add_row(
             preset.name,
             preset.task,
-            f"{preset.parameters / 1e6:.2f}M",
-            " ".join(map(str, size.stackwise_channels)),
-            " ".join(map(str, size.stackwise_depth)),
-            preset.dataset or "-",
+            f"{(preset.parameters + preset.head_parameters) / 1e6:.2f}M",
+            f"{preset.megabytes:.1f}",
+            preset.metric or "-",
+            preset.origin,
         )
-    Console().print(table)
+    print_table(Console(), table)

@@ -21,9 +21,18 @@ from cspdarknet.cli.options import INTERRUPTED
 def progress_bar(
     console: Console, label: str, total: int | None
 ) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar; yield the function that advances it by a number of items."""
+    """Show a progress bar; yield the function that advances it by a number of items.
+
+    In a pipe or a file nothing is shown.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
         task = progress.add_task(escape(label), total=total)
 
         def advance(count: int) -> None:

@@ -6,6 +6,14 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
+from cspdarknet.cli.choices import (
+    CLASS_WEIGHTS,
+    RECIPES,
+    TASKS,
+    TRAINING_PRECISIONS,
+    choice,
+    completion,
+)
 from cspdarknet.cli.options import FormatOption, OnProblemOption, WorkersOption
 from cspdarknet.cli.progress import interruptible
 
@@ -24,7 +32,7 @@ class _Task(NamedTuple):
     column: str
 
 
-TASKS = {
+STARTS = {
     "classification": _Task("csp_darknet_tiny_clothing", "accuracy", "val_accuracy"),
     "detection": _Task("yolox_nano_bccd", "mAP", "val_map"),
 }
@@ -42,7 +50,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder.")],
     task: Annotated[
         str | None,
-        typer.Option(help="classification or detection. Default: what the data are for."),
+        choice(TASKS, help="What the model is for. Default: what the data are for."),
     ] = None,
     format: FormatOption = None,
     model: Annotated[
@@ -55,7 +63,10 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="finetune, scratch, imagenet (classification), coco (detection), or a JSON file."
+            metavar=f"[{'|'.join(RECIPES)}|FILE]",
+            autocompletion=completion(RECIPES),
+            help="Recipe of the training, or a JSON file with one; imagenet is for "
+            "classification, coco for detection.",
         ),
     ] = "finetune",
     from_scratch: Annotated[
@@ -70,13 +81,18 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Number of images in a batch.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
+        str | None,
+        choice(TRAINING_PRECISIONS, help="Precision of the computation. Default: the recipe's."),
     ] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Number of batches per optimizer step.")
     ] = None,
     class_weights: Annotated[
-        str | None, typer.Option(help="Classification: equal or balanced.")
+        str | None,
+        choice(
+            CLASS_WEIGHTS,
+            help="Classification: weights of the classes in the loss. Default: the recipe's.",
+        ),
     ] = None,
     flip_vertical: Annotated[
         float | None,
@@ -115,8 +131,6 @@ def train(
 
     if task is None:
         task = recognized_task(data, format)
-    if task not in TASKS:
-        raise ValueError(f"`--task` must be {' or '.join(TASKS)}. Received: {task!r}")
     if join is not None:
         join_from_text(join)
     changes = {
@@ -138,7 +152,7 @@ def train(
         history = start(
             data,
             out,
-            model or TASKS[task].preset,
+            model or STARTS[task].preset,
             training.customize(training.load_recipe(recipe, task), **changes),
             load_weights=False if from_scratch else None,
             validation_split=validation_split,
@@ -151,8 +165,8 @@ def train(
         )
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
     console.print(
-        f"Best: epoch {best['epoch']}, validation {TASKS[task].metric} "
-        f"{best[TASKS[task].column]:.4f}. Model: {out / 'best'}  report: {out / 'report.html'}",
+        f"Best: epoch {best['epoch']}, validation {STARTS[task].metric} "
+        f"{best[STARTS[task].column]:.4f}. Model: {out / 'best'}  report: {out / 'report.html'}",
         soft_wrap=True,
         highlight=False,
         markup=False,

@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cspdarknet._files import write_whole
 from cspdarknet.images import ImageError, ImageFile
+from cspdarknet.inference.copies import IMAGE_SUFFIXES, VIDEO_SUFFIXES, CopyFolder
 from cspdarknet.inference.video import frame_rate, read_frames, write_video
 from cspdarknet.inference.writers import FileDetections
-from cspdarknet.visualize import draw_boxes
+from cspdarknet.visualize import draw_boxes, save_picture
 
 if TYPE_CHECKING:
-    from cspdarknet.detections import Detections
     from cspdarknet.inference.predictor import Predictor
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # of annotated copies, the default first
-VIDEO_SUFFIXES = (".mp4",)
-JPEG_QUALITY = 92
-RESULTS_MARKER = ".detections"  # marks a folder of annotated copies, for `find_images`
 
 
 class ObjectDetector:
@@ -30,8 +24,8 @@ class ObjectDetector:
 
     Args:
         predictor: a `Predictor` of a detector.
-        out: folder for copies with the boxes drawn in, which are written atomically; `None`
-            for no copies.
+        out: folder, or `CopyFolder`, for copies with the boxes drawn in, which are written
+            atomically; `None` for no copies.
 
     Attributes:
         results: the `FileDetections` of the images and frames, in order.
@@ -47,14 +41,14 @@ class ObjectDetector:
         ((48, 64), True)
     """
 
-    def __init__(self, predictor: "Predictor", out: str | Path | None = None) -> None:
+    def __init__(self, predictor: "Predictor", out: str | Path | CopyFolder | None = None) -> None:
         if predictor.info.task != "detection" or predictor.info.raw_outputs:
             raise ValueError(
                 "`predictor` must be the Predictor of a detector. Received: a Predictor for "
                 f"{'raw outputs' if predictor.info.raw_outputs else predictor.info.task}"
             )
         self.predictor = predictor
-        self.out = None if out is None else Path(out)
+        self.copies = CopyFolder(out) if isinstance(out, (str, Path)) else out
         self.results: list[FileDetections] = []
         self.failures: list[str] = []
 
@@ -67,22 +61,20 @@ class ObjectDetector:
             files: the files, as of `find_images`.
             advance: called with 1 after each file, for a progress bar.
         """
-        draws = self.out is not None
+        if self.copies is not None:
+            self.copies.add((file.key for file in files), IMAGE_SUFFIXES)
+        draws = self.copies is not None
         paths = (file.path for file in files)
         with closing(self.predictor.stream(paths, with_pixels=draws)) as stream:
             for file, (path, detections, *pixels) in zip(files, stream, strict=True):
                 if isinstance(detections, ImageError):
                     self.failures.append(str(detections))
                 else:
-                    if draws:
-                        self._write_copy(file.key, pixels[0], detections)
+                    if self.copies is not None:
+                        drawn = draw_boxes(pixels[0], detections)
+                        save_picture(drawn, self.copies.prepare(file.key))
                     self.results.append(FileDetections(path, detections))
                 advance(1)
-
-    def _write_copy(self, key: Path, image: np.ndarray, detections: "Detections") -> None:
-        drawn = draw_boxes(image, detections)
-        target = self._target(key, IMAGE_SUFFIXES)
-        write_whole(target, lambda part: drawn.save(part, quality=JPEG_QUALITY))
 
     def detect_video(self, path: Path, advance: Callable[[int], object] = int) -> None:
         """Detect objects in the frames of a video.
@@ -97,25 +89,18 @@ class ObjectDetector:
             with closing(self.predictor.stream(read_frames(path))) as stream:
                 for i, (frame, detections) in enumerate(stream):
                     results.append(FileDetections(path, detections, i))
-                    yield frame if self.out is None else np.asarray(draw_boxes(frame, detections))
+                    drawn = frame if self.copies is None else draw_boxes(frame, detections)
+                    yield np.asarray(drawn)
                     advance(1)
 
         try:
-            if self.out is None:
+            if self.copies is None:
                 for _ in annotated_frames():
                     pass
             else:
-                target = self._target(Path(path.name), VIDEO_SUFFIXES)
-                write_video(target, annotated_frames(), frame_rate(path))
+                key = Path(path.name)
+                self.copies.add([key], VIDEO_SUFFIXES)
+                write_video(self.copies.prepare(key), annotated_frames(), frame_rate(path))
             self.results += results
         except ImageError as error:
             self.failures.append(str(error))
-
-    def _target(self, key: Path, suffixes: tuple[str, ...]) -> Path:
-        """Return the path of a copy: that of the original, with a suffix that can be written."""
-        assert self.out is not None
-        name = key.name if key.suffix.lower() in suffixes else key.name + suffixes[0]
-        target = self.out / key.with_name(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (self.out / RESULTS_MARKER).touch()
-        return target

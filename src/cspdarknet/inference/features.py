@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cspdarknet._arguments import check_choice, check_count
-from cspdarknet._extras import require
 from cspdarknet._files import OutputFolder, write_whole
 from cspdarknet._prefetch import prefetch_map, thread_pool
+from cspdarknet._unfinished import WriteError, make_folder
+from cspdarknet.checkpoints.published import sha256_of
+from cspdarknet.checkpoints.readers.safetensors import write_arrays
 from cspdarknet.images import ImageError, ImageFile
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.model_info import is_exported_file, read_model_info
-from cspdarknet.presets.download import sha256_of
 from cspdarknet.visualize import feature_picture
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ SETTINGS_FILE = "features.json"
 DEFAULT_LEVELS = ("P3", "P4", "P5")
 LONGER_SIDE = 640
 WAITING_WRITES = 2  # maximum number of results that wait to be written
-# Errors that would occur with all other files, too.
-FATAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+# Errors that would occur with all other files, too, as those of a full disk.
+FATAL_ERRORS = {errno.EACCES, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,6 @@ class FeatureExtractor:
         precision: str = "float32",
     ) -> None:
         self.file_format = check_choice("file_format", file_format, FORMATS)
-        if file_format == "safetensors":
-            require("safetensors", "safetensors", "Writing .safetensors files")
         if longer_side is not None:
             longer_side = check_count("longer_side", longer_side, least=0)
         source, levels = _feature_model(model, levels)
@@ -127,27 +127,36 @@ class FeatureExtractor:
         self._deepest = max(names, key=lambda name: int(name[1:]) if name[0] == "P" else 0)
         self.out = Path(out)
         self.picture = picture
-        self._claim_folder(
-            {
-                "levels": names,
-                "longer_side": longer_side,
-                "weights_sha256": _weights_sha256(source),
-                "precision": precision,
-            }
-        )
+        self._settings = {
+            "levels": names,
+            "longer_side": longer_side,
+            "weights_sha256": _weights_sha256(source),
+            "precision": precision,
+        }
+        self._folder = OutputFolder(self.out)
+        if (self.out / SETTINGS_FILE).exists():
+            self._check_settings()
 
-    def _claim_folder(self, settings: dict[str, Any]) -> None:
-        """Write the settings into the folder, or compare with those of an earlier run."""
-        folder = OutputFolder(self.out)
-        if not (folder.path / SETTINGS_FILE).exists():
-            folder.write_json(SETTINGS_FILE, settings)
-            return
-        stored = folder.read_json(SETTINGS_FILE)
-        if stored != settings:
+    def _check_settings(self) -> None:
+        """Compare the settings with those of an earlier run."""
+        stored = self._folder.read_json(SETTINGS_FILE)
+        if stored != self._settings:
             raise ValueError(
                 f"`out` must not hold features of other settings or weights. Received: {self.out} "
-                f"with {stored}, to which {settings} would be added: choose another folder."
+                f"with {stored}, to which {self._settings} would be added: choose another folder."
             )
+
+    def _claim_folder(self, files: Sequence[ImageFile]) -> None:
+        """Write the settings into a new folder, in which no result may replace another file."""
+        if (self.out / SETTINGS_FILE).exists():
+            return
+        for target in (target for file in files for target in self._targets(file)):
+            if os.path.exists(target):  # noqa: PTH110  (a name that is too long is not an error)
+                raise ValueError(
+                    f"{target} exists, and is not the result of an earlier run: choose another "
+                    "folder."
+                )
+        self._folder.write_json(SETTINGS_FILE, self._settings)
 
     def run(self, files: Sequence[ImageFile]) -> Iterator[FeatureResult]:
         """Extract the features of image files, and yield the outcome of each, in order.
@@ -156,8 +165,10 @@ class FeatureExtractor:
             files: the files, as of `find_images`. One that cannot be read does not stop the run.
 
         Raises:
+            ValueError: if a result would replace a file that is not the result of an earlier run.
             OSError: if no results can be written any more, such as on a full disk.
         """
+        self._claim_folder(files)
         queue: deque[FeatureResult | ImageFile] = deque()
 
         def unfinished() -> Iterator[Path]:
@@ -214,7 +225,7 @@ class FeatureExtractor:
     def _write(self, file: ImageFile, maps: dict[str, np.ndarray], pixels: np.ndarray) -> None:
         arrays = {**maps, "vector": maps[self._deepest].mean(axis=(0, 1))}
         target, *picture = self._targets(file)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         write_whole(target, lambda part: self._write_arrays(part, arrays))
         if picture:
             image = feature_picture(pixels, maps)
@@ -225,8 +236,7 @@ class FeatureExtractor:
             with path.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
         else:
-            numpy_files = require("safetensors.numpy", "safetensors", "Writing .safetensors files")
-            numpy_files.save_file(arrays, path)
+            write_arrays(path, arrays)
 
 
 def _feature_model(
@@ -256,7 +266,7 @@ def _has_fixed_size(model: "keras.Model | str | Path") -> bool:
 
 def _failed(file: ImageFile, error: OSError) -> FeatureResult:
     """Return the result of a failed file, or raise an error that all others would cause, too."""
-    if error.errno in FATAL_ERRORS:
+    if isinstance(error, WriteError) or error.errno in FATAL_ERRORS:
         raise error
     return FeatureResult(file, "failed", f"{file.path}: {error.strerror}.")
 

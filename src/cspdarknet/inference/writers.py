@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._files import write_whole
+from cspdarknet._files import write_text
 from cspdarknet.detections import Detections
 from cspdarknet.yolox.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 
 CSV_HEADER = ("file", "class", "confidence", "x1", "y1", "x2", "y2", "frame")
+INFO = {"description": "Detections of cspdarknet"}
+# How the files begin, by which an earlier result is told from an annotation file.
+CSV_STARTS = (",".join(CSV_HEADER),)
+COCO_STARTS = (f'{{"info": {json.dumps(INFO)}',)
+COCO_RESULTS_STARTS = ('[{"image_id": ', "[]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,7 @@ def write_coco(path: Path, results: Sequence[FileDetections], class_names: Seque
     The frames of a video are images of the same `file_name`, with a `frame` each.
 
     Args:
-        path: the file. It is written atomically.
+        path: the file, which is written atomically; `-` is the standard output.
         results: the detections in images and frames.
         class_names: names of the classes; their categories are counted from 1, or have COCO's ids
             if the classes are COCO's.
@@ -53,8 +58,13 @@ def write_coco(path: Path, results: Sequence[FileDetections], class_names: Seque
             area = round(row["bbox"][2] * row["bbox"][3], 2)
             annotations.append({"id": len(annotations) + 1, "area": area, "iscrowd": 0, **row})
     categories = [{"id": i, "name": name} for i, name in zip(ids, class_names, strict=True)]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    _write(path, json.dumps(document) + "\n")
+    document = {
+        "info": INFO,
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
+    write_text(path, json.dumps(document) + "\n")
 
 
 def write_coco_results(
@@ -66,7 +76,7 @@ def write_coco_results(
     """Write a list of detections in COCO's results format, which pycocotools' `loadRes` takes.
 
     Args:
-        path: the file. It is written atomically.
+        path: the file, which is written atomically; `-` is the standard output.
         results: the detections in images.
         class_names: names of the classes.
         annotations: the COCO file whose ids of images and categories are used, by their names.
@@ -90,7 +100,7 @@ def write_coco_results(
         for result, i in zip(results, image_ids, strict=True)
         for row in result.detections.to_coco(i, category_ids)  # type: ignore[arg-type]
     ]
-    _write(path, json.dumps(rows) + "\n")
+    write_text(path, json.dumps(rows) + "\n")
 
 
 def _category_ids(class_names: Sequence[str]) -> Sequence[int]:
@@ -120,7 +130,7 @@ def write_csv(path: Path, results: Sequence[FileDetections]) -> None:
     """Write a CSV file with a row for each detection; `frame` is empty for images.
 
     Args:
-        path: the file. It is written atomically.
+        path: the file, which is written atomically; `-` is the standard output.
         results: the detections in images and frames.
     """
     table = io.StringIO()
@@ -131,10 +141,4 @@ def write_csv(path: Path, results: Sequence[FileDetections]) -> None:
         for row in result.detections.to_json():
             name = row["class_id"] if row["class_name"] is None else row["class_name"]
             writer.writerow([result.path, name, row["confidence"], *row["xyxy"], frame])
-    _write(path, table.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(
-        path, lambda part: part.write_text(text, encoding="utf-8", errors="surrogateescape")
-    )
+    write_text(path, table.getvalue())
