@@ -11,7 +11,7 @@ from cspdarknet._files import OutputFolder
 from cspdarknet.data import ClassificationDataset
 from cspdarknet.evaluate import ClassificationEvaluation
 from cspdarknet.reports import write_classification_report
-from cspdarknet.reports.classification import draw_mistakes
+from cspdarknet.reports.classification import _tile, draw_mistakes
 from image_datasets import COLORS, write_class_folders
 
 pytestmark = pytest.mark.one_backend
@@ -33,12 +33,19 @@ def evaluation(tmp_path):
 def test_metrics_and_pictures(evaluation, tmp_path):
     write_classification_report(OutputFolder(tmp_path / "out"), evaluation, "Title")
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"report.html", "evaluation.json", "confusion.png", "mistakes.png"}
+    pictures = {"confusion.png", "mistakes.png"}
+    assert names == {"report.html", "evaluation.json", "predictions.csv", *pictures}
     assert json.loads((tmp_path / "out/evaluation.json").read_text())["accuracy"] == 0.6
     page = (tmp_path / "out/report.html").read_text()
     assert "Accuracy <b>60.00%</b> on 5 images" in page
+    assert "top-5" not in page  # of three classes it is always 100 %
     assert "<td>blue<td>2<td>1.000<td>0.500<td>0.667" in page
     assert "<td>red<td>1<td>–<td>0.000<td>0.000" in page  # never predicted: no precision
+
+
+def test_captions_of_mistakes(evaluation):
+    texts = [text for text, _ in _tile(evaluation, 4).caption]
+    assert texts == ["label: red", "green 98%", evaluation.dataset.paths[4].name]
 
 
 def test_mistakes_come_by_confidence(evaluation):

@@ -1,5 +1,6 @@
 """The report of a detector."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_metrics_and_pictures(evaluation, tmp_path):
     write_detection_report(OutputFolder(tmp_path / "out"), evaluation, "<Title>")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     pictures = {"precision_recall.png", "confusion.png", "mistakes.png"}
-    assert names == {"report.html", "evaluation.json", *pictures}
+    assert names == {"report.html", "evaluation.json", "predictions.csv", *pictures}
     assert json.loads((tmp_path / "out/evaluation.json").read_text())["boxes"] == 5
     page = (tmp_path / "out/report.html").read_text()
     assert f"mAP <b>{evaluation.average_precision.map:.3f}" in page
@@ -74,6 +75,25 @@ def test_metrics_and_pictures(evaluation, tmp_path):
         assert text in page
     for name in pictures:
         assert Image.open(tmp_path / "out" / name).width > 300
+
+
+@pytest.mark.parametrize(
+    ("score_threshold", "text"),
+    [
+        (None, "score threshold 0.45."),
+        (0.95, "score threshold 0.95."),
+        ((0.95, 0.25), "score thresholds red 0.95, blue 0.25."),
+    ],
+)
+def test_the_counts_of_each_image_are_those_at_a_threshold(
+    evaluation, tmp_path, score_threshold, text
+):
+    out = OutputFolder(tmp_path / "out")
+    write_detection_report(out, evaluation, "Title", score_threshold=score_threshold)
+    assert text in (tmp_path / "out/report.html").read_text()
+    with (tmp_path / "out/predictions.csv").open() as file:
+        found = [int(row["detections"]) for row in csv.DictReader(file)]
+    assert found == {None: [1, 2, 1], 0.95: [0, 0, 0]}.get(score_threshold, [0, 1, 0])
 
 
 def test_a_dataset_without_boxes(tmp_path):

@@ -15,7 +15,7 @@ from cspdarknet.presets.records import PRESETS
 from cspdarknet.train import Phase, customize, train_classifier
 
 FILES = {
-    *("run.json", "images.csv"),
+    *("run.json", "images.csv", "predictions.csv"),
     *("skipped.csv", "metrics.csv", "metrics.jsonl", "state.npz", "best", "last"),
     *("curves.png", "confusion.png", "evaluation.json", "report.html"),
 }

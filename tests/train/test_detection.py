@@ -1,6 +1,7 @@
 """Trainings of detectors, from start to end, and what they leave in the run folder."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from cspdarknet.data import (
     load_detection_dataset,
     training_batches,
 )
-from cspdarknet.evaluate import evaluate_detector
+from cspdarknet.evaluate import ClassThreshold, DetectionEvaluation, evaluate_detector
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
 from cspdarknet.train import train_detector
 from cspdarknet.train.loop import Training
@@ -24,7 +25,7 @@ from image_datasets import BOXED_COLORS, write_yolo_dataset
 pytestmark = pytest.mark.one_backend
 
 FILES = {
-    *("run.json", "images.csv"),
+    *("run.json", "images.csv", "predictions.csv"),
     *("skipped.csv", "metrics.csv", "metrics.jsonl", "state.npz", "best", "last"),
     *("curves.png", "confusion.png", "precision_recall.png", "evaluation.json", "report.html"),
 }
@@ -49,6 +50,17 @@ def test_the_report_is_about_the_best_model(detection_run):
     best = [row for row in detection_run.history if row["best"]][-1]
     assert evaluation["map"] == pytest.approx(best["val_map"], abs=1e-6)
     assert evaluation["map50"] == pytest.approx(best["val_map50"], abs=1e-6)
+
+
+def test_a_run_that_was_interrupted_before_its_report_gets_its_thresholds(
+    detection_run, tmp_path, monkeypatch
+):
+    run = shutil.copytree(detection_run.path, tmp_path / "run")
+    proposals = [ClassThreshold(name, x, True, 1, 1, 1) for name, x in (("a", 0.5), ("b", 0.75))]
+    monkeypatch.setattr(DetectionEvaluation, "thresholds", lambda *_: proposals)
+    detection_run.train(out=run)
+    assert YOLOXDetector.from_preset(run).score_threshold == (0.5, 0.75)
+    assert YOLOXDetector.from_preset(run / "last").score_threshold == 0.25
 
 
 def test_commands_take_a_run_folder(detection_run, tmp_path):

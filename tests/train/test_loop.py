@@ -3,8 +3,6 @@
 import csv
 import dataclasses
 import json
-import os
-import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +13,6 @@ from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase, custo
 from cspdarknet.train.loop import Training, set_trained_layers
 from cspdarknet.train.run_folder import RunFolder
 from cspdarknet.train.tasks import ClassificationTask, DetectionTask
-from support import run_python
 
 
 def assert_same_models(run, out):
@@ -332,46 +329,8 @@ def test_an_interrupted_detector_continues_to_the_same_weights(
     detection_run, interruption, tmp_path
 ):
     # In the second epoch; the first one is not evaluated.
-    interruption.train(detection_run, tmp_path / "run", ("evaluate", 1))
+    # Then before its report, when the best model has its score thresholds.
+    interruption.train(detection_run, tmp_path / "run", ("evaluate", 1), ("evaluation.json", 1))
     assert_same_models(detection_run, tmp_path / "run")
     names = ("epoch", "loss", "l1_loss", "val_map", "val_map50", "learning_rate")
     assert_same_metrics(detection_run, tmp_path / "run", names)
-
-
-# Trains, and is killed without a warning in the middle of writing the state of the second epoch.
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-from rich.console import Console
-from cspdarknet.train import load_recipe, state, train_classifier
-
-work, data, preset = map(Path, sys.argv[1:])
-savez, calls = state.np.savez, []
-
-def savez_and_die(file, **arrays):
-    calls.append(1)
-    if len(calls) == 2:
-        file.write(b"half")
-        file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-    savez(file, **arrays)
-
-state.np.savez = savez_and_die
-recipe = load_recipe(work / "recipe.json", "classification")
-train_classifier(data, work / "run", preset, recipe, console=Console(quiet=True))
-"""
-
-
-@pytest.mark.one_backend
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_training_continues_to_the_same_weights(classification_run, tmp_path):
-    run = classification_run
-    RunFolder(tmp_path).write_json("recipe.json", run.recipe.to_json())
-    process = run_python(KILLED, tmp_path, run.data, run.preset, check=False)
-    assert process.returncode == -signal.SIGKILL, process.stderr[-3000:]
-    out = tmp_path / "run"
-    assert len((out / "metrics.csv").read_text().splitlines()) == 3  # with the header
-    run.train(out=out)
-    # A fresh process and this one agree, and what was half written is not in the way.
-    assert_same_models(run, out)
-    assert_same_metrics(run, out, ("epoch", "loss", "val_loss", "learning_rate"))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cspdarknet._unfinished import PART
 from cspdarknet.data import Problem
 from cspdarknet.train.run_folder import RunFolder
 
@@ -26,15 +27,13 @@ def test_a_run_continues_with_the_same_settings(tmp_path):
 
 
 def test_other_settings_are_named(tmp_path):
-    run = RunFolder(tmp_path)
+    run = RunFolder(tmp_path / "run")
     run.begin(SETTINGS)
-    other = {"data": "images", "task": "detection", "recipe": {"batch_size": 7, "phases": (1, 2)}}
-    with pytest.raises(ValueError, match=r"other settings \(recipe\.batch_size: 6, now 7\)"):
+    other = {**SETTINGS, "recipe": {"batch_size": 7, "phases": (1, 2)}}
+    with pytest.raises(ValueError, match=r"other settings: batch size 6 → 7\. .*`--model .*run`"):
         run.begin(other)
-    with pytest.raises(ValueError, match=r"\(task: 'detection', now None; recipe\.batch_size: 6, "):
-        run.begin({"recipe": {"phases": [1, 2]}})
-    with pytest.raises(ValueError, match=r"e: None, now 'e'; and 2 more\): use the same settings"):
-        run.begin({**SETTINGS, **{name: name for name in "abcdefg"}})
+    with pytest.raises(ValueError, match=r"c default → c, d default → d, .*, and 2 more\. Set"):
+        run.begin({**SETTINGS, **{name: name for name in "cdefghi"}})
 
 
 def test_a_folder_with_other_files(tmp_path):
@@ -86,15 +85,13 @@ def test_skipped_files_are_read_as_they_were_written(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    run = RunFolder(tmp_path)
-    for name in (
-        ".part-1234.npz",
-        ".best-x/preset/model.weights.h5",
-        ".last-y/a",
-        "best/config.json",
-    ):
+    for name in (f"{PART}1/.lock", f"{PART}1/preset/a.h5", f"best/{PART}2/.lock", "best/a.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    with run.claimed():
+    with RunFolder(tmp_path).claimed():
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "best"]
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        ".lock",
+        "best",
+        "best/a.json",
+    ]

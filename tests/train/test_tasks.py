@@ -1,11 +1,15 @@
 """Differences between the trainings of classifiers and of detectors."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from cspdarknet.data import ClassificationDataset
-from cspdarknet.train import ClassificationRecipe, Phase
-from cspdarknet.train.tasks import ClassificationTask, class_weights
+from cspdarknet.evaluate import ClassThreshold
+from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase
+from cspdarknet.train.tasks import ClassificationTask, DetectionTask, class_weights
 
 pytestmark = pytest.mark.one_backend
 
@@ -27,3 +31,16 @@ def test_each_class_needs_a_training_image():
     task.check_data(dataset([0, 1]))
     with pytest.raises(ValueError, match="Without one: b, d"):
         task.check_data(dataset([0, 2], ("a", "b", "c", "d")))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "stored"), [((), 0.25), ((0.5, 0.5), 0.5), ((0.5, 0.75), (0.5, 0.75))]
+)
+def test_a_detector_stores_the_thresholds_that_count_right(tmp_path, thresholds, stored):
+    """Nothing is stored if no object is detected."""
+    backbone = CSPDarkNetBackbone([4, 6, 8], [1, 1, 1], include_rescaling=True)
+    YOLOXDetector(backbone, 2, image_size=32).save_to_preset(tmp_path / "best")
+    proposals = [ClassThreshold(str(x), x, False, 1, 1, 1) for x in thresholds]
+    evaluation = SimpleNamespace(thresholds={"count": proposals}.get)
+    DetectionTask(DetectionRecipe((Phase(1),))).finish(tmp_path / "best", evaluation)
+    assert YOLOXDetector.from_preset(tmp_path / "best").score_threshold == stored

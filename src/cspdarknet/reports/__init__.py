@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from cspdarknet.reports.classification import write_classification_report
     from cspdarknet.reports.dataset import write_dataset_report
     from cspdarknet.reports.detection import write_detection_report
-    from cspdarknet.reports.page import PAGE, TrainingRecord
+    from cspdarknet.reports.evaluation import TrainingRecord
+    from cspdarknet.reports.page import PAGE
 
 __all__ = [
     "PAGE",
@@ -23,7 +24,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "PAGE": "page",
-        "TrainingRecord": "page",
+        "TrainingRecord": "evaluation",
         "write_classification_report": "classification",
         "write_dataset_report": "dataset",
         "write_detection_report": "detection",

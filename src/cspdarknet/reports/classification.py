@@ -5,15 +5,19 @@ from PIL import Image, ImageOps
 from cspdarknet._files import OutputFolder
 from cspdarknet.evaluate import ClassificationEvaluation
 from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet, open_or_blank
-from cspdarknet.reports.page import (
+from cspdarknet.reports.evaluation import (
     TrainingRecord,
     confusion_picture,
-    format_metric,
     mistakes_pictures,
-    table,
     write_report,
 )
+from cspdarknet.reports.page import format_metric, table
 
+CONFUSION_CAPTION = "<p>Colors: fractions of the images of the class, in each row.</p>"
+ABOUT_PREDICTIONS = (
+    "the class of each image, the predicted class and its confidence, and the probability of the "
+    "image's own class."
+)
 TILE_SIDE, COLUMNS, MAX_TILES = 170, 6, 24
 
 
@@ -33,16 +37,19 @@ def write_classification_report(
     """
     sheet = draw_mistakes(evaluation)
     pictures = [
-        confusion_picture(evaluation.confusion, evaluation.dataset.class_names),
+        confusion_picture(evaluation.confusion, evaluation.dataset.class_names, CONFUSION_CAPTION),
         *mistakes_pictures("Misclassified images, the highest confidence first", sheet),
     ]
-    write_report(folder, title, evaluation, _summary(evaluation), pictures, training)
+    predictions = evaluation.per_image(), ABOUT_PREDICTIONS
+    write_report(folder, title, evaluation, _summary(evaluation), pictures, *predictions, training)
 
 
 def draw_mistakes(
     evaluation: ClassificationEvaluation, max_tiles: int = MAX_TILES
 ) -> Image.Image | None:
-    """Draw the misclassified images with the highest confidence, with both classes below.
+    """Draw the misclassified images with the highest confidence, with a caption below each.
+
+    A caption has the label, the predicted class with its confidence, and the file name.
 
     Args:
         evaluation: the evaluation of a classifier.
@@ -65,6 +72,7 @@ def _tile(evaluation: ClassificationEvaluation, index: int) -> Tile:
     caption = (
         (f"label: {dataset.class_names[dataset.labels[index]]}", "black"),
         (f"{dataset.class_names[predicted]} {confidence:.0%}", "firebrick"),
+        (dataset.paths[index].name, "gray"),
     )
     return Tile(image, caption)
 
@@ -76,8 +84,8 @@ def _summary(evaluation: ClassificationEvaluation) -> str:
         (c.name, c.images, *map(format_metric, (c.precision, c.recall, c.f1)))
         for c in evaluation.classes
     ]
+    top_5 = f"; top-5 accuracy {evaluation.top(5):.2%}" if len(rows) > 5 else ""
     return (
         f"<p>Accuracy <b>{evaluation.accuracy:.2%}</b> on {len(evaluation.dataset)} images "
-        f"(95 % confidence interval {low:.2%} to {high:.2%}); top-5 accuracy "
-        f"{evaluation.top(5):.2%}.</p>{table(header, rows)}"
+        f"(95 % confidence interval {low:.2%} to {high:.2%}){top_5}.</p>{table(header, rows)}"
     )

@@ -8,21 +8,25 @@ from PIL import Image, ImageDraw, ImageOps
 
 from cspdarknet._files import OutputFolder
 from cspdarknet.evaluate.average_precision import IOU_50
-from cspdarknet.evaluate.detection import BACKGROUND, DetectionEvaluation
+from cspdarknet.evaluate.detection import DetectionEvaluation
 from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet, open_or_blank
-from cspdarknet.reports.page import (
-    Picture,
+from cspdarknet.reports.evaluation import (
     TrainingRecord,
     confusion_picture,
-    format_metric,
     mistakes_pictures,
-    table,
     write_report,
 )
+from cspdarknet.reports.page import Picture, format_metric, table
 from cspdarknet.reports.plots import draw_precision_recall
+from cspdarknet.score_thresholds import ScoreThreshold
 from cspdarknet.visualize import Color, class_color, outline
 
 PRECISION_RECALL = "precision_recall.png"
+CONFUSION_CAPTION = (
+    "<p>Last column: boxes that no detection matches. Last row: detections that match no box. "
+    "Colors: fractions of the boxes of the class, in each row; in the last row, of the detections "
+    "of the class.</p>"
+)
 TILE_SIDE, COLUMNS, MAX_TILES = 400, 3, 12
 PALE = (225, 225, 225)
 DASH = 7  # pixels
@@ -33,6 +37,7 @@ def write_detection_report(
     evaluation: DetectionEvaluation,
     title: str,
     training: TrainingRecord | None = None,
+    score_threshold: ScoreThreshold | None = None,
 ) -> None:
     """Write metrics, pictures and an HTML page about a detector.
 
@@ -41,6 +46,8 @@ def write_detection_report(
         evaluation: the evaluation of the detector.
         title: title of the page.
         training: the training that the detector comes from, to be shown too.
+        score_threshold: those of the detector, at which the objects of each image are counted;
+            `None` for the one with the best mean F1.
     """
     class_names = evaluation.dataset.class_names
     caption = (
@@ -49,10 +56,26 @@ def write_detection_report(
     )
     pictures = [
         *_precision_recall_pictures(evaluation),
-        confusion_picture(evaluation.confusion, (*class_names, BACKGROUND)),
+        confusion_picture(
+            evaluation.confusion, class_names, CONFUSION_CAPTION, has_background=True
+        ),
         *mistakes_pictures("Images with the most mistakes", draw_mistakes(evaluation), caption),
     ]
-    write_report(folder, title, evaluation, _summary(evaluation), pictures, training)
+    given = evaluation.score_threshold if score_threshold is None else score_threshold
+    predictions = evaluation.per_image(given), _about_predictions(given, class_names)
+    write_report(folder, title, evaluation, _summary(evaluation), pictures, *predictions, training)
+
+
+def _about_predictions(score_threshold: ScoreThreshold, class_names: tuple[str, ...]) -> str:
+    if isinstance(score_threshold, tuple):
+        numbers = zip(class_names, score_threshold, strict=True)
+        shown = "score thresholds " + ", ".join(f"{name} {number:g}" for name, number in numbers)
+    else:
+        shown = f"score threshold {score_threshold:g}"
+    return (
+        "the numbers of ground-truth boxes, detections, matched and missed boxes, and false "
+        f"detections in each image, at the {html.escape(shown)}."
+    )
 
 
 def _precision_recall_pictures(evaluation: DetectionEvaluation) -> list[Picture]:
@@ -139,13 +162,13 @@ def _summary(evaluation: DetectionEvaluation) -> str:
         f"{format_metric(value)} for {name}" for name, value in metrics.map_by_area.items()
     )
     return (
-        f"<p>mAP <b>{format_metric(metrics.map)}</b> (IoU 0.5 to 0.95), "
-        f"{format_metric(metrics.map50)} at IoU 0.5, {format_metric(metrics.map75)} at IoU 0.75; "
+        f"<p>mAP <b>{format_metric(metrics.map)}</b> (mean over IoU 0.5 to 0.95), "
+        f"mAP50 {format_metric(metrics.map50)}, mAP75 {format_metric(metrics.map75)}; mAP "
         f"{by_area} boxes (areas up to 32², up to 96², and larger); {images} images with {boxes} "
         "boxes.</p>"
         f"<p>The score threshold with the best mean F1 is <b>{evaluation.score_threshold:.2f}</b>. "
-        "Precision, recall and F1 below are measured at this threshold.</p>"
-        f"{_class_table(evaluation)}"
+        "Precision, recall, F1, confusion matrix and mistakes below are at this threshold.</p>"
+        f"{_class_table(evaluation)}{_threshold_table(evaluation)}"
     )
 
 
@@ -163,3 +186,21 @@ def _class_table(evaluation: DetectionEvaluation) -> str:
         for c in evaluation.classes
     ]
     return table(header, rows)
+
+
+def _threshold_table(evaluation: DetectionEvaluation) -> str:
+    """Return the proposed score thresholds, with what they give; nothing if there are none."""
+    header = ("class", "criterion", "score threshold", "detections", "boxes", "precision", "recall")
+    rows = [
+        (
+            *(c.name, title, f"{c.threshold:g}", c.detections, c.boxes),
+            *map(format_metric, (c.precision, c.recall)),
+        )
+        for criterion, title in (("count", "right count"), ("f1", "best F1"))
+        for c in evaluation.thresholds(criterion)
+    ]
+    text = (
+        "A training stores those with the right count in its best model, as the default: as many "
+        "detections as there are boxes in these images."
+    )
+    return f"<h2>Score thresholds</h2><p>{text}</p>{table(header, rows)}" if rows else ""

@@ -1,25 +1,18 @@
-"""The report of an evaluation or a training: metrics as JSON, pictures, and an HTML page."""
+"""The HTML page of a report: sections, tables and pictures."""
 
 import html
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import numpy as np
-from PIL import Image
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
 
 from cspdarknet._files import OutputFolder
-from cspdarknet.data.problems import Problem
-from cspdarknet.reports.plots import draw_confusion, draw_curves
+from cspdarknet._version import __version__
 
-if TYPE_CHECKING:  # Keras, which the report of a dataset does not need
-    from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
-
-METRICS, PAGE = "evaluation.json", "report.html"
-CURVES, CONFUSION, MISTAKES = "curves.png", "confusion.png", "mistakes.png"
+PAGE = "report.html"
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -28,27 +21,15 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
 padding: 0 1rem }}
 table {{ border-collapse: collapse }} td, th {{ padding: .2rem .8rem; border-bottom: 1px solid #ddd;
 text-align: right }} td:first-child, th:first-child {{ text-align: left }} img {{ max-width: 100% }}
+.facts td {{ text-align: left }} .origin {{ color: #666; font-size: 14px }}
+summary {{ cursor: pointer }}
 pre {{ background: #f4f4f4; padding: 1rem; overflow: auto; font-size: 13px }}
 </style>
 <h1>{title}</h1>
+<p class="origin">{origin}</p>
 {body}
 </html>
 """
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """What a report shows of a training, as plain data.
-
-    Attributes:
-        history: metrics of each epoch: the rows of `metrics.csv`.
-        settings: settings of the run: the content of `run.json`.
-        skipped: image files that were left out.
-    """
-
-    history: Sequence[Mapping[str, Any]]
-    settings: Mapping[str, Any]
-    skipped: Sequence[Problem] = ()
 
 
 @dataclass(frozen=True)
@@ -68,53 +49,26 @@ class Picture:
     caption: str = ""
 
 
-def write_report(
-    folder: OutputFolder,
-    title: str,
-    evaluation: "ClassificationEvaluation | DetectionEvaluation",
-    summary: str,
-    pictures: Iterable[Picture],
-    training: TrainingRecord | None = None,
-) -> None:
-    """Write metrics, pictures and the page of an evaluation.
-
-    Args:
-        folder: folder that the files are written to.
-        title: title of the page.
-        evaluation: the evaluation.
-        summary: HTML of the most important metrics and the table of classes.
-        pictures: pictures to show below the summary.
-        training: the training that the evaluated model comes from; its curves, skipped files and
-            settings are shown too.
-    """
-    folder.write_json(METRICS, evaluation.to_json())
-    sections = [f"<h2>Evaluation</h2>{summary}"]
-    sections += [write_picture(folder, picture) for picture in pictures]
-    sections.append(_unreadable(evaluation.errors.values()))
-    if training is not None:
-        curves = Picture(CURVES, "Curves", partial(draw_curves, training.history))
-        sections.insert(0, write_picture(folder, curves))
-        sections += [_skipped(training.skipped), _settings(training.settings)]
-    write_page(folder, title, sections)
-
-
 def write_page(folder: OutputFolder, title: str, sections: Iterable[str]) -> None:
     """Write an HTML page of sections, leaving out the empty ones."""
     body = "\n".join(section for section in sections if section)
-    folder.write_text(PAGE, TEMPLATE.format(title=html.escape(title), body=body))
+    page = TEMPLATE.format(title=html.escape(title), origin=_origin(), body=body)
+    folder.write_text(PAGE, page)
 
 
-def confusion_picture(counts: np.ndarray, class_names: Sequence[str]) -> Picture:
-    """Return the picture of a confusion matrix with the ground truth in its rows."""
-    draw = partial(draw_confusion, counts, class_names)
-    return Picture(CONFUSION, "Confusion matrix", draw)
+def _origin() -> str:
+    """Return when the page is written, by which version, and by which command if it is one."""
+    time = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    program = Path(sys.argv[0])
+    if program.stem != "cspdarknet" and program.parent.name != "cspdarknet":
+        return f"{time}, cspdarknet {__version__}"
+    command = shlex.join(["cspdarknet", *sys.argv[1:]])
+    return f"{time}, cspdarknet {__version__}: <code>{html.escape(command)}</code>"
 
 
-def mistakes_pictures(title: str, sheet: Image.Image | None, caption: str = "") -> list[Picture]:
-    """Return the picture of a contact sheet of mistakes; none if there are no mistakes."""
-    if sheet is None:
-        return []
-    return [Picture(MISTAKES, title, partial(sheet.save, format="PNG"), caption)]
+def link(file: str) -> str:
+    """Return a link to a file of the folder, with its name as the text."""
+    return f"<a href='{file}'>{file}</a>"
 
 
 def write_picture(folder: OutputFolder, picture: Picture) -> str:
@@ -125,26 +79,13 @@ def write_picture(folder: OutputFolder, picture: Picture) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return an HTML table, with every cell escaped."""
+    """Return an HTML table, with every cell escaped; without a header, it is one of facts."""
     head = "".join(f"<th>{html.escape(cell)}" for cell in header)
-    lines = ("".join(f"<td>{html.escape(str(cell))}" for cell in row) for row in rows)
-    return f"<table><tr>{head}{''.join(f'<tr>{line}' for line in lines)}</table>"
+    lines = ["".join(f"<td>{html.escape(str(cell))}" for cell in row) for row in rows]
+    start = "<table>" if header else "<table class='facts'>"
+    return f"{start}{''.join(f'<tr>{line}' for line in (head, *lines) if line)}</table>"
 
 
 def format_metric(value: float | None) -> str:
-    """Return a metric with three decimals, or a dash where it is undefined (`None` or NaN)."""
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _unreadable(reasons: Iterable[str]) -> str:
-    items = "".join(f"<li>{html.escape(reason)}" for reason in reasons)
-    return f"<h2>Unreadable images</h2><ul>{items}</ul>" if items else ""
-
-
-def _skipped(skipped: Sequence[Problem]) -> str:
-    rows = [(item.path, item.reason) for item in skipped]
-    return f"<h2>Skipped files</h2>{table(('file', 'reason'), rows)}" if rows else ""
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    return f"<h2>Settings</h2><pre>{html.escape(json.dumps(settings, indent=2))}</pre>"
+    """Return a metric with three decimals, or a dash where it is undefined."""
+    return "–" if value is None else f"{value:.3f}"

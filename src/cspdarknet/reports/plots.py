@@ -1,6 +1,7 @@
 """Plots: learning curves, confusion matrices, precision-recall curves."""
 
 import itertools
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
@@ -10,6 +11,7 @@ import numpy as np
 from cspdarknet._extras import require
 
 DPI = 120
+LEARNING_RATE = "learning rate at the end of the epoch"
 # Titles of the panels of the learning curves; in each, the columns of the history by label.
 PANELS = {
     "loss": {"training": "loss", "validation": "val_loss"},
@@ -19,11 +21,12 @@ PANELS = {
         "classes": "class_loss",
     },
     "accuracy": {"training": "accuracy", "validation": "val_accuracy"},
-    "validation mAP": {"IoU 0.5 to 0.95": "val_map", "IoU 0.5": "val_map50"},
-    "learning rate at the end of the epoch": {"": "learning_rate"},
+    "validation mAP": {"mAP": "val_map", "mAP50": "val_map50"},
+    LEARNING_RATE: {"": "learning_rate"},  # the last of them
 }
 # Columns that the best epoch is chosen by; it is marked in their panels.
 SCORES = ("val_accuracy", "val_map")
+MAX_PANELS_IN_ROW = 3
 MAX_MARKED_EPOCHS = 40  # with more epochs, a marker at each one would hide the curve
 MAX_COLORED_CURVES = 10  # more colors than these are hard to tell apart
 MAX_CLASS_NAMES, MAX_CLASSES_WITH_COUNTS = 60, 30  # more of them are too small to read
@@ -41,12 +44,16 @@ def draw_curves(history: Sequence[Mapping[str, Any]], file: BinaryIO) -> None:
         title: {label: column for label, column in curves.items() if column in history[0]}
         for title, curves in PANELS.items()
     }
+    # The rate at the ends of phases of one epoch is always that of the end of a schedule.
+    if len({row["learning_rate"] for row in history}) == 1:
+        del panels[LEARNING_RATE]
     panels = {title: curves for title, curves in panels.items() if curves}
-    figure = new_figure(3.7 * len(panels), 3.6)
+    rows = math.ceil(len(panels) / MAX_PANELS_IN_ROW)
+    columns = math.ceil(len(panels) / rows)
+    figure = new_figure(3.7 * columns, 3.4 * rows)
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
-    for axes, (title, curves) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    for i, (title, curves) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, columns, i)
         for label, column in curves.items():
             evaluated = [row for row in history if row[column] is not None]
             epochs, values = ([row[key] for row in evaluated] for key in ("epoch", column))
@@ -60,31 +67,58 @@ def draw_curves(history: Sequence[Mapping[str, Any]], file: BinaryIO) -> None:
     save_png(figure, file)
 
 
-def draw_confusion(counts: np.ndarray, class_names: Sequence[str], file: BinaryIO) -> None:
-    """Draw a confusion matrix: each row as fractions of its class, with the counts written in.
+def draw_confusion(
+    counts: np.ndarray, class_names: Sequence[str], has_background: bool, file: BinaryIO
+) -> None:
+    """Draw a confusion matrix with its counts: what is right in blue, mistakes in red.
+
+    The color is the fraction of the ground-truth class. False positives in the row of the
+    background have no such class: their color is the fraction of the detections of their class.
 
     Args:
-        counts: integer array `(classes, classes)`, ground truth in rows.
-        class_names: names of the classes.
+        counts: integer array `(classes, classes)`, ground truth in rows; with the background in the
+            last row and column, if there is one.
+        class_names: names of the classes, without the background.
+        has_background: whether the matrix is one of a detector, with the background.
         file: binary file that the PNG is written to.
     """
-    classes = len(class_names)
-    side = min(24.0, 3 + 0.45 * classes)
-    figure = new_figure(side + 0.8, side)
+    classes = len(counts)
+    side = min(24.0, 3.4 + 0.45 * classes)
+    figure = new_figure(1.15 * side + 1.2, side)  # with two color bars
     axes = figure.subplots()
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="fraction of the ground-truth class")
+    if has_background:
+        fractions[-1] = counts[-1] / np.maximum(counts.sum(axis=0), 1)
+    is_right = np.eye(classes, dtype=bool)
+    for shown, colors, title in ((~is_right, "Reds", "mistakes"), (is_right, "Blues", "right")):
+        values = np.ma.masked_where(~shown | (counts == 0), fractions)
+        image = axes.imshow(values, cmap=colors, vmin=0, vmax=1)
+        bar = figure.colorbar(image, ax=axes, shrink=0.7, fraction=0.05, pad=0.04)
+        bar.ax.set_title(title, fontsize=10)
     axes.set(xlabel="predicted", ylabel="ground truth")
+    columns, rows = list(class_names), list(class_names)
+    if has_background:
+        columns.append("background\n(missed)")
+        rows.append("background\n(false positives)")
+        _mark_background(axes, classes)
     if classes <= MAX_CLASS_NAMES:
-        axes.set_xticks(range(classes), class_names, rotation=90, parse_math=False)
-        axes.set_yticks(range(classes), class_names, parse_math=False)
+        axes.set_xticks(range(classes), columns, rotation=90, parse_math=False)
+        axes.set_yticks(range(classes), rows, parse_math=False)
     if classes <= MAX_CLASSES_WITH_COUNTS:
         for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if fractions[row, column] > 0.5 else "black"
             text = str(counts[row, column])
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     save_png(figure, file)
+
+
+def _mark_background(axes: Any, classes: int) -> None:
+    """Set the background apart by lines, and hatch its cell on the diagonal, which has no count."""
+    edge = classes - 1.5
+    axes.axhline(edge, color="black", linewidth=1)
+    axes.axvline(edge, color="black", linewidth=1)
+    corner = {"xmin": 1 - 1 / classes, "facecolor": "white", "edgecolor": "gray"}
+    axes.axhspan(edge, classes - 0.5, hatch="///", **corner)
 
 
 def draw_precision_recall(

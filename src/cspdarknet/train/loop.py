@@ -16,6 +16,7 @@ from cspdarknet.presets.save import save_preset
 from cspdarknet.train import distributed
 from cspdarknet.train.display import Display
 from cspdarknet.train.ema import ExponentialMovingAverage
+from cspdarknet.train.memory import memory_errors
 from cspdarknet.train.optimizer import build_optimizer
 from cspdarknet.train.recipe import BaseRecipe, Phase
 from cspdarknet.train.run_folder import RunFolder
@@ -81,7 +82,8 @@ class Training:
             for phase in phases[len(self.history) - first :]:
                 if self.stopped_early:
                     return self.history
-                self._run_epoch(phase)
+                with memory_errors(self.recipe, phase, len(self.history), self.run.path):
+                    self._run_epoch(phase)
         return self.history
 
     @property
@@ -138,7 +140,7 @@ class Training:
             "learning_rate": float(self.model.optimizer.learning_rate),
             **metrics,
             "seconds": round(seconds, 2),
-            "images_per_second": round(self.steps * self.source.batch_size / seconds, 1),
+            "images_per_second": float(f"{self.steps * self.source.batch_size / seconds:.3g}"),
         }
         if not np.isfinite(row["loss"]):
             raise ValueError(

@@ -24,9 +24,11 @@ from cspdarknet.evaluate import (
     evaluate_classifier,
     evaluate_detector,
     evaluation_predictor,
+    score_threshold_of,
 )
 from cspdarknet.inference import Predictor
 from cspdarknet.models import ImageClassifier, YOLOXDetector
+from cspdarknet.presets.save import save_score_threshold
 from cspdarknet.reports import (
     TrainingRecord,
     write_classification_report,
@@ -149,6 +151,14 @@ class Task(abc.ABC):
     def tie_break(self, row: Row) -> float:
         """Return a second score that decides between epochs of equal score; higher is better."""
 
+    def finish(self, folder: Path, evaluation: Any) -> None:  # noqa: B027
+        """Store in the best model what its evaluation decides: nothing.
+
+        Args:
+            folder: its preset folder.
+            evaluation: its evaluation on the validation dataset.
+        """
+
     @staticmethod
     @abc.abstractmethod
     def write_report(
@@ -224,7 +234,6 @@ class DetectionTask(Task):
     requirements = (*Task.requirements, ("pycocotools", "detect"))
     loader = staticmethod(load_detection_dataset)
     evaluate = staticmethod(evaluate_detector)
-    write_report = staticmethod(write_detection_report)
 
     def check_data(self, dataset: DetectionDataset) -> None:
         """Do nothing: images without boxes can be trained on."""
@@ -251,6 +260,20 @@ class DetectionTask(Task):
     def tie_break(self, row: Row) -> float:
         """Return mAP at IoU 0.5."""
         return float(row["val_map50"])
+
+    def finish(self, folder: Path, evaluation: DetectionEvaluation) -> None:
+        """Store the score thresholds at which the validation objects are counted right."""
+        if proposals := evaluation.thresholds("count"):
+            save_score_threshold(folder, score_threshold_of(proposals))
+
+    @staticmethod
+    def write_report(
+        folder: OutputFolder, evaluation: Any, title: str, training: TrainingRecord
+    ) -> None:
+        """Write the report of a training, with counts at the score thresholds that it stores."""
+        proposals = evaluation.thresholds("count")
+        threshold = score_threshold_of(proposals) if proposals else None
+        write_detection_report(folder, evaluation, title, training, threshold)
 
 
 def class_weights(dataset: ClassificationDataset, kind: str) -> np.ndarray | None:

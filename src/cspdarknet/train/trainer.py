@@ -10,17 +10,17 @@ from typing import Any
 
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from cspdarknet._arguments import check_count
 from cspdarknet._extras import require
 from cspdarknet.data import Problem, check_images, summary
 from cspdarknet.data.problems import count_of
 from cspdarknet.data.sources import source_path
-from cspdarknet.presets.config import RUN_SETTINGS
+from cspdarknet.presets.config import BEST, RUN_SETTINGS
 from cspdarknet.reports import TrainingRecord
 from cspdarknet.train import distributed
-from cspdarknet.train.display import Display
+from cspdarknet.train.display import Display, live_progress
 from cspdarknet.train.loop import Training, check_trained_layers
 from cspdarknet.train.run_folder import SKIPPED, RunFolder
 from cspdarknet.train.tasks import Row, Task
@@ -147,7 +147,7 @@ class Trainer:
 
     def _check_images(self, splits: Any) -> list[Problem]:
         columns = (TextColumn("checking the images"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=self.console) as progress:
+        with live_progress(self.console, *columns) as progress:
             bar = progress.add_task("", total=len(splits.train) + len(splits.validation))
             return [
                 problem
@@ -199,8 +199,9 @@ class Trainer:
 
     def _write_report(self, run: RunFolder, training: Training, record: TrainingRecord) -> None:
         with self.console.status("writing the report"), distributed.on_one_device():
-            title = f"Training in {run.path.name}"
-            self.task.write_report(run, training.evaluate_best(), title, record)
+            title, evaluation = f"Training in {run.path.name}", training.evaluate_best()
+            self.task.finish(run.path / BEST, evaluation)
+            self.task.write_report(run, evaluation, title, record)
 
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)
