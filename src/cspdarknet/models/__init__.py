@@ -1,5 +1,8 @@
 """The model classes, under the names that `keras_cv.models` has for CSPDarkNet."""
 
+from functools import partial
+
+from cspdarknet._kerascv import missing
 from cspdarknet.models.aliases import (
     CSPDarkNetLBackbone,
     CSPDarkNetMBackbone,
@@ -23,3 +26,6 @@ __all__ = [
     "YOLOXDetector",
     "load_model",
 ]
+
+# For KerasCV's other models.
+__getattr__ = partial(missing, __name__)

@@ -1,5 +1,7 @@
 """`PresetModel`: base class of the models that are loaded from presets and saved as presets."""
 
+import copy
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterable
@@ -8,7 +10,11 @@ from typing import Any, Generic, TypeVar
 
 import keras
 
-from cspdarknet.presets import records
+from cspdarknet.checkpoints.layer_forms import check_not_quantized
+from cspdarknet.models.image_batches import listed_images
+from cspdarknet.models.steps import make_step
+from cspdarknet.presets.listing import PresetDict, describe
+from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.save import save_preset
 from cspdarknet.presets.upload import upload_preset
 
@@ -53,19 +59,52 @@ class PresetModel(keras.Model):
         A backbone is loaded from every preset. Each entry has the description, the number of
         parameters of the backbone, the task and the sources of the weights.
         """
-        return records.describe(
-            {n: p for n, p in records.PRESETS.items() if cls.task in ("features", p.task)}
-        )
+        return describe({n: p for n, p in PRESETS.items() if cls.task in ("features", p.task)})
 
     @classproperty
     def presets_with_weights(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
         """The presets with trained weights."""
-        return {name: entry for name, entry in cls.presets.items() if entry["has_weights"]}
+        return PresetDict((name, e) for name, e in cls.presets.items() if e["has_weights"])
 
     @classproperty
     def presets_without_weights(cls) -> dict[str, dict[str, Any]]:  # noqa: N805
         """The presets that are an architecture only."""
-        return {name: entry for name, entry in cls.presets.items() if not entry["has_weights"]}
+        return PresetDict((name, e) for name, e in cls.presets.items() if not e["has_weights"])
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs for batches, as `keras.Model.predict` does.
+
+        Raises:
+            ValueError: if `x` is an image or a list of images, and not a batch.
+        """
+        if x is not None and listed_images(x):
+            raise ValueError(
+                "`x` must be a batch of images (n, height, width, 3), or an iterable of such "
+                "batches. Received: single images: add an axis to an array (`image[None]`), or "
+                "call a `cspdarknet.Predictor` of this model with files and images of any size."
+            )
+        return super().predict(x, *args, **kwargs)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Make the step of `fit`."""
+        return make_step(self, "train_function", super().make_train_function, force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Make the step of `evaluate`."""
+        return make_step(self, "test_function", super().make_test_function, force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Make the step of `predict`."""
+        return make_step(self, "predict_function", super().make_predict_function, force)
+
+    def save(self, filepath: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Write a `.keras` file, as `keras.Model.save` does.
+
+        Raises:
+            ValueError: if the model was quantized. A file that exists is kept then.
+        """
+        check_not_quantized(self)
+        super().save(filepath, *args, **kwargs)
 
     def save_to_preset(self, directory: str | Path, push_to: str | None = None) -> None:
         """Write a preset folder, which `from_preset` loads: config, weights and metadata.
@@ -89,6 +128,18 @@ class PresetModel(keras.Model):
         save_preset(self, directory)
         if push_to is not None:
             upload_preset(push_to, directory)
+
+
+def serialize(layer: Any) -> dict[str, Any]:
+    """Return the config of a layer or model that is in the config of another."""
+    # Through JSON, so that a config read from a file equals the one that was written.
+    return dict(json.loads(json.dumps(keras.saving.serialize_keras_object(layer))))
+
+
+def deserialize(config: dict[str, Any], custom_objects: Any) -> Any:
+    """Return a new layer or model from the result of `serialize`."""
+    config = copy.deepcopy(config)  # Keras empties what it deserializes
+    return keras.saving.deserialize_keras_object(config, custom_objects=custom_objects)
 
 
 def _list_presets(doc: str, placeholder: str, presets: Iterable[str]) -> str:

@@ -7,9 +7,12 @@ from typing import Any, Self
 import keras
 
 from cspdarknet._arguments import MAX_CLASSES, check_choice, check_count, check_fraction
+from cspdarknet.checkpoints.layer_forms import check_not_quantized
+from cspdarknet.checkpoints.model_size import classifier_head_size
 from cspdarknet.layers import float32_or_wider
 from cspdarknet.models import arguments
-from cspdarknet.models.backbone import ModelWithHead, serialize_backbone
+from cspdarknet.models.head import ModelWithHead, serialize_backbone
+from cspdarknet.models.image_batches import BATCH_SIZE, CroppedImages, listed_images
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
 
@@ -80,6 +83,10 @@ class ImageClassifier(ModelWithHead):
             image_size = arguments.check_image_size(image_size)
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
+        channels_first = getattr(backbone, "data_format", None) == "channels_first"
+        features = backbone.outputs[0].shape[1 if channels_first else -1] or 1
+        arguments.check_size(classifier_head_size(features, num_classes))
+
         # Functional model.
         head_dtype = float32_or_wider(policy)
         (source,) = backbone.inputs
@@ -107,10 +114,50 @@ class ImageClassifier(ModelWithHead):
         if not trainable:
             self.trainable = False
 
+    def predict(self, x: Any, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Classify images, as `keras.Model.predict` does with batches.
+
+        Args:
+            x: batches in any form that Keras takes, of images at the size that the model is to
+                see. Or one image: a path, a Pillow image, or an RGB array `(height, width, 3)` of
+                0..255; or a list of them. The model then sees the central square of each image, at
+                its `image_size` (224 if it has none).
+            batch_size: number of images in a batch; `None` for 32.
+            *args: other arguments of `keras.Model.predict`.
+            **kwargs: other arguments of `keras.Model.predict`.
+
+        Returns:
+            Array `(n, num_classes)` of the outputs, also for one image.
+
+        Raises:
+            ValueError: if a file cannot be read as an image, or an array is not one.
+
+        Example:
+            >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
+            >>> classifier = ImageClassifier.from_preset("csp_darknet_tiny_clothing")
+            >>> classifier.predict("sea.png", verbose=0).shape
+            (1, 10)
+        """
+        if images := listed_images(x):
+            size = check_count("batch_size", BATCH_SIZE if batch_size is None else batch_size)
+            x, batch_size = self._cropped(images, size), None
+        return super().predict(x, batch_size, *args, **kwargs)
+
+    def _cropped(self, images: list[Any], batch_size: int) -> CroppedImages:
+        """Return batches of the center crops of images."""
+        data_format = getattr(self.backbone, "data_format", "channels_last")
+        fixed = self.inputs[0].shape[2]
+        return CroppedImages(images, self.image_size or fixed, batch_size, data_format)
+
     # Saving.
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this model, as JSON types."""
+        """Return the arguments that rebuild this model, as JSON types.
+
+        Raises:
+            ValueError: if the model was quantized.
+        """
+        check_not_quantized(self)
         return {
             "name": self.name,
             "trainable": self.trainable,

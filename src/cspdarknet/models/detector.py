@@ -8,12 +8,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count, check_fraction
+from cspdarknet import score_thresholds
+from cspdarknet._arguments import MAX_CLASSES, check_count, check_fraction
 from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions, check_options
+from cspdarknet.model_info import numbered_names
 from cspdarknet.models import arguments, targets
-from cspdarknet.models.backbone import CSPDarkNetBackbone, ModelWithHead, serialize_backbone
+from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.detection_graph import DetectionGraphs
-from cspdarknet.models.image_batches import image_batches, is_images, letterbox_batch
+from cspdarknet.models.head import ModelWithHead, serialize_backbone
+from cspdarknet.models.image_batches import (
+    image_batches,
+    is_images,
+    letterbox_batch,
+    number_of_images,
+)
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
 from cspdarknet.yolox import network
@@ -38,7 +46,8 @@ class YOLOXDetector(ModelWithHead):
         class_names: optional names of the classes, in the order of the outputs.
         image_size: side in pixels of the square that images are letterboxed to, a multiple of the
             backbone's largest stride (32).
-        score_threshold: float in [0, 1]; `predict` drops detections of a lower confidence.
+        score_threshold: float in [0, 1], or one for each class; `predict` drops detections of a
+            lower confidence.
         iou_threshold: float in [0, 1]; `predict` drops a box whose IoU with a higher-scoring box
             of its class is above this (NMS).
         max_detections: int, maximum number of detections per image.
@@ -79,7 +88,7 @@ class YOLOXDetector(ModelWithHead):
         *,
         class_names: Sequence[str] | None = None,
         image_size: int = 640,
-        score_threshold: float = 0.25,
+        score_threshold: float | Sequence[float] = score_thresholds.DEFAULT,
         iou_threshold: float = 0.65,
         max_detections: int = 100,
         neck_depth: int | None = None,
@@ -95,12 +104,13 @@ class YOLOXDetector(ModelWithHead):
         if head_channels is None:
             head_channels = network.default_head_channels(backbone)
         num_classes = check_count("num_classes", num_classes, most=MAX_CLASSES)
-        neck_depth = check_count("neck_depth", neck_depth, least=0, most=MAX_DEPTH)
-        head_channels = check_count("head_channels", head_channels, most=MAX_CHANNELS)
+        neck_depth, head_channels = arguments.check_detector_size(
+            backbone, num_classes, neck_depth, head_channels
+        )
         bounding_box_format = arguments.check_box_format(bounding_box_format)
         class_names = arguments.check_class_names(class_names, num_classes)
         image_size = arguments.check_image_size(image_size, max(strides.values()))
-        score_threshold = check_fraction("score_threshold", score_threshold)
+        score_threshold = score_thresholds.check_score_threshold(score_threshold, num_classes)
         iou_threshold = check_fraction("iou_threshold", iou_threshold)
         max_detections = check_count("max_detections", max_detections, most=MAX_DETECTIONS)
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
@@ -238,8 +248,9 @@ class YOLOXDetector(ModelWithHead):
         """Detect the objects in images.
 
         Args:
-            x: RGB images of 0..255: a list of arrays `(height, width, 3)` of any sizes, one array
-                `(n, height, width, 3)`, or an iterable of such batches, with or without targets.
+            x: one image: a path, a Pillow image, or an RGB array `(height, width, 3)` of 0..255; a
+                list of images of any sizes; an array `(n, height, width, 3)`; or an iterable of
+                such batches, with or without targets.
             batch_size: number of images in a batch; `None` for 8, or all if there are fewer.
             verbose: accepted for compatibility with Keras; nothing is printed.
             steps: number of batches that are taken of an iterable; `None` for all.
@@ -253,14 +264,15 @@ class YOLOXDetector(ModelWithHead):
             `"num_detections"` `(n,)`. Unused entries are -1.
 
         Raises:
-            ValueError: if an image is empty, without three channels, or not of numbers in 0..255;
-                or an option is out of range.
+            ValueError: if a file cannot be read as an image; an image is empty, without three
+                channels, or not of numbers in 0..255; or an option is out of range.
         """
         del verbose
         if callbacks is not None:
             raise ValueError("`predict` of a detector takes no callbacks.")
         if batch_size is None:
-            batch_size = max(1, min(BATCH_SIZE, len(x))) if is_images(x) else BATCH_SIZE
+            most = number_of_images(x) if is_images(x) else BATCH_SIZE
+            batch_size = max(1, min(BATCH_SIZE, most))
         batch_size = check_count("batch_size", batch_size)
         options = self.resolve_options(options)
         model = self.inference_model(options, letterboxed=True)
@@ -306,11 +318,14 @@ class YOLOXDetector(ModelWithHead):
         """Return options with the model's own values in place of `None`.
 
         Raises:
-            ValueError: if the image size is not a multiple of the largest stride.
+            ValueError: if the image size is not a multiple of the largest stride, or the score
+                thresholds do not fit the classes.
         """
         options = (check_options(options) or DetectionOptions()).filled(
             self.score_threshold, self.iou_threshold, self.max_detections, self.image_size
         )
+        names = self.class_names or numbered_names(self.num_classes)
+        options = options.for_classes(names, self.score_threshold)
         arguments.check_image_size(options.image_size, self.strides[-1])
         return options
 
@@ -326,7 +341,7 @@ class YOLOXDetector(ModelWithHead):
             "bounding_box_format": self.bounding_box_format,
             "class_names": None if self.class_names is None else list(self.class_names),
             "image_size": self.image_size,
-            "score_threshold": self.score_threshold,
+            "score_threshold": score_thresholds.to_json(self.score_threshold),
             "iou_threshold": self.iou_threshold,
             "max_detections": self.max_detections,
             "neck_depth": self.neck_depth,

@@ -1,0 +1,55 @@
+"""Steps of training, evaluation and prediction that PyTorch compiles for `jit_compile=True`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+# What PyTorch says where it finds no compiler for processors or for graphics cards.
+NO_COMPILER = ("No working C++ compiler", "Failed to find C compiler")
+
+
+def make_step(model: Any, name: str, make: Callable[[bool], Any], force: bool) -> Any:
+    """Make a step of a Keras model; PyTorch compiles it anew for each shape of a batch.
+
+    Keras lets PyTorch compile for sizes that vary as soon as two layers or batches differ in them.
+    Then the padding of convolutions is a formula of symbols, at which PyTorch's compiler fails.
+
+    Args:
+        model: the model.
+        name: name of the attribute that holds the step, such as `"train_function"`.
+        make: Keras' own method that makes it, such as `make_train_function`.
+        force: whether to replace a step that exists.
+
+    Returns:
+        What Keras' own method returns.
+    """
+    is_there = getattr(model, name) is not None and not force
+    if keras.backend.backend() != "torch" or not model.jit_compile or is_there:
+        return make(force)
+    model.jit_compile = False
+    try:
+        make(force)
+    finally:
+        model.jit_compile = True
+    setattr(model, name, _compiled(getattr(model, name)))
+    return getattr(model, name)
+
+
+def _compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    import torch
+
+    compiled = torch.compile(step, dynamic=False)
+
+    def run(data: Any) -> Any:
+        try:
+            return compiled(data)
+        except Exception as error:
+            if not any(words in str(error) for words in NO_COMPILER):
+                raise
+            raise ValueError(
+                "`jit_compile=True` needs a C++ compiler on PyTorch. Received: a system without "
+                "one: install g++ or clang++, or compile the model with `jit_compile=False`."
+            ) from error
+
+    return run
