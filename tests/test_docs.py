@@ -180,7 +180,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
         for row in re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE)
         for file in re.findall(r"`([\w.]+(?:\.\w+|/))`", row)
     ]
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         assert Path("my_run", file).exists(), file
 
@@ -194,7 +194,9 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
     YOLOXDetector(tiny_backbone(), num_classes=2, image_size=32).save_to_preset("tiny")
     write_short_recipe(DETECTION_RECIPES["finetune"])
     names, commands = run_guide("detect.md")
-    assert commands == ["detect", "data check", "train", "evaluate", "detect", "train"]
+    assert commands == [
+        *("detect", "detect", "data check", "train", "evaluate", "detect", "evaluate", "train")
+    ]
     assert names["boxes"].shape == (1, 50, 4)
     assert names["outputs"]["boxes"].shape == (1, 50, 4)
     assert names["detections"].class_names == ("Platelets", "RBC", "WBC")
@@ -244,7 +246,7 @@ def test_the_guide_to_weight_files(tmp_path, monkeypatch):
     x = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype("float32")
     np.savez("io.npz", x=x, P4=backbone.predict_on_batch(x))
     names, commands = run_guide("checkpoints.md")
-    assert commands == ["convert", "convert", "verify", "verify"]
+    assert commands == ["convert", "convert", "verify", "verify", "info", "info"]
     assert names["detector"].class_names[0] == "person"
     assert type(names["backbone"]) is CSPDarkNetBackbone
     assert Path("backbone.safetensors").is_file()

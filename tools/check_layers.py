@@ -13,9 +13,15 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "cspdarknet"
 PACKAGE = ROOT.name
 # From the bottom to the top. Components on one line do not import each other.
 LAYERS = (
-    ("_version", "_extras", "_files", "_prefetch", "_arguments", "_keras", "_lazy"),
-    ("images", "detections"),
-    ("model_info", "visualize"),
+    ("_kerascv", "_unfinished"),
+    (
+        *("_version", "_extras", "_files", "_prefetch", "_arguments", "_initialization"),
+        *("_keras", "_lazy"),
+    ),
+    ("_pixels", "score_thresholds"),
+    ("images", "model_info"),
+    ("visualize",),
+    ("detections",),
     ("layers",),
     ("yolox",),
     ("preprocessing",),
