@@ -34,8 +34,8 @@ print(*{name.split(".")[0] for name in set(sys.modules) - before})
     added = set(run_python(code).stdout.split())
     assert "cspdarknet" in added
     assert not added & {"kagglehub", "huggingface_hub", "rich", "typer", "sklearn", "safetensors"}
-    # With JAX no other backend; the others use JAX's or TensorFlow's tree utilities.
-    assert not added & BACKENDS
+    # A backend imports some of its own modules when it first computes.
+    assert not added & (BACKENDS - {keras.backend.backend()})
 
 
 @pytest.mark.one_backend
