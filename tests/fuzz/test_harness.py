@@ -41,7 +41,7 @@ def worker(tmp_path_factory):
     ],
 )
 def test_outcomes(action, outcome, detail, worker, tmp_path, monkeypatch):
-    monkeypatch.setattr("fuzz.harness.SECONDS", 0.5 if action == "slow" else 20)
+    monkeypatch.setattr("fuzz.harness.SECONDS", 0.01 if action == "slow" else 20)
     monkeypatch.setattr("fuzz.harness.WAIT_SECONDS", 2 if action == "hang" else 120)
     (tmp_path / "case").mkdir()
     (tmp_path / "elsewhere").write_text("text")
