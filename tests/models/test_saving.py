@@ -149,7 +149,9 @@ def test_clone_model(build, photo):
     clone = keras.models.clone_model(model)  # a plain functional model of the same layers
     assert [layer.name for layer in clone.layers] == [layer.name for layer in model.layers]
     clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(to_numpy(clone(photo)), to_numpy(model(photo)))
+    # On PyTorch the layers run one by one in the clone, and as `TorchProgram` in the model.
+    expected = to_numpy(model(photo))
+    np.testing.assert_allclose(to_numpy(clone(photo)), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.one_backend

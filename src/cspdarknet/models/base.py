@@ -42,6 +42,19 @@ class PresetModel(keras.Model):
     """
 
     task = "features"
+    _program: Any = None  # on PyTorch, made at the first call
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the outputs of the graph; on PyTorch, its own functions compute them."""
+        if keras.backend.backend() != "torch" or mask is not None:
+            return super().call(inputs, training=training, mask=mask)
+        if self._program is None:
+            from cspdarknet.models.torch.program import TorchProgram
+
+            backbone = getattr(self, "backbone", self)
+            data_format = getattr(backbone, "data_format", keras.config.image_data_format())
+            self._program = TorchProgram(self, data_format)
+        return self._program(self._standardize_inputs(inputs), bool(training))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """List the names of the class's presets in the docstring of its `from_preset`."""

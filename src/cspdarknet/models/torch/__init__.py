@@ -1,0 +1,1 @@
+"""Keras models run by PyTorch's own functions."""
