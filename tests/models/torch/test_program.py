@@ -1,5 +1,7 @@
 """PyTorch's functions compute what the layers of the Keras model compute."""
 
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -161,3 +163,21 @@ def test_a_call_without_state_leaves_the_model_alone():
         not np.array_equal(new, keras.ops.convert_to_numpy(old))
         for new, old in zip(moved, fixed, strict=True)
     )
+
+
+def test_feature_maps_are_freed_after_their_last_use(monkeypatch):
+    from cspdarknet.models.torch import functions
+
+    made, alive = [], []
+
+    def convolution(call, inputs):
+        output = functions.convolution(call, inputs)
+        alive.append(sum(reference() is not None for reference in made))
+        made.append(weakref.ref(output))
+        return output
+
+    monkeypatch.setitem(functions.FUNCTIONS, keras.layers.Conv2D, convolution)
+    with torch.no_grad():
+        small_backbone()(images((32, 32)))
+    assert len(made) > 15
+    assert max(alive) <= 1  # two convolutions of a CSP stage take the same input

@@ -34,6 +34,7 @@ class Step:
         outputs: numbers of the tensors that it returns.
         padding: zeros around height and width that a convolution takes over from the layer before
             it; `None` for its own padding.
+        last_uses: numbers of the tensors that no later step takes.
     """
 
     operation: Any
@@ -41,6 +42,7 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     padding: Padding = None
+    last_uses: tuple[int, ...] = ()
 
 
 class TorchProgram:
@@ -56,7 +58,7 @@ class TorchProgram:
         self._inputs = list(numbers.values())
         steps = list(_steps(model, numbers, count(len(numbers))))
         self._outputs = [numbers[id(tensor)] for tensor in model.outputs]
-        self._steps = _join_padding(steps, self._outputs)
+        self._steps = _with_last_uses(_join_padding(steps, self._outputs), self._outputs)
         self._structure = model._outputs_struct
         self._data_format = data_format
 
@@ -69,6 +71,8 @@ class TorchProgram:
             output = self._function(run, step, given)
             results = self._layer(run, step, given) if output is None else [output]
             values.update(zip(step.outputs, results, strict=True))
+            for number in step.last_uses:
+                del values[number]
         update(run.statistics)
         outputs = [self._view(values[number], back=True) for number in self._outputs]
         return keras.tree.pack_sequence_as(self._structure, outputs)
@@ -151,6 +155,17 @@ def _join_padding(steps: list[Step], outputs: list[int]) -> list[Step]:
         else:
             joined.append(step)
     return joined + list(pending.values())
+
+
+def _with_last_uses(steps: list[Step], outputs: list[int]) -> list[Step]:
+    """Note where each tensor is used last, so that inference does not hold all of them."""
+    seen = set(outputs)
+    result = []
+    for step in reversed(steps):
+        last = tuple({*step.inputs, *step.outputs} - seen)
+        seen.update(last)
+        result.append(replace(step, last_uses=last))
+    return result[::-1]
 
 
 def _pads_nothing(layer: Any) -> bool:
