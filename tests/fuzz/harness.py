@@ -4,6 +4,7 @@ A new kind of file needs a module `fuzz/NAME.py` with `prepare(folder)` for the 
 `worker.py`, and a generator of cases for `run`.
 """
 
+import argparse
 import json
 import os
 import select
@@ -168,3 +169,25 @@ def run(cases, module, folder, good):
     finally:
         worker.stop()
     return summary
+
+
+def main(doc, run, write):
+    """Run the cases that the command line names, and exit with 1 if one failed.
+
+    Args:
+        doc: docstring of the module.
+        run: function of the numbers of cases and a random seed that returns a `Summary`.
+        write: function of one number and a random seed that writes its file for a closer look.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="number of the case to repeat")
+    arguments = parser.parse_args()
+    if arguments.only is not None:
+        print(*write(arguments.only, arguments.seed))
+        arguments.first, arguments.cases = arguments.only, 1
+    summary = run(range(arguments.first, arguments.first + arguments.cases), arguments.seed)
+    print(summary)
+    sys.exit(bool(summary.failures))

@@ -6,9 +6,7 @@ prints how the cases ended, and fails if one was neither loaded nor refused with
 names the file. `--only NUMBER` repeats a case and keeps its file.
 """
 
-import argparse
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -71,21 +69,11 @@ def run(numbers, random_seed=0):
         return harness.run(cases(numbers, random_seed, all_seeds), MODULE, name, GOOD)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--cases", type=int, default=20_000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="number of the case to repeat")
-    arguments = parser.parse_args()
-    if arguments.only is not None:
-        folder = Path(tempfile.mkdtemp(prefix="fuzz-case-"))
-        print(make_case(arguments.only, arguments.seed, seeds(models()), folder))
-        arguments.first, arguments.cases = arguments.only, 1
-    summary = run(range(arguments.first, arguments.first + arguments.cases), arguments.seed)
-    print(summary)
-    sys.exit(bool(summary.failures))
+def write(number, random_seed):
+    """Write the file of a case, and return what it is."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-case-"))
+    return make_case(number, random_seed, seeds(models()), folder)
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(__doc__, run, write)
