@@ -151,6 +151,17 @@ def test_a_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path):
     assert open_image(path, shorter_side=150).size == (400, 200)
 
 
+def test_bytes_are_read_like_the_file(tmp_path):
+    path = saved(tmp_path, Image.effect_noise((640, 480), 50), "a.jpg", quality=95)
+    content = path.read_bytes()
+    for sides in ({}, {"longer_side": 100}, {"shorter_side": 64}):
+        expected = np.asarray(open_image(path, **sides))
+        np.testing.assert_array_equal(open_image(content, **sides), expected)
+    for bad in (b"", b"not an image", content[:200], STUBS["eps"]):
+        with pytest.raises(ImageError, match="An image in memory: "):
+            read_image(bad)
+
+
 def test_the_center_crop_is_the_middle_square(tmp_path):
     stripes = np.zeros((20, 60, 3), "uint8")
     stripes[:, 20:40] = RED[0, 0]

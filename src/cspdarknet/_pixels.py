@@ -32,9 +32,9 @@ def orientation(image: Image.Image) -> int:
     return 1
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """Return a decoded image as its EXIF orientation says; itself, if it is upright."""
-    method = UPRIGHT.get(orientation(image))
+def upright(image: Image.Image, turned: int) -> Image.Image:
+    """Return a decoded image of an EXIF orientation as an upright one; itself, if it is that."""
+    method = UPRIGHT.get(turned)
     return image if method is None else image.transpose(method)
 
 

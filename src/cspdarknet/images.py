@@ -8,6 +8,7 @@ import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from cspdarknet._files import ignores_case
 from cspdarknet._pixels import TRANSPOSED, orientation, to_array, to_rgb, upright
+from cspdarknet._stored_images import StoredImage
 
 # Files that are meant as images. Those that Pillow cannot decode, such as `.heic` without a plugin,
 # are reported when they are read, instead of being passed over.
@@ -39,14 +41,14 @@ class ImageError(ValueError):
     """A file or an object that cannot be used as an image."""
 
 
-def read_image(path: str | Path, longer_side: int | None = None) -> np.ndarray:
+def read_image(path: str | Path | bytes, longer_side: int | None = None) -> np.ndarray:
     """Read an image file as an upright RGB array.
 
     The EXIF orientation is applied, 16-bit and CMYK files are converted, transparent pixels become
     white, and the first frame of an animation is taken.
 
     Args:
-        path: the file; its content decides the format, not its suffix.
+        path: the file, or its bytes; its content decides the format, not its suffix.
         longer_side: maximum length of the longer side in pixels; a larger image is shrunk.
 
     Returns:
@@ -70,12 +72,12 @@ def read_image(path: str | Path, longer_side: int | None = None) -> np.ndarray:
 
 
 def open_image(
-    path: str | Path, longer_side: int | None = None, shorter_side: int | None = None
+    path: str | Path | bytes, longer_side: int | None = None, shorter_side: int | None = None
 ) -> Image.Image:
     """Open an image file like `read_image`, as a Pillow image.
 
     Args:
-        path: the file.
+        path: the file, or its bytes.
         longer_side: number of pixels of the longer side that are needed. A JPEG is then decoded at
             a fraction of its size that has at least as many: the decoder skips what a resizing
             would discard.
@@ -87,8 +89,9 @@ def open_image(
     Raises:
         ImageError: like `read_image`.
     """
-    with _image_errors(str(path)), _opened(path) as image:
-        rgb = _decoded(image, longer_side, shorter_side)
+    name = "An image in memory" if isinstance(path, bytes) else str(path)
+    with _image_errors(name), _opened(path) as image:
+        rgb = _decoded(image, longer_side, shorter_side, close=True)
         return rgb.copy() if rgb is image else rgb
 
 
@@ -157,11 +160,15 @@ def shrink(image: Image.Image, longer_side: int | None) -> Image.Image:
     return image
 
 
-def _opened(path: str | Path) -> Image.Image:
+def _opened(path: str | Path | bytes) -> Image.Image:
     """Open an image file, but not a pipe or a device, which might not end."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (a Path is slow)
+    content = path.read_bytes() if isinstance(path, StoredImage) else path
+    if isinstance(content, bytes):
+        image: Image.Image = Image.open(BytesIO(content))
+    elif not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (a Path is slow)
         raise ImageError("not a file.")
-    image = Image.open(path)
+    else:
+        image = Image.open(path)
     if image.format in REFUSED_FORMATS:
         image.close()
         raise ImageError(f"a file in the format {image.format}, which is not read.")
@@ -187,9 +194,16 @@ def _image_errors(name: str) -> Iterator[None]:
 
 
 def _decoded(
-    image: Image.Image, longer_side: int | None = None, shorter_side: int | None = None
+    image: Image.Image,
+    longer_side: int | None = None,
+    shorter_side: int | None = None,
+    *,
+    close: bool = False,
 ) -> Image.Image:
-    """Decode an image, upright and in RGB; a JPEG at a fraction of its size, like `open_image`."""
+    """Decode an image, upright and in RGB; a JPEG at a fraction of its size, like `open_image`.
+
+    With `close`, the memory of an image is free as soon as there is another one in RGB.
+    """
     _check_size(image)
     needed: float | None = longer_side
     if shorter_side is not None:
@@ -197,7 +211,11 @@ def _decoded(
     if needed and image.format == "JPEG":
         image.draft("RGB", _fit(image.size, needed))
     image.load()
-    return to_rgb(upright(image))
+    turned = orientation(image)
+    rgb = to_rgb(image)
+    if close and rgb is not image:
+        image.close()
+    return upright(rgb, turned)
 
 
 def _check_size(image: Image.Image) -> None:
@@ -269,7 +287,7 @@ def _kind_of(entry: os.DirEntry[str]) -> str:
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return width and height of an image file as `read_image` decodes it, upright.
 
-    Only the header is read.
+    Only the header is read; that of an image in a shard is in its index.
 
     Args:
         path: the file.
@@ -284,6 +302,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
         >>> image_size("portrait.jpg")
         (60, 80)
     """
+    if isinstance(path, StoredImage) and path.size is not None:
+        return path.size
     with _image_errors(str(path)), _opened(path) as image:
         _check_size(image)
         size = image.size
@@ -296,7 +316,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def suffix_of(file: Path | BinaryIO) -> str:
     """Return the suffix of an image file by its content; `".png"` if it is not an image."""
-    with contextlib.suppress(Exception), Image.open(file) as image:
+    opened = file.open("rb") if isinstance(file, StoredImage) else file
+    with contextlib.suppress(Exception), Image.open(opened) as image:
         suffix = f".{str(image.format).lower()}"
         if has_image_suffix(f"a{suffix}"):
             return suffix
