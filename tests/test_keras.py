@@ -138,6 +138,41 @@ def test_keras_json_is_respected_if_its_backend_is_installed(installed, tmp_path
 
 
 @pytest.mark.one_backend
+def test_training_prefers_pytorch_unless_somebody_chose_otherwise(installed, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    del sys.modules["keras"]
+    installed |= {"jax", "tensorflow"}
+    assert _keras.training_backend() == "torch"
+    _keras.prefer_backend("torch")  # which is not installed
+    assert "KERAS_BACKEND" not in os.environ
+    installed.add("torch")
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    _keras.prefer_backend("torch")
+    assert "KERAS_BACKEND" not in os.environ
+    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')  # by Keras itself
+    _keras.prefer_backend("torch")
+    assert os.environ["KERAS_BACKEND"] == "torch"
+    _keras.prefer_backend("jax")
+    assert os.environ["KERAS_BACKEND"] == "torch"
+    monkeypatch.setattr(_keras.importlib.util, "find_spec", lambda name: name == "jax_plugins")
+    assert _keras.training_backend() == "jax"
+
+
+@pytest.mark.one_backend
+def test_room_for_kernels_of_many_image_sizes_unless_somebody_chose_otherwise(
+    installed, monkeypatch
+):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    installed.add("torch")
+    monkeypatch.delenv(name, raising=False)
+    _keras.ensure_backend()
+    assert int(os.environ[name]) > 1024  # the default of oneDNN
+    monkeypatch.setenv(name, "5")
+    _keras.ensure_backend()
+    assert os.environ[name] == "5"
+
+
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [

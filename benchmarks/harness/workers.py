@@ -23,6 +23,8 @@ from harness.turns import Run, Times, take_turns
 ROOT = Path(__file__).resolve().parents[2]
 KERASCV_PACKAGES = ["keras-cv==0.9.0", "keras", "tensorflow-cpu", "jax", "torch", "pillow"]
 TIMM_PACKAGES = ["timm==1.0.31", "torch", "torchvision"]
+YOLOX_PACKAGES = ["pixeltable-yolox==0.4.3", "loguru", "tabulate", "psutil", "tqdm", "requests"]
+YOLOX_PACKAGES += ["opencv-python-headless", "pycocotools", "ninja"]
 DATA_TOOLS_PACKAGES = ["datumaro==1.13.12", "cleanvision==0.3.7"]
 WORKER_OPTION = "--worker"
 PAUSE = 0.1  # seconds; some libraries' threads look for work for a few milliseconds after a call
@@ -197,6 +199,15 @@ def timm_python(folder: Path) -> Path:
 def data_tools_python(folder: Path) -> Path:
     """Return the interpreter of the environment of Datumaro and CleanVision."""
     return _virtual_environment(folder, DATA_TOOLS_PACKAGES)
+
+
+def yolox_packages(folder: Path) -> Path:
+    """Return the folder of YOLOX and what it imports, but for PyTorch: both sides share one."""
+    if not folder.exists():
+        print(f"Installing {', '.join(YOLOX_PACKAGES)} into {folder} ...", flush=True)
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
+        subprocess.run([*command, str(folder), *YOLOX_PACKAGES], check=True)
+    return folder
 
 
 def _virtual_environment(folder: Path, packages: Sequence[str], *options: str | Path) -> Path:

@@ -62,6 +62,9 @@ def ensure_backend() -> None:
     Raises:
         ImportError: if the chosen backend, or any backend at all, is not installed.
     """
+    # PyTorch's oneDNN keeps 1024 compiled kernels unless told otherwise before its first. Images
+    # of varying sizes need more, and then each step compiles anew.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
     chosen = os.environ.get("KERAS_BACKEND")
     if chosen:
         if chosen not in (*MODULES, "numpy"):
@@ -97,6 +100,27 @@ def build_on_numpy() -> None:
     # The NumPy backend of Keras imports a few functions of its JAX backend.
     if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND") and _installed("jax"):
         os.environ["KERAS_BACKEND"] = "numpy"
+
+
+def prefer_backend(backend: str) -> None:
+    """Choose a backend if the user has named none, and it is installed.
+
+    The entry of `keras.json` counts as the user's unless it is Keras's default, TensorFlow: Keras
+    writes it by itself.
+
+    Args:
+        backend: the backend.
+    """
+    named = os.environ.get("KERAS_BACKEND") or "keras" in sys.modules
+    if named or _configured("backend", "tensorflow") != "tensorflow" or not _installed(backend):
+        return
+    os.environ["KERAS_BACKEND"] = backend
+
+
+def training_backend() -> str:
+    """Return the backend that trains fastest: PyTorch, unless JAX comes with an accelerator."""
+    accelerators = ("jax_plugins", "libtpu")
+    return "jax" if any(map(importlib.util.find_spec, accelerators)) else "torch"
 
 
 # The classes of this package in saved models, and their modules.

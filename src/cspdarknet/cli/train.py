@@ -1,11 +1,13 @@
 """`cspdarknet train`: training of classifiers and detectors."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 
+from cspdarknet._keras import prefer_backend, training_backend
 from cspdarknet.cli.choices import (
     CLASS_WEIGHTS,
     RECIPES,
@@ -14,8 +16,17 @@ from cspdarknet.cli.choices import (
     choice,
     completion,
 )
-from cspdarknet.cli.options import FormatOption, OnProblemOption, WorkersOption
+from cspdarknet.cli.options import (
+    FormatOption,
+    OnProblemOption,
+    OverlapOption,
+    TileOption,
+    WithWholeOption,
+    WorkersOption,
+    given_tiles,
+)
 from cspdarknet.cli.progress import interruptible
+from cspdarknet.presets.config import RUN_SETTINGS
 
 
 class _Task(NamedTuple):
@@ -32,6 +43,7 @@ class _Task(NamedTuple):
     column: str
 
 
+AUTO = "auto"
 STARTS = {
     "classification": _Task("csp_darknet_tiny_clothing", "accuracy", "val_accuracy"),
     "detection": _Task("yolox_nano_bccd", "mAP", "val_map"),
@@ -78,7 +90,26 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(help="Side of the images of the last phase, in pixels.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Number of images in a batch.")] = None,
+    tile: TileOption = None,
+    overlap: OverlapOption = None,
+    with_whole: WithWholeOption = False,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[N|auto]",
+            help="Number of images in a batch; or 'auto' for the largest that fits into memory, "
+            "with gradients accumulated to the recipe's batch.",
+        ),
+    ] = None,
+    image_cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[disk|FOLDER]",
+            help="Keep decoded images on disk, so that later epochs and trainings decode nothing: "
+            "in a folder, or 'disk' for one in the user's cache folder. `cspdarknet data "
+            "clear-cache` removes them.",
+        ),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     precision: Annotated[
         str | None,
@@ -116,6 +147,14 @@ def train(
         bool, typer.Option(help="Decode every image once before training, and skip damaged ones.")
     ] = True,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = False,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[N|auto]",
+            help="Number of devices of this machine, or 'auto' for all. Default: all on JAX, one "
+            "on PyTorch. Several machines: torchrun on PyTorch, --join on JAX.",
+        ),
+    ] = None,
     join: Annotated[
         str | None,
         typer.Option(help="Several machines (JAX): 'auto', or HOST:PORT,PROCESSES,INDEX."),
@@ -125,18 +164,25 @@ def train(
 
     Run the same command again to continue after an interruption.
     """
+    prefer_backend(_backend_of(out) or ("jax" if join else training_backend()))
+    tiles = given_tiles(tile, overlap, with_whole)
     from cspdarknet import train as training
     from cspdarknet.data import recognized_task
-    from cspdarknet.train.distributed import join_from_text
+    from cspdarknet.train import distributed
 
+    if devices is not None and join is not None:
+        raise ValueError("Give either `--devices` or `--join`, which takes all devices.")
+    if devices is not None and distributed.run_on_devices(devices):
+        return
     if task is None:
         task = recognized_task(data, format)
+    _for_task(task, "detection", tile=tile)
     if join is not None:
-        join_from_text(join)
+        distributed.join_from_text(join)
     changes = {
         "epochs": epochs,
         "image_size": image_size,
-        "batch_size": batch_size,
+        "batch_size": _number(batch_size),
         "learning_rate": learning_rate,
         "precision": precision,
         "accumulate": accumulate,
@@ -144,25 +190,29 @@ def train(
         "seed": seed,
         **_for_task(task, "classification", class_weights=class_weights),
         **_for_task(task, "detection", flip_vertical=flip_vertical),
+        **tiles,
     }
-    console = Console()
     detects = task == "detection"
     start: Any = training.train_detector if detects else training.train_classifier
-    with interruptible(console, "Run the same command again to continue."):
-        history = start(
-            data,
-            out,
-            model or STARTS[task].preset,
-            training.customize(training.load_recipe(recipe, task), **changes),
-            load_weights=False if from_scratch else None,
-            validation_split=validation_split,
-            on_problem=on_problem,
-            format=format,
-            check=check,
-            workers=workers,
-            tensorboard=tensorboard,
-            console=console,
-        )
+    with distributed.joined():
+        console = Console(quiet=not distributed.is_first_process())
+        with interruptible(console, "Run the same command again to continue."):
+            history = start(
+                data,
+                out,
+                model or STARTS[task].preset,
+                training.customize(training.load_recipe(recipe, task), **changes),
+                load_weights=False if from_scratch else None,
+                validation_split=validation_split,
+                on_problem=on_problem,
+                format=format,
+                check=check,
+                workers=workers,
+                tensorboard=tensorboard,
+                auto_batch_size=batch_size == AUTO,
+                image_cache=image_cache,
+                console=console,
+            )
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
     console.print(
         f"Best: epoch {best['epoch']}, validation {STARTS[task].metric} "
@@ -171,6 +221,27 @@ def train(
         highlight=False,
         markup=False,
     )
+
+
+def _backend_of(run: Path) -> str | None:
+    """Return the backend of an earlier training in a run folder, which this one continues."""
+    try:
+        backend = json.loads((run / RUN_SETTINGS).read_text())["backend"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # a new run; or the training itself says what is wrong
+    return backend if isinstance(backend, str) else None
+
+
+def _number(batch_size: str | None) -> int | None:
+    """Return a batch size as a number; `None` where the recipe's is taken or it is to be found."""
+    if batch_size is None or batch_size == AUTO:
+        return None
+    try:
+        return int(batch_size)
+    except ValueError as error:
+        raise ValueError(
+            f"`--batch-size` must be a number, or {AUTO}. Received: --batch-size {batch_size}"
+        ) from error
 
 
 def _for_task(task: str, owner: str, **options: Any) -> dict[str, Any]:

@@ -98,6 +98,14 @@ class PresetModel(keras.Model):
             )
         return super().predict(x, *args, **kwargs)
 
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Train with one batch; on PyTorch, with its fused kernels."""
+        if keras.backend.backend() != "torch":
+            return super().train_step(*args, **kwargs)
+        from cspdarknet.models.torch.train_step import train_step
+
+        return train_step(self, *args, **kwargs)
+
     def make_train_function(self, force: bool = False) -> Any:
         """Make the step of `fit`."""
         return make_step(self, "train_function", super().make_train_function, force)

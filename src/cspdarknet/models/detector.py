@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from cspdarknet import score_thresholds
-from cspdarknet._arguments import MAX_CLASSES, check_count, check_fraction
-from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions, check_options
-from cspdarknet.model_info import numbered_names
+from cspdarknet._arguments import MAX_CLASSES, check_bool, check_count, check_fraction
+from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions
+from cspdarknet.detections.box_formats import check_box_format
 from cspdarknet.models import arguments, targets
 from cspdarknet.models.backbone import CSPDarkNetBackbone
-from cspdarknet.models.detection_graph import DetectionGraphs
+from cspdarknet.models.detection_graph import DetectionGraphs, resolved_options
 from cspdarknet.models.head import ModelWithHead, serialize_backbone
 from cspdarknet.models.image_batches import (
     image_batches,
@@ -22,6 +22,7 @@ from cspdarknet.models.image_batches import (
     letterbox_batch,
     number_of_images,
 )
+from cspdarknet.models.steps import loss_divisor
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
 from cspdarknet.yolox import network
@@ -51,6 +52,9 @@ class YOLOXDetector(ModelWithHead):
         iou_threshold: float in [0, 1]; `predict` drops a box whose IoU with a higher-scoring box
             of its class is above this (NMS).
         max_detections: int, maximum number of detections per image.
+        class_agnostic_nms: bool, whether NMS drops overlapping boxes of other classes, too.
+        max_detections_per_class: int, maximum number of detections of each class in an image;
+            `None` for no limit.
         neck_depth: number of bottlenecks in each CSP stage of the neck; `None` for that of the
             backbone's last stage.
         head_channels: number of channels of the head's branches; `None` for that of the largest
@@ -91,11 +95,14 @@ class YOLOXDetector(ModelWithHead):
         score_threshold: float | Sequence[float] = score_thresholds.DEFAULT,
         iou_threshold: float = 0.65,
         max_detections: int = 100,
+        class_agnostic_nms: bool = False,
+        max_detections_per_class: int | None = None,
         neck_depth: int | None = None,
         head_channels: int | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
+        """Check the arguments, and build the functional model."""
         trainable = arguments.pop_trainable(kwargs)
         arguments.check_detector_backbone(backbone, network.NUM_LEVELS)
         strides = network.detection_strides(backbone)
@@ -107,12 +114,17 @@ class YOLOXDetector(ModelWithHead):
         neck_depth, head_channels = arguments.check_detector_size(
             backbone, num_classes, neck_depth, head_channels
         )
-        bounding_box_format = arguments.check_box_format(bounding_box_format)
+        bounding_box_format = check_box_format(bounding_box_format)
         class_names = arguments.check_class_names(class_names, num_classes)
         image_size = arguments.check_image_size(image_size, max(strides.values()))
         score_threshold = score_thresholds.check_score_threshold(score_threshold, num_classes)
         iou_threshold = check_fraction("iou_threshold", iou_threshold)
         max_detections = check_count("max_detections", max_detections, most=MAX_DETECTIONS)
+        class_agnostic_nms = check_bool("class_agnostic_nms", class_agnostic_nms)
+        if max_detections_per_class is not None:
+            max_detections_per_class = check_count(
+                "max_detections_per_class", max_detections_per_class, most=MAX_DETECTIONS
+            )
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
         # Functional model.
@@ -130,6 +142,8 @@ class YOLOXDetector(ModelWithHead):
         self.score_threshold = score_threshold
         self.iou_threshold = iou_threshold
         self.max_detections = max_detections
+        self.class_agnostic_nms = class_agnostic_nms
+        self.max_detections_per_class = max_detections_per_class
         self.neck_depth = neck_depth
         self.head_channels = head_channels
         self.dtype_policy = policy
@@ -211,12 +225,11 @@ class YOLOXDetector(ModelWithHead):
                 `(batch, objects)`; -1 marks padding.
             y_pred: the raw outputs for the images.
             sample_weight: optional `(batch,)`, weight of each image.
-            training: unused.
+            training: whether gradients are computed, by all processes of a data-parallel training.
 
         Raises:
             ValueError: if the targets are of another form, or the model was compiled with a loss.
         """
-        del training
         if self._compile_loss is not None:
             raise ValueError("YOLOX has its own losses: compile the detector without `loss`.")
         if isinstance(sample_weight, Mapping):  # `fit` copies it for each entry of the targets
@@ -226,7 +239,8 @@ class YOLOXDetector(ModelWithHead):
         boxes = keras.utils.bounding_boxes.convert_format(
             boxes, self.bounding_box_format, "center_xywh", height=height, width=width
         )
-        losses = yolox_losses(y_pred, boxes, classes, (height, width), self.strides, sample_weight)
+        size, divisor = (height, width), loss_divisor(training)
+        losses = yolox_losses(y_pred, boxes, classes, size, self.strides, sample_weight, divisor)
         if not self.l1_loss:
             losses["l1"] = ops.zeros_like(losses["l1"])
         for name, value in losses.items():
@@ -319,15 +333,9 @@ class YOLOXDetector(ModelWithHead):
 
         Raises:
             ValueError: if the image size is not a multiple of the largest stride, or the score
-                thresholds do not fit the classes.
+                thresholds or classes are not those of the model.
         """
-        options = (check_options(options) or DetectionOptions()).filled(
-            self.score_threshold, self.iou_threshold, self.max_detections, self.image_size
-        )
-        names = self.class_names or numbered_names(self.num_classes)
-        options = options.for_classes(names, self.score_threshold)
-        arguments.check_image_size(options.image_size, self.strides[-1])
-        return options
+        return resolved_options(self, options)
 
     # Saving.
 
@@ -344,6 +352,8 @@ class YOLOXDetector(ModelWithHead):
             "score_threshold": score_thresholds.to_json(self.score_threshold),
             "iou_threshold": self.iou_threshold,
             "max_detections": self.max_detections,
+            "class_agnostic_nms": self.class_agnostic_nms,
+            "max_detections_per_class": self.max_detections_per_class,
             "neck_depth": self.neck_depth,
             "head_channels": self.head_channels,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),

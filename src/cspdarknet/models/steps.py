@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from cspdarknet.yolox.losses import at_least_one
+
 # What PyTorch says where it finds no compiler for processors or for graphics cards.
 NO_COMPILER = ("No working C++ compiler", "Failed to find C compiler")
 
@@ -53,3 +55,12 @@ def _compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
             ) from error
 
     return run
+
+
+def loss_divisor(training: bool) -> Callable[[Any], Any]:
+    """Return the divisor of YOLOX's losses; PyTorch's processes share the positives of a batch."""
+    if not training or keras.backend.backend() != "torch":  # JAX sees the whole batch
+        return at_least_one
+    from cspdarknet.models.torch.parallel import loss_divisor as shared
+
+    return shared

@@ -5,7 +5,7 @@ References:
     `yolox/models/yolo_head.py`, and `yolox/models/losses.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras import ops
@@ -18,6 +18,11 @@ BOX_WEIGHT = 5.0
 LOSS_NAMES = ("box", "objectness", "class", "l1")
 
 
+def at_least_one(num_positives: Any) -> Any:
+    """Return the divisor of the losses, given the weighted number of positives."""
+    return ops.maximum(num_positives, 1.0)
+
+
 def yolox_losses(
     outputs: Mapping[str, Any],
     gt_boxes: Any,
@@ -25,6 +30,7 @@ def yolox_losses(
     image_size: tuple[Any, Any],
     strides: Sequence[int],
     sample_weight: Any = None,
+    divisor: Callable[[Any], Any] = at_least_one,
 ) -> dict[str, Any]:
     """Compute the losses of a batch: sums over the batch, divided by the number of positives.
 
@@ -38,6 +44,8 @@ def yolox_losses(
         strides: stride of each level in pixels.
         sample_weight: optional `(batch,)`, weight of each image. The number of positives is
             weighted likewise, so that only the ratios between the weights matter.
+        divisor: function from the number of positives to the divisor of the losses. It differs
+            where the images are a part of a batch, as in data-parallel training.
 
     Returns:
         Scalars by name: `"box"` (1 - IoU², times 5), `"objectness"`, `"class"` and `"l1"`.
@@ -55,7 +63,7 @@ def yolox_losses(
     if sample_weight is not None:
         weight = ops.cast(ops.reshape(sample_weight, ops.shape(weight)), "float32")
     positive = ops.cast(assignment.positive, "float32") * weight[:, None]
-    num_positives = ops.maximum(ops.sum(positive), 1.0)
+    num_positives = divisor(ops.sum(positive))
     box_targets = ops.take_along_axis(gt_boxes, assignment.matched[:, :, None], axis=1)
     # Targets of negative anchor points are multiplied by 0, but have to be finite.
     box_targets = ops.where(assignment.positive[:, :, None], box_targets, ops.stop_gradient(boxes))

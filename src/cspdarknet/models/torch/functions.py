@@ -6,12 +6,13 @@ output, or `None` where the layer itself has to run.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import torch
 import torch.nn.functional as F  # noqa: N812  (as PyTorch's own documentation imports it)
 
+from cspdarknet.models.torch import parallel
 from cspdarknet.models.torch.statistics import BatchStatistics
 
 # Activations that take each number by itself, so that the order of the axes does not matter.
@@ -36,16 +37,17 @@ class Run:
     Attributes:
         training: whether it is a training step.
         data_format: `"channels_last"` or `"channels_first"`, of the Keras model.
+        read: returns the tensor of a variable.
         statistics: the statistics of the batch, which batch normalizations append.
     """
 
     training: bool
     data_format: str
+    read: Callable[[Any], torch.Tensor]
     statistics: list[BatchStatistics] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """The call of a layer in a run.
 
     Attributes:
@@ -62,16 +64,16 @@ class Call:
 def convolution(call: Call, inputs: Inputs) -> torch.Tensor | None:
     """`Conv2D` and `DepthwiseConv2D`."""
     layer, padding, (x,) = call.layer, call.padding, inputs
-    kernel, groups = _kernel_and_groups(layer)
+    kernel, groups = _kernel_and_groups(layer, call.run.read(layer.kernel))
     if padding is None:
         x, padding = _padded(x, layer)
-    bias = layer.bias.value.to(x.dtype) if layer.use_bias else None
+    bias = call.run.read(layer.bias).to(x.dtype) if layer.use_bias else None
     y = F.conv2d(x, kernel.to(x.dtype), bias, layer.strides, padding, layer.dilation_rate, groups)
     return y if layer.activation is keras.activations.linear else layer.activation(y)
 
 
-def _kernel_and_groups(layer: Any) -> tuple[torch.Tensor, int]:
-    kernel = layer.kernel.value
+def _kernel_and_groups(layer: Any, kernel: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Return the kernel with the outputs first, and the number of groups."""
     if type(layer) is not keras.layers.DepthwiseConv2D:
         return kernel.permute(3, 2, 0, 1), layer.groups
     height, width, channels, multiplier = kernel.shape
@@ -103,10 +105,14 @@ def batch_normalization(call: Call, inputs: Inputs) -> torch.Tensor | None:
     plain = layer.center and layer.scale and not getattr(layer, "renorm", False)
     if not plain or half_on_cpu or layer.axis not in channel_axis:
         return None
-    gamma, beta = layer.gamma.value, layer.beta.value
+    gamma, beta = run.read(layer.gamma), run.read(layer.beta)
     if not (run.training and layer.trainable):
-        moving = layer.moving_mean.value, layer.moving_variance.value
+        moving = run.read(layer.moving_mean), run.read(layer.moving_variance)
         return F.batch_norm(x, *moving, gamma, beta, False, 0.0, layer.epsilon)
+    if parallel.is_parallel():
+        y, mean, variance = parallel.batch_norm(x, gamma, beta, layer.epsilon)
+        run.statistics.append(BatchStatistics(layer, mean, variance))
+        return y
     if count < 2:  # PyTorch refuses to normalize one number
         return None
     mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)

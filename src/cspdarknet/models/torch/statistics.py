@@ -1,5 +1,6 @@
 """Statistics of a batch, and the moving averages of them that Keras keeps."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +25,14 @@ class BatchStatistics:
 
 def update(statistics: Iterable[BatchStatistics]) -> None:
     """Update the moving averages as the layers would."""
-    with torch.no_grad():
-        for batch in statistics:
-            layer, weight = batch.layer, 1 - batch.layer.momentum
-            layer.moving_mean.assign(torch.lerp(layer.moving_mean.value, batch.mean, weight))
-            variance = torch.lerp(layer.moving_variance.value, batch.variance, weight)
-            layer.moving_variance.assign(variance)
+    by_momentum = defaultdict(list)
+    for batch in statistics:
+        by_momentum[batch.layer.momentum].append(batch)
+    for momentum, batches in by_momentum.items():
+        moving = [b.layer.moving_mean for b in batches]
+        moving += [b.layer.moving_variance for b in batches]
+        new = [b.mean for b in batches] + [b.variance for b in batches]
+        with torch.no_grad():
+            averages = torch._foreach_lerp([v.value for v in moving], new, 1 - momentum)
+            for variable, average in zip(moving, averages, strict=True):
+                variable.assign(average)  # which a `keras.StatelessScope` notes
