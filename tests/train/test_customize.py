@@ -31,6 +31,18 @@ def test_fewer_epochs_than_phases():
         customize(FINETUNE, epochs=0)
 
 
+def test_few_epochs_of_a_detector_are_those_of_its_short_phase():
+    """All layers are trained from the start, without mixing."""
+    recipe = customize(DETECTION_RECIPES["finetune"], image_size=224)
+    (phase,) = customize(recipe, epochs=3).phases
+    assert (phase.epochs, phase.train, phase.image_size) == (3, "all", 224)
+    assert phase.no_mixing
+    assert phase.learning_rate == 1
+    assert len(customize(recipe, epochs=recipe.short.epochs).phases) == 1
+    assert len(customize(recipe, epochs=recipe.short.epochs + 1).phases) == 3
+    assert type(recipe).from_json(recipe.to_json()) == recipe
+
+
 def test_image_sizes_keep_their_ratio():
     changed = customize(CLASSIFICATION_RECIPES["scratch"], image_size=256)
     assert [phase.image_size for phase in changed.phases] == [128, 192, 256]

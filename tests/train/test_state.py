@@ -6,7 +6,7 @@ import pytest
 
 from cspdarknet._files import OutputFolder
 from cspdarknet.models import ImageClassifier
-from cspdarknet.train.ema import ExponentialMovingAverage
+from cspdarknet.train.averages import WeightAverages
 from cspdarknet.train.state import STATE, State, save_state
 from support import to_numpy
 
@@ -26,26 +26,26 @@ def step(model):
 def test_a_restored_training_takes_the_same_next_step(tiny_net, tmp_path):
     """Weights, moments, the average, and the random state of dropout are all restored."""
     model = build(tiny_net)
-    ema = ExponentialMovingAverage(model, 0.9)
+    averages = WeightAverages(model, 0.9, 0.9)
     step(model)
-    ema.update()
-    save_state(OutputFolder(tmp_path), model, ema, [{"epoch": 1}])
-    average = [to_numpy(value).copy() for value in ema.values]
+    averages.update()
+    save_state(OutputFolder(tmp_path), model, averages, [{"epoch": 1}])
+    stored = averages.to_numpy()
     keras.utils.set_random_seed(7)
     step(model)
     expected = [to_numpy(v).copy() for v in model.variables]
-    ema.update()
+    averages.update()
 
     keras.utils.set_random_seed(1)
     step(model)  # somewhere else
     state = State(tmp_path / STATE)
     assert state.history == [{"epoch": 1}]
     model.compile(keras.optimizers.Adam(0.1), model.loss)
-    state.restore_model(model, ema)
+    state.restore_model(model, averages)
     state.restore_optimizer(model)
-    assert ema.updates == 1
-    for value, reference in zip(ema.values, average, strict=True):
-        np.testing.assert_array_equal(to_numpy(value), reference)
+    assert averages.updates == 1
+    for value, reference in zip(averages.to_numpy(), stored, strict=True):
+        np.testing.assert_array_equal(value, reference)
     keras.utils.set_random_seed(7)
     step(model)
     for variable, reference in zip(model.variables, expected, strict=True):

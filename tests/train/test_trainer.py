@@ -230,3 +230,19 @@ def test_the_start_of_a_training_says_what_it_is(classification_run, monkeypatch
     assert training == (
         "training: 1 epoch of head at 32 pixels, then 2 epochs of all at 32 pixels; batch size 6"
     )
+
+
+@pytest.mark.parametrize("run", ["classification_run", "detection_run"])
+def test_a_packed_dataset_is_trained_and_evaluated_on_like_the_folder(run, request, tmp_path):
+    """The weights are the same, and so are the metrics; a run on the folder is continued."""
+    from cspdarknet.data import pack_dataset
+
+    run = request.getfixturevalue(run)
+    packed = pack_dataset(run.data, tmp_path / "packed", "parquet").path
+    train = run.train.func
+    arguments = {**run.train.keywords, "out": tmp_path / "run"}
+    history = train(packed, **arguments)
+    assert [row["loss"] for row in history] == [row["loss"] for row in run.history]
+    expected, found = run.weights(), run.weights(out=tmp_path / "run")
+    assert all(np.array_equal(array, found[name]) for name, array in expected.items())
+    assert train(run.data, **arguments) == history

@@ -1,5 +1,6 @@
 """Training of classifiers and detectors: recipes, the training loop, and run folders."""
 
+from cspdarknet.train.batch_size import BatchSize, fit_batch_size
 from cspdarknet.train.classification import train_classifier
 from cspdarknet.train.customize import customize
 from cspdarknet.train.detection import train_detector
@@ -9,10 +10,12 @@ from cspdarknet.train.recipes import CLASSIFICATION_RECIPES, DETECTION_RECIPES, 
 __all__ = [
     "CLASSIFICATION_RECIPES",
     "DETECTION_RECIPES",
+    "BatchSize",
     "ClassificationRecipe",
     "DetectionRecipe",
     "Phase",
     "customize",
+    "fit_batch_size",
     "load_recipe",
     "train_classifier",
     "train_detector",

@@ -17,7 +17,8 @@ def customize(
     Args:
         recipe: the recipe to start from.
         epochs: number of epochs of all phases together. They are divided in the ratio of the
-            recipe's phases; with fewer epochs than phases, the first phases are left out.
+            recipe's phases; with fewer epochs than phases, the first phases are left out. Few
+            epochs are those of the recipe's `short` phase, if it has one.
         image_size: image size of the last phase, in pixels. Those of the other phases keep their
             ratio to it.
         **changes: attributes of the recipe, or of its augmentation.
@@ -33,11 +34,14 @@ def customize(
         >>> customize(CLASSIFICATION_RECIPES["scratch"], epochs=35, seed=1).epochs
         35
     """
-    phases = recipe.phases
+    phases, short = recipe.phases, recipe.short
     if epochs is not None:
+        if short is not None and check_count("epochs", epochs) <= short.epochs:
+            phases = (short,)
         phases = _with_epochs(phases, epochs)
     if image_size is not None:
         phases = _with_image_size(phases, image_size)
+        short = short and dataclasses.replace(short, image_size=image_size)
     given = {name: value for name, value in changes.items() if value is not None}
     augmentation: Any = recipe.augmentation  # type: ignore[attr-defined]
     own, of_augmentation = (
@@ -52,7 +56,7 @@ def customize(
     if changed:
         base = given.get("augmentation", augmentation)
         given["augmentation"] = dataclasses.replace(base, **changed)
-    return dataclasses.replace(recipe, **{"phases": phases, **given})
+    return dataclasses.replace(recipe, **{"phases": phases, "short": short, **given})
 
 
 def _with_image_size(phases: tuple[Phase, ...], size: int) -> tuple[Phase, ...]:

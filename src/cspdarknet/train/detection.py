@@ -24,6 +24,8 @@ def train_detector(
     check: bool = True,
     workers: int = 2,
     tensorboard: bool = False,
+    auto_batch_size: bool = False,
+    image_cache: str | Path | None = None,
     console: Console | None = None,
 ) -> list[Row]:
     """Train an object detector.
@@ -48,6 +50,12 @@ def train_detector(
         check: whether each image is decoded once before the training, and damaged ones are skipped.
         workers: number of threads that read and augment images.
         tensorboard: whether logs for TensorBoard are written too.
+        auto_batch_size: whether to train with the largest batch that fits into memory, and to
+            accumulate gradients to the recipe's batch. A run that is continued keeps what it began
+            with.
+        image_cache: folder to keep decoded images in, which later epochs and trainings read in
+            place of the image files, with the same result; `"disk"` for one in the user's cache
+            folder. `None` keeps none.
         console: the console that shows the progress; `None` for the standard output.
 
     Returns:
@@ -84,4 +92,6 @@ def train_detector(
         workers,
         tensorboard,
         console or Console(),
+        auto_batch_size,
+        image_cache,
     ).train()

@@ -14,8 +14,8 @@ from cspdarknet.inference import Predictor
 from cspdarknet.presets.config import BEST, LAST, WEIGHTS
 from cspdarknet.presets.save import save_preset
 from cspdarknet.train import distributed
+from cspdarknet.train.averages import WeightAverages
 from cspdarknet.train.display import Display
-from cspdarknet.train.ema import ExponentialMovingAverage
 from cspdarknet.train.memory import memory_errors
 from cspdarknet.train.optimizer import build_optimizer
 from cspdarknet.train.recipe import BaseRecipe, Phase
@@ -53,9 +53,6 @@ class Training:
 
     def __post_init__(self) -> None:
         self._predictors: dict[int, Predictor] = {}  # by image size
-        self._ema: ExponentialMovingAverage | None = None
-        if self.recipe.ema_decay:
-            self._ema = ExponentialMovingAverage(self.model, self.recipe.ema_decay)
 
     @property
     def recipe(self) -> BaseRecipe:
@@ -69,6 +66,8 @@ class Training:
 
     def fit(self) -> list[Row]:
         """Train to the end of the recipe, and return the metrics of all epochs."""
+        decays = self.recipe.ema_decay, self.recipe.batch_norm_momentum
+        self._averages = WeightAverages(self.model, *decays)
         state = self._resume()
         epoch = 0
         for phases in self.recipe.epochs_by_optimizer:
@@ -79,6 +78,8 @@ class Training:
             self._compile(phases[0], len(phases) * self.steps)
             if state is not None and len(self.history) > first:
                 state.restore_optimizer(self.model)
+            else:
+                self._averages.begin()
             for phase in phases[len(self.history) - first :]:
                 if self.stopped_early:
                     return self.history
@@ -114,7 +115,7 @@ class Training:
             return None
         state = State(self.run.path / STATE)
         self.history = state.history
-        state.restore_model(self.model, self._ema)
+        state.restore_model(self.model, self._averages)
         return state
 
     def _compile(self, phase: Phase, steps: int) -> None:
@@ -153,14 +154,14 @@ class Training:
     def _train(self, phase: Phase, epoch: int) -> dict[str, float]:
         """Train for an epoch, and return the means of the metrics."""
         # Dropout of PyTorch draws from the global generator, which no state file holds.
-        keras.utils.set_random_seed(self.recipe.seed + epoch)
+        distributed.set_seed(self.recipe.seed + epoch)
         self.task.begin_phase(self.model, phase)
         source = self.source.no_mixing if phase.no_mixing else self.source
         sums = dict.fromkeys(self.task.metrics, 0.0)
         batches = training_batches(source, phase.image_size, epoch * self.steps, self.steps)
         earlier = (epoch - self._first_epoch) * self.steps  # batches of the same optimizer
         for step, (images, targets, weights) in enumerate(batches, 1):
-            if not weights.any():
+            if not distributed.mean({"weights": float(weights.sum())})["weights"]:
                 raise ValueError(
                     "None of the images of a batch can be read: "
                     f"{next(iter(self.source.failures.values()))} Run the same training again "
@@ -171,19 +172,17 @@ class Training:
             self.model.reset_metrics()
             metrics = self.model.train_on_batch(images, targets, weights, return_dict=True)
             sums = {name: value + float(metrics[name]) for name, value in sums.items()}
-            if self._ema is not None and (earlier + step) % self.recipe.accumulate == 0:
-                self._ema.update()
+            self._averages.update((earlier + step) % self.recipe.accumulate == 0)
             means = {name: value / step for name, value in sums.items()}
             self.display.batch(epoch, step, self.steps, self.source.batch_size, means)
-        return means
+        return distributed.mean(means)
 
     def _finish_epoch(self, row: Row, phase: Phase) -> None:
         """Evaluate the weights, if it is time to, and save everything."""
-        self.saved_model.set_weights(self._weights())
+        self.saved_model.set_weights(self._averages.to_numpy())
         row |= dict.fromkeys(self.task.validation_metrics)
         if row["epoch"] % self.recipe.evaluate_every == 0 or row["epoch"] == self.recipe.epochs:
-            evaluation = self._evaluate(self.recipe.evaluation_size(phase))
-            row |= self.task.validation_row(evaluation)
+            row |= distributed.from_first_process(lambda: self._validation_row(phase))
         row["best"] = self._is_best(row)
         self.history.append(row)
         if distributed.is_first_process():
@@ -192,11 +191,9 @@ class Training:
         for function in self.on_epoch:
             function(row)
 
-    def _weights(self) -> list[np.ndarray]:
-        """Return the weights to evaluate and to save."""
-        if self._ema is None:
-            return list(self.model.get_weights())
-        return [np.array(keras.ops.convert_to_numpy(value)) for value in self._ema.values]
+    def _validation_row(self, phase: Phase) -> Row:
+        """Return the validation metrics of the saved model's present weights."""
+        return self.task.validation_row(self._evaluate(self.recipe.evaluation_size(phase)))
 
     def _evaluate(self, image_size: int) -> Any:
         """Return the evaluation of the saved model's present weights on the validation dataset."""
@@ -229,7 +226,7 @@ class Training:
             save_preset(self.saved_model, self.run.path / BEST)
         save_preset(self.saved_model, self.run.path / LAST)
         self.run.write_history(self.history)
-        save_state(self.run, self.model, self._ema, self.history)
+        save_state(self.run, self.model, self._averages, self.history)
 
 
 def set_trained_layers(model: keras.Model, train: str) -> None:

@@ -31,7 +31,7 @@ def memory_errors(recipe: BaseRecipe, phase: Phase, epochs: int, run: Path) -> I
     try:
         yield
     except Exception as error:
-        if not _is_about_memory(error):
+        if not is_about_memory(error):
             raise
         finished = f"Epochs up to {epochs} are kept in {run}. " if epochs else ""
         start = f" and `--model {run}`" if epochs else ""
@@ -42,12 +42,12 @@ def memory_errors(recipe: BaseRecipe, phase: Phase, epochs: int, run: Path) -> I
         ) from error
 
 
-def _is_about_memory(error: BaseException | None) -> bool:
+def is_about_memory(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, is about memory."""
     if error is None:
         return False
     is_one = isinstance(error, MemoryError) or any(text in str(error) for text in MESSAGES)
-    return is_one or _is_about_memory(error.__cause__ or error.__context__)
+    return is_one or is_about_memory(error.__cause__ or error.__context__)
 
 
 def _remedies(recipe: BaseRecipe) -> str:

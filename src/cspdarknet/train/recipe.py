@@ -16,6 +16,7 @@ from cspdarknet._arguments import (
 )
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.detection.augment import DetectionAugmentation
+from cspdarknet.tiles import Tiles, check_tiles
 
 OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -59,6 +60,8 @@ class BaseRecipe:
 
     Attributes:
         phases: phases of the training, in order.
+        short: the only phase of a training that `customize` gives at most as many epochs as this
+            has; `None` for the last of `phases`, with an epoch each.
         evaluation_scale: side of the validation images, as a factor of the training images'. Random
             crops show objects enlarged, so that more than 1 can be better
             (https://arxiv.org/abs/1906.06423). It was worse in this project's own trainings.
@@ -74,8 +77,8 @@ class BaseRecipe:
             (head, last stage, ..., stem); 1 is the same rate everywhere.
         clip_norm: maximum global norm of the gradients; 0 disables clipping.
         accumulate: number of batches whose gradients are averaged for one optimizer step.
-        batch_norm_momentum: momentum of the batch-normalization statistics. A short training needs
-            less than 0.99.
+        batch_norm_momentum: fraction of the averages of batch statistics that is kept at each
+            batch; `ema_decay`, if that is larger. The first batches of each optimizer keep less.
         ema_decay: decay of the exponential moving average (EMA) of the weights; 0 disables it.
         precision: Keras dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         patience: number of epochs without a better validation accuracy (mAP of a detector) after
@@ -104,6 +107,7 @@ class BaseRecipe:
     patience: int = 0
     evaluate_every: int = 1
     seed: int = 0
+    short: Phase | None = None
 
     image_size_multiple: ClassVar[int]
     augmentation_class: ClassVar[type[Any]]
@@ -173,6 +177,8 @@ class BaseRecipe:
             values["phases"] = [
                 _from_json(Phase, phase, f"phases[{i}]") for i, phase in enumerate(values["phases"])
             ]
+        if values.get("short") is not None:
+            values["short"] = _from_json(Phase, values["short"], "short")
         values["augmentation"] = _from_json(
             cls.augmentation_class, values.get("augmentation", {}), "augmentation"
         )
@@ -219,6 +225,7 @@ class DetectionRecipe(BaseRecipe):
 
     Attributes:
         max_boxes: maximum number of ground-truth boxes per image; the largest ones are kept.
+        tiles: `Tiles` to train on in place of large images, and to validate by; or `None`.
         augmentation: random changes of the training images.
 
     Example:
@@ -227,6 +234,7 @@ class DetectionRecipe(BaseRecipe):
     """
 
     max_boxes: int = 120
+    tiles: Tiles | None = None
     augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
 
     image_size_multiple = 32
@@ -235,12 +243,21 @@ class DetectionRecipe(BaseRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self, check_count, "max_boxes")
-        for phase in self.phases:
+        check_tiles(self.tiles)
+        for phase in filter(None, (*self.phases, self.short)):
             if phase.image_size % self.image_size_multiple:
                 raise ValueError(
                     "The `image_size` of a detector's phases must be a multiple of "
                     f"{self.image_size_multiple}. Received: image_size={phase.image_size}"
                 )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the recipe that `to_json` returned as plain JSON types; as of `BaseRecipe`."""
+        values = dict(content)
+        if values.get("tiles") is not None:
+            values["tiles"] = _from_json(Tiles, values["tiles"], "tiles")
+        return super().from_json(values)
 
 
 def _check(owner: Any, check: Callable[..., Any], *names: str, **limits: Any) -> None:

@@ -60,6 +60,8 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
             Phase(35, 416, "all", 0.5),
             Phase(10, 416, "all", 0.5, no_mixing=True),
         ),
+        # Some hundred steps are too few for frozen layers and mosaics.
+        short=Phase(8, 416, no_mixing=True),
         batch_size=8,
         learning_rate=1e-3,
         weight_decay=0.05,

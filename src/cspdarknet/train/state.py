@@ -1,4 +1,4 @@
-"""The state of an interrupted training: weights, optimizer, EMA, random states and history."""
+"""The state of an interrupted training: weights, optimizer, averages, random states and history."""
 
 import json
 import zipfile
@@ -9,16 +9,17 @@ import keras
 import numpy as np
 
 from cspdarknet._files import OutputFolder
-from cspdarknet.train.ema import ExponentialMovingAverage
+from cspdarknet.train.averages import WeightAverages
 
 STATE = "state.npz"
 HISTORY = "history"
+AVERAGES = "averages/"
 
 
 def save_state(
     run: OutputFolder,
     model: keras.Model,
-    ema: ExponentialMovingAverage | None,
+    averages: WeightAverages,
     history: list[dict[str, Any]],
 ) -> None:
     """Write the state of a training into its run folder, as one file.
@@ -26,14 +27,12 @@ def save_state(
     Args:
         run: the run folder.
         model: the compiled model that is trained.
-        ema: the average of its weights, if the recipe has one.
+        averages: the averages of its weights.
         history: metrics of all epochs so far.
     """
     arrays = {f"model/{i}": _to_numpy(v) for i, v in enumerate(_variables(model))}
     arrays |= {f"optimizer/{i}": _to_numpy(v) for i, v in enumerate(model.optimizer.variables)}
-    if ema is not None:
-        arrays |= {f"ema/{i}": _to_numpy(v) for i, v in enumerate(ema.values)}
-        arrays["ema/updates"] = np.array(ema.updates)
+    arrays |= {f"{AVERAGES}{name}": value for name, value in averages.to_arrays().items()}
     arrays[HISTORY] = np.frombuffer(json.dumps(history).encode(), "uint8")
     run.write(STATE, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
@@ -59,15 +58,11 @@ class State:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is damaged ({error}): train into a new folder.") from error
 
-    def restore_model(self, model: keras.Model, ema: ExponentialMovingAverage | None) -> None:
-        """Restore weights and random states of the model, and the average of its weights."""
+    def restore_model(self, model: keras.Model, averages: WeightAverages) -> None:
+        """Restore weights and random states of the model, and the averages of its weights."""
         self._assign("model", _variables(model))
-        if ema is not None:
-            ema.values = [
-                keras.ops.convert_to_tensor(self._arrays[f"ema/{i}"], value.dtype)
-                for i, value in enumerate(ema.values)
-            ]
-            ema.updates = int(self._arrays["ema/updates"])
+        stored = {k: v for k, v in self._arrays.items() if k.startswith(AVERAGES)}
+        averages.restore({name.removeprefix(AVERAGES): v for name, v in stored.items()})
 
     def restore_optimizer(self, model: keras.Model) -> None:
         """Restore the optimizer of a compiled model, for phases that had begun."""

@@ -18,6 +18,8 @@ from cspdarknet.data import (
     load_classification_dataset,
     load_detection_dataset,
 )
+from cspdarknet.data.detection.tiles import tiled_dataset
+from cspdarknet.data.disk_cache import DiskCache
 from cspdarknet.evaluate import (
     ClassificationEvaluation,
     DetectionEvaluation,
@@ -106,7 +108,13 @@ class Task(abc.ABC):
         """Return a model of the same layers for the weights that are evaluated and saved."""
         return self.model_class.from_config(model.get_config())
 
-    def build_source(self, dataset: Any, workers: int, process: tuple[int, int]) -> Any:
+    def build_source(
+        self,
+        dataset: Any,
+        workers: int,
+        process: tuple[int, int],
+        disk_cache: DiskCache | None = None,
+    ) -> Any:
         """Return the source of the training batches."""
         return self.source_class(
             dataset=dataset,
@@ -115,12 +123,16 @@ class Task(abc.ABC):
             seed=self.recipe.seed,
             workers=workers,
             process=process,
+            disk_cache=disk_cache,
             **self._source_arguments(dataset),
         )
 
     def build_predictor(self, model: keras.Model, image_size: int, workers: int) -> Predictor:
         """Return a `Predictor` of a saved model, for evaluations at an image size."""
-        return evaluation_predictor(model, self.name, image_size=image_size, workers=workers)
+        tiles = getattr(self.recipe, "tiles", None)
+        return evaluation_predictor(
+            model, self.name, image_size=image_size, workers=workers, tiles=tiles
+        )
 
     @abc.abstractmethod
     def _model_arguments(self) -> dict[str, Any]:
@@ -237,6 +249,12 @@ class DetectionTask(Task):
 
     def check_data(self, dataset: DetectionDataset) -> None:
         """Do nothing: images without boxes can be trained on."""
+
+    def build_source(self, dataset: Any, *args: Any, **options: Any) -> Any:
+        """Return the source of the training batches: of tiles, if the recipe has them."""
+        if self.recipe.tiles is not None:
+            dataset = tiled_dataset(dataset, self.recipe.tiles)
+        return super().build_source(dataset, *args, **options)
 
     def _model_arguments(self) -> dict[str, Any]:
         return {"bounding_box_format": "xyxy"}

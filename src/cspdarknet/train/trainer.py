@@ -15,13 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from cspdarknet._arguments import check_count
 from cspdarknet._extras import require
 from cspdarknet.data import Problem, check_images, summary
+from cspdarknet.data.disk_cache import DiskCache, disk_cache_folder
 from cspdarknet.data.problems import count_of
 from cspdarknet.data.sources import source_path
 from cspdarknet.presets.config import BEST, RUN_SETTINGS
 from cspdarknet.reports import TrainingRecord
 from cspdarknet.train import distributed
+from cspdarknet.train.batch_size import fit_batch_size, same_step
+from cspdarknet.train.differences import differences
 from cspdarknet.train.display import Display, live_progress
 from cspdarknet.train.loop import Training, check_trained_layers
+from cspdarknet.train.recipe import BaseRecipe
 from cspdarknet.train.run_folder import SKIPPED, RunFolder
 from cspdarknet.train.tasks import Row, Task
 
@@ -44,6 +48,8 @@ class Trainer:
         workers: number of threads that read images.
         tensorboard: whether logs for TensorBoard are written.
         console: the console that shows the progress.
+        auto_batch_size: whether the largest batch is used that fits into memory.
+        image_cache: folder of decoded images, or `"disk"`; `None` for no such folder.
     """
 
     task: Task
@@ -56,30 +62,64 @@ class Trainer:
     workers: int = 2
     tensorboard: bool = False
     console: Console = field(default_factory=Console)
+    auto_batch_size: bool = False
+    image_cache: str | Path | None = None
 
     def train(self) -> list[Row]:
         """Train, or continue an interrupted training, and return the metrics of each epoch."""
+        with distributed.joined():
+            if distributed.is_first_process():
+                return self._train()
+            return dataclasses.replace(self, console=Console(quiet=True))._train()
+
+    def _train(self) -> list[Row]:
         self._check_arguments()
         run, writes = RunFolder(self.out), distributed.is_first_process()
         with run.claimed() if writes else contextlib.nullcontext():
             splits = self.task.load_data(self.data, self.validation_split)
-            settings = self._settings(splits)
-            if writes:
-                run.begin(settings)
-                run.write_images(splits)
-                self._print_summary(splits)
-                self._report_problems(run, splits.problems)
-            skipped = self._skipped(run, splits)
-            training = self._build(run, _without(splits, run, skipped))
-            with training.display, self._loggers(run) as loggers:
-                training.on_epoch = loggers
-                history = training.fit()
-            for reason in training.source.failures.values():
-                self._print(f"Skipped while training: {reason}")
-            if writes:
-                record = TrainingRecord(history, run.read_json(RUN_SETTINGS), skipped)
-                self._write_report(run, training, record)
+            fitted = self._with_batch_size(run, splits) if self.auto_batch_size else self
+            return fitted._train_on(splits, run, writes)
+
+    def _train_on(self, splits: Any, run: RunFolder, writes: bool) -> list[Row]:
+        settings = self._settings(splits)
+        self._check_settings(settings)
+        if writes:
+            run.begin(settings)
+            run.write_images(splits)
+            self._print_summary(splits)
+            self._report_problems(run, splits.problems)
+        skipped = self._skipped(run, splits)
+        training = self._build(run, _without(splits, run, skipped))
+        with training.display, self._loggers(run) as loggers:
+            training.on_epoch = loggers
+            history = training.fit()
+        for reason in training.source.failures.values():
+            self._print(f"Skipped while training: {reason}")
+        if writes:
+            record = TrainingRecord(history, run.read_json(RUN_SETTINGS), skipped)
+            self._write_report(run, training, record)
         return history
+
+    def _with_batch_size(self, run: RunFolder, splits: Any) -> "Trainer":
+        """Return this trainer with the batch that fits, or that the run to continue began with."""
+        recipe = distributed.from_first_process(lambda: self._fitted_recipe(run, splits))
+        return dataclasses.replace(self, task=dataclasses.replace(self.task, recipe=recipe))
+
+    def _fitted_recipe(self, run: RunFolder, splits: Any) -> BaseRecipe:
+        recipe = self.task.recipe
+        if (run.path / RUN_SETTINGS).exists():
+            return same_step(recipe, run.read_json(RUN_SETTINGS))
+        with self.console.status("finding the batch size"):
+            fitted, found = fit_batch_size(
+                recipe,
+                self.model,
+                len(splits.class_names),
+                self.load_weights,
+                distributed.device_count(),
+                len(splits.train),
+            )
+        self._print(f"{found}")
+        return fitted
 
     def _check_arguments(self) -> None:
         for module, extra in self.task.requirements:
@@ -87,11 +127,14 @@ class Trainer:
         if self.tensorboard:
             require("tensorboardX", "tensorboard", "Writing logs for TensorBoard")
         check_count("workers", self.workers)
-        data, out = source_path(self.data), Path(self.out)
-        if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
-            raise ValueError(
-                f"The run folder {out} is inside the dataset {data}: choose another folder."
-            )
+        data, folders = source_path(self.data), {"run folder": Path(self.out)}
+        if self.image_cache is not None:
+            folders["image cache"] = disk_cache_folder(self.image_cache)
+        for name, folder in folders.items():
+            if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+                raise ValueError(
+                    f"The {name} {folder} is inside the dataset {data}: choose another folder."
+                )
         distributed.check_batch_size(self.task.recipe.batch_size)
 
     def _settings(self, splits: Any) -> dict[str, Any]:
@@ -111,6 +154,16 @@ class Trainer:
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         }
 
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        """Check that all processes train with the same settings and data."""
+        first = distributed.from_first_process(lambda: settings)
+        if different := differences(first, settings):
+            raise ValueError(
+                "The processes of a training must have the same settings and see the same files. "
+                f"Received other ones in process {distributed.process_index_and_count()[0]} than "
+                f"in process 0: {different[0]}"
+            )
+
     def _print_summary(self, splits: Any) -> None:
         """Print how the dataset was understood, and what is trained on it."""
         recipe = self.task.recipe
@@ -122,9 +175,10 @@ class Trainer:
             self._print(line)
         self._print(
             f"model: {self.model}, in {recipe.precision} by {keras.backend.backend()} on "
-            f"{distributed.device_name()}"
+            f"{distributed.device_names()}"
         )
-        self._print(f"training: {phases}; batch size {recipe.batch_size}")
+        batches = f", gradients of {recipe.accumulate} batches" if recipe.accumulate > 1 else ""
+        self._print(f"training: {phases}; batch size {recipe.batch_size}{batches}")
 
     def _report_problems(self, run: RunFolder, problems: tuple[Problem, ...]) -> None:
         """List the problems of the dataset in a file."""
@@ -134,15 +188,19 @@ class Trainer:
 
     def _skipped(self, run: RunFolder, splits: Any) -> list[Problem]:
         """Return the unreadable images; a run that is continued skips the same ones."""
+        skipped = distributed.from_first_process(lambda: self._read_or_check(run, splits))
+        if skipped:
+            self._print(f"{len(skipped)} files cannot be read as images and are skipped:")
+        for problem in skipped:
+            self._print(f"  {problem}")
+        return skipped
+
+    def _read_or_check(self, run: RunFolder, splits: Any) -> list[Problem]:
         skipped = run.read_skipped()
         if skipped is None:
             skipped = self._check_images(splits) if self.check else []
             if distributed.is_first_process():
                 run.write_problems(skipped)
-        if skipped:
-            self._print(f"{len(skipped)} files cannot be read as images and are skipped:")
-        for problem in skipped:
-            self._print(f"  {problem}")
         return skipped
 
     def _check_images(self, splits: Any) -> list[Problem]:
@@ -168,16 +226,22 @@ class Trainer:
         model.backbone.freeze(None)
         with distributed.on_one_device():
             saved_model = task.build_saved_model(model)
+        distributed.share_weights(model)
         process = distributed.process_index_and_count()
         return Training(
             task,
             model,
             saved_model,
-            task.build_source(splits.train, self.workers, process),
+            task.build_source(splits.train, self.workers, process, self._disk_cache()),
             splits.validation,
             run,
             Display(self.console, recipe.epochs, task.metrics, task.validation_metrics),
         )
+
+    def _disk_cache(self) -> DiskCache | None:
+        """Return the cache of decoded images on disk, if there is to be one."""
+        folder = self.image_cache
+        return None if folder is None else DiskCache(disk_cache_folder(folder))
 
     @contextlib.contextmanager
     def _loggers(self, run: RunFolder) -> Iterator[list[Callable[[Row], None]]]:

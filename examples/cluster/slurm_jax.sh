@@ -1,5 +1,5 @@
 #!/bin/bash
-# Train on several machines with Slurm: sbatch examples/cluster/slurm.sh
+# Train on several machines with Slurm and JAX: sbatch examples/cluster/slurm_jax.sh
 #SBATCH --job-name=cspdarknet
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
