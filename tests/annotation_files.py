@@ -1,9 +1,13 @@
 """Small datasets of boxes for tests, written in each format that is read."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from cspdarknet.data import pack_dataset
 
 WIDTH, HEIGHT = 80, 60
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -350,4 +354,19 @@ def write_keras_lists(folder, splits):
     for split, names in splits.items():
         write_labels(folder / f"{split}.txt", keras_lines(names, "my images/"))
     write_labels(folder / "model_data/my_classes.txt", ["cell", "worm"])
+    return folder
+
+
+def write_packed_boxes(folder, splits):
+    with tempfile.TemporaryDirectory() as source:
+        pack_dataset(write_coco(Path(source), splits), folder)
+    return folder
+
+
+def write_packed_classes(folder, splits):
+    with tempfile.TemporaryDirectory() as source:
+        for split in splits:
+            for i, label in enumerate(("cat", "dog", "cat", "dog")):
+                write_image(Path(source) / split / label / f"{i}.png")
+        pack_dataset(source, folder, "parquet")
     return folder

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cspdarknet._files import OutputFolder, write_whole
+from cspdarknet._files import OutputFolder, user_cache_folder, write_whole
 
 pytestmark = pytest.mark.one_backend
 
@@ -77,3 +77,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         OutputFolder(tmp_path / "file" / "folder")
+
+
+def test_the_cache_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cache_folder() == tmp_path / "cspdarknet"

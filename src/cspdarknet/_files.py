@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,7 +34,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         part.replace(path)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str | Iterable[str]) -> None:
     """Write a text file in UTF-8, atomically.
 
     File names that are not UTF-8 are kept byte by byte.
@@ -42,23 +42,29 @@ def write_text(path: Path, text: str) -> None:
     Args:
         path: the file; `-` is the standard output. Links, devices and pipes are written to, and
             not replaced.
-        text: the content.
+        text: the content, or parts of it in order, which need not be in memory together.
 
     Raises:
         WriteError: (an `OSError`) If the disk is full or the file cannot be written.
     """
-    content = text.encode(errors="surrogateescape")
+    parts = [text] if isinstance(text, str) else text
+    content = (part.encode(errors="surrogateescape") for part in parts)
     if path == STANDARD_OUTPUT:
         sys.stdout.flush()
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.writelines(content)
         sys.stdout.buffer.flush()
     elif path.is_symlink() or (path.exists() and not path.is_file()):
         try:
-            path.write_bytes(content)
+            _write_parts(path, content)
         except OSError as error:
             raise WriteError(error, path) from error
     else:
-        write_whole(path, lambda part: part.write_bytes(content))
+        write_whole(path, lambda part: _write_parts(part, content))
+
+
+def _write_parts(path: Path, content: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(content)
 
 
 def ignores_case(folder: Path) -> bool:
@@ -67,6 +73,18 @@ def ignores_case(folder: Path) -> bool:
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=existing) as probe:
         return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
     return False
+
+
+def user_cache_folder() -> Path:
+    """Return the folder of this package in the user's cache folder.
+
+    Raises:
+        RuntimeError: if the user has no home.
+    """
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable]) / "cspdarknet"
+    return Path.home() / ".cache" / "cspdarknet"
 
 
 class OutputFolder:

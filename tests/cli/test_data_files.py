@@ -1,10 +1,11 @@
-"""`cspdarknet data convert` and `cspdarknet data split`."""
+"""`cspdarknet data convert`, `split` and `pack`."""
 
 import pytest
 from typer.testing import CliRunner
 
 from annotation_files import voc_xml, write_coco, write_voc
 from cspdarknet.cli import app
+from cspdarknet.cli.choices import PACKED_FORMATS
 from cspdarknet.data import read_dataset
 from image_datasets import write_class_folders
 
@@ -53,6 +54,22 @@ def test_split(tmp_path):
     assert not names[0] & names[1]
 
 
+@pytest.mark.parametrize("to", PACKED_FORMATS)
+def test_pack(tmp_path, to):
+    """A packed dataset is checked, described, trained on and packed again like the folder."""
+    source, packed = write_class_folders(tmp_path / "source", per_class=4), tmp_path / "packed"
+    result = run("pack", source, packed, "--to", to, "--shard-size", "1")
+    assert "12 images (12 train), 3 classes, in 1 shard, 0." in result.output
+    again = run("pack", source, packed, "--to", to, "--shard-size", "1")
+    assert "in 1 shard, 1 of them written before" in again.output
+    result = run("check", packed, "--cache", tmp_path / "cache")
+    assert result.exit_code == 0, result.exception
+    assert f"packed classes: pack.json lists 1 shard of {to}" in result.output
+    assert "A training would start." in result.output
+    result = run("stats", packed, "--out", tmp_path / "page", "--cache", tmp_path / "cache")
+    assert result.exit_code == 0, result.exception
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -66,3 +83,11 @@ def test_invalid_options(tmp_path, arguments, message):
     result = run("split", source, tmp_path / "new", *arguments)
     assert message in str(result.exception)
     assert not (tmp_path / "new").exists()
+
+
+def test_clear_cache(tmp_path):
+    file = tmp_path / "cache/ab/cd.rgb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(1_500_000))
+    assert "1 decoded image removed, 1.5 MB." in run("clear-cache", tmp_path / "cache").output
+    assert not file.exists()

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from cspdarknet._extras import require
-from cspdarknet._files import STANDARD_OUTPUT, OutputFolder, write_text
+from cspdarknet._files import STANDARD_OUTPUT, OutputFolder, user_cache_folder, write_text
 from cspdarknet.cli.choices import TASKS, choice
 from cspdarknet.cli.options import FormatOption, WorkersOption
 from cspdarknet.cli.progress import interruptible, progress_bar
@@ -79,7 +79,7 @@ def check(
 
     check_results_files(ResultsFile("--json", json, JSON_STARTS))
     console = Console(stderr=True)
-    with interruptible(console), _progress(console) as progress:
+    with interruptible(console), shown_progress(console) as progress:
         result = check_dataset(
             source, task, format, image_size, cache or _user_cache(), workers, progress
         )
@@ -108,7 +108,7 @@ def stats(
     require("matplotlib", "train", "Drawing plots")
     folder = _output_folder(out, source)
     console, errors = Console(), Console(stderr=True)
-    with interruptible(errors), _progress(errors) as progress:
+    with interruptible(errors), shown_progress(errors) as progress:
         dataset, size_of = inspect_dataset(
             source, task, format, cache or _user_cache(), workers, progress
         )
@@ -172,7 +172,7 @@ def _output_folder(out: Path, source: str) -> OutputFolder:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator["Progress | None"]:
+def shown_progress(console: Console) -> Iterator["Progress | None"]:
     """Yield a function that shows a progress bar until the end of the block; none in a pipe."""
     if not console.is_terminal:
         yield None
@@ -202,9 +202,7 @@ def _write_json(path: Path, content: Any) -> None:
 
 def _user_cache() -> Path | None:
     """Return the folder in the user's cache folder; `None` if it cannot be written."""
-    from cspdarknet.data.doctor.cache import default_folder
-
     try:
-        return OutputFolder(default_folder()).path
+        return OutputFolder(user_cache_folder()).path
     except (ValueError, RuntimeError):  # the user may have no home
         return None

@@ -1,16 +1,20 @@
-"""`cspdarknet data convert` and `cspdarknet data split`: datasets written to new folders."""
+"""`cspdarknet data convert`, `split` and `pack`: datasets written to new folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from cspdarknet.cli.choices import SPLIT_BY, TASKS, WRITTEN_FORMATS, choice
+from cspdarknet.cli.choices import PACKED_FORMATS, SPLIT_BY, TASKS, WRITTEN_FORMATS, choice
+from cspdarknet.cli.data import shown_progress
 from cspdarknet.cli.options import FormatOption, OnProblemOption
+from cspdarknet.cli.progress import interruptible
 
 if TYPE_CHECKING:
-    from cspdarknet.data.writers import WrittenDataset
+    from cspdarknet.data import Problem
+    from cspdarknet.data.writers import PackedDataset, WrittenDataset
 
 SHOWN_PROBLEMS = 3
 
@@ -98,6 +102,60 @@ def split_data(
     _show(written)
 
 
+def pack_data(
+    source: SourceArgument,
+    destination: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DESTINATION",
+            help="A new or empty folder, or that of an interrupted packing, which is continued.",
+        ),
+    ],
+    to: Annotated[
+        str,
+        choice(
+            PACKED_FORMATS,
+            help="Format of the shards: array-record, Grain's own; or parquet, which other tools "
+            "read too.",
+        ),
+    ] = "array-record",
+    shard_size: Annotated[int, typer.Option(help="Size of a shard in MB.", min=1)] = 256,
+    task: TaskOption = None,
+    format: FormatOption = None,
+    on_problem: OnProblemOption = "raise",
+) -> None:
+    """Pack a dataset into a few large files, which every command reads like the folder.
+
+    Run the same command again to continue after an interruption.
+    """
+    from cspdarknet.data.writers import pack_dataset
+
+    errors = Console(stderr=True)
+    advice = "Run the same command again to continue."
+    with interruptible(errors, advice), shown_progress(errors) as progress:
+        packed = pack_dataset(
+            source, destination, to, shard_size, task, format, on_problem, progress
+        )
+    _show_packed(packed)
+
+
+def clear_cache(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="The folder of `train --image-cache`. Default: that in the user's cache folder.",
+        ),
+    ] = None,
+) -> None:
+    """Remove the decoded images that `train --image-cache` keeps."""
+    from cspdarknet.data.disk_cache import clear_disk_cache
+    from cspdarknet.data.problems import count_of
+
+    count, size = clear_disk_cache(folder or "disk")
+    _print(f"{count_of(count, 'decoded image')} removed, {size / 1e6:,.1f} MB.", ())
+
+
 def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
@@ -109,15 +167,38 @@ def _numbers(text: str) -> list[float]:
 
 def _show(written: "WrittenDataset") -> None:
     """Print what was written, and the problems by kind."""
-    from cspdarknet.data.problems import KINDS, by_kind, count_of
+    from cspdarknet.data.problems import count_of
 
     counts = ", ".join(f"{count:,} {split}" for split, count in written.images.items())
     boxes = f", {count_of(written.boxes, 'box', 'boxes')}" if written.task == "detection" else ""
-    lines = [
+    line = (
         f"{count_of(sum(written.images.values()), 'image')} ({counts}){boxes}, "
         f"{count_of(len(written.class_names), 'class', 'classes')}: {written.path} ({written.to})"
-    ]
-    for kind, problems in by_kind(written.problems).items():
+    )
+    _print(line, written.problems)
+
+
+def _show_packed(packed: "PackedDataset") -> None:
+    """Print what was packed, and the problems by kind."""
+    from cspdarknet.data.problems import count_of
+
+    counts = ", ".join(f"{count:,} {split}" for split, count in packed.images.items())
+    kept = f", {packed.kept:,} of them written before" if packed.kept else ""
+    line = (
+        f"{count_of(sum(packed.images.values()), 'image')} ({counts}), "
+        f"{count_of(len(packed.class_names), 'class', 'classes')}, in "
+        f"{count_of(packed.shards, 'shard')}{kept}, {packed.bytes / 1e6:,.1f} MB: {packed.path} "
+        f"({packed.to})"
+    )
+    _print(line, packed.problems)
+
+
+def _print(line: str, found: "Sequence[Problem]") -> None:
+    """Print a line, and the problems by kind."""
+    from cspdarknet.data.problems import KINDS, by_kind
+
+    lines = [line]
+    for kind, problems in by_kind(found).items():
         lines.append(f"{KINDS[kind].title} ({KINDS[kind].action}): {len(problems):,}")
         lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     console = Console()

@@ -19,7 +19,14 @@ from cspdarknet.data.pipeline import training_batches
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.read import read_dataset, recognized_task
 from cspdarknet.data.summary import summary
-from cspdarknet.data.writers import WrittenDataset, convert_dataset, split_dataset
+from cspdarknet.data.writers import (
+    PackedDataset,
+    WrittenDataset,
+    convert_dataset,
+    pack_dataset,
+    split_dataset,
+    verify_pack,
+)
 
 __all__ = [
     "ClassificationAugmentation",
@@ -33,6 +40,7 @@ __all__ = [
     "DetectionSource",
     "DetectionSplits",
     "EvaluationSplit",
+    "PackedDataset",
     "Problem",
     "WrittenDataset",
     "check_dataset",
@@ -42,9 +50,11 @@ __all__ = [
     "load_classification_split",
     "load_detection_dataset",
     "load_detection_split",
+    "pack_dataset",
     "read_dataset",
     "recognized_task",
     "split_dataset",
     "summary",
     "training_batches",
+    "verify_pack",
 ]

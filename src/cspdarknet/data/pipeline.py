@@ -11,6 +11,7 @@ import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet.data.dataset import ImageDataset
+from cspdarknet.data.disk_cache import DiskCache
 
 PREFETCHED_BATCHES = 4
 
@@ -35,6 +36,7 @@ class TrainingSource(abc.ABC):
         workers: number of threads that decode and augment images.
         process: index of this process and the number of processes: each gets an equal fraction of
             every batch.
+        disk_cache: keeps decoded images on disk; it does not change the result.
         failures: image files that could not be read, and why; filled while batches are read.
     """
 
@@ -44,6 +46,7 @@ class TrainingSource(abc.ABC):
     seed: int = 0
     workers: int = 2
     process: tuple[int, int] = (0, 1)
+    disk_cache: DiskCache | None = None
     failures: dict[Path, str] = field(default_factory=dict)
 
     @property

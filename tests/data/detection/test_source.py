@@ -12,7 +12,7 @@ from cspdarknet.data import (
     DetectionSource,
     training_batches,
 )
-from cspdarknet.data.detection.source import ImageCache, read_resized
+from cspdarknet.data.detection.source import ImageCache, resized_part
 from cspdarknet.images import read_image
 from cspdarknet.yolox.letterbox import letterbox
 from detection_samples import sample_of
@@ -157,14 +157,14 @@ def test_boxes_after_strong_changes_hold_red_pixels(dataset, seed):
 def test_the_cache_holds_images_of_one_size_up_to_its_capacity(dataset):
     reads = []
 
-    def read(path, size):
-        reads.append((path, size))
-        return read_resized(path, size)
+    def read(part, size):
+        reads.append((part, size))
+        return resized_part(read_image(part[0]), None, size)
 
     cache = ImageCache(3 * 64 * 64 * 3)
     for size in (64, 64, 32, 32):
         for path in dataset.paths:
-            image, _ = cache.get(path, size, read)
+            image, _ = cache.get((path, None), size, read)
             assert max(image.shape) == size
     sizes = [size for _, size in reads]
     assert 6 < sizes.count(64) < 12  # there is room for some of them

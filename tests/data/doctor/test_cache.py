@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from cspdarknet.data.doctor import cache as cache_module
-from cspdarknet.data.doctor.cache import FactsCache, collect_facts, default_folder
+from cspdarknet.data.doctor.cache import FactsCache, collect_facts
 from doctor_images import picture, save_pictures
 
 pytestmark = pytest.mark.one_backend
@@ -150,8 +150,3 @@ def test_a_folder_that_cannot_be_written(tmp_path, paths):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(ValueError, match="cannot be written"):
         collect(tmp_path, paths)
-
-
-def test_the_default_folder_is_in_the_cache_of_the_user(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "cspdarknet"

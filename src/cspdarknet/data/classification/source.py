@@ -1,8 +1,10 @@
 """Training batches for image classification."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.classification.dataset import ClassificationDataset
@@ -37,11 +39,22 @@ class ClassificationSource(TrainingSource):
         path = self.dataset.paths[index]
         try:
             # The smallest crop of an image of this size still has the pixels of the result.
-            image = open_image(path, 2 * round(size / self.augmentation.crop_area[0] ** 0.5))
+            image = self._decoded(path, 2 * round(size / self.augmentation.crop_area[0] ** 0.5))
         except ImageError as error:
             self.failures[path] = str(error)
             return np.full((size, size, 3), FILL, "uint8"), -1
         return self.augmentation.sample(image, size, rng), int(self.dataset.labels[index])
+
+    def _decoded(self, path: Path, longer_side: int) -> Image.Image:
+        """Return an image of at least this size: from the disk, or decoded."""
+        if self.disk_cache is None:
+            return open_image(path, longer_side)
+        pixels, _ = self.disk_cache.get(
+            path,
+            f"longer side {longer_side}",
+            lambda: (np.asarray(open_image(path, longer_side)), 1.0),
+        )
+        return Image.fromarray(pixels)
 
     def finish(
         self, stacked: tuple[np.ndarray, np.ndarray], rng: np.random.Generator

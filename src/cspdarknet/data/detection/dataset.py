@@ -1,10 +1,12 @@
 """Datasets for object detection: images with boxes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cspdarknet.data.dataset import DatasetSplits, ImageDataset
+from cspdarknet.tiles import Window
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class DetectionDataset(ImageDataset):
         ]
         labels = np.concatenate(counted) if counted else np.zeros(0, "int32")
         return np.bincount(labels, minlength=len(self.class_names))
+
+    def window(self, index: int) -> Window | None:  # noqa: ARG002  (that of tiles uses it)
+        """Return the part of the image file that an entry is; `None` for all of it."""
+        return None
+
+    def windows_of(self, path: Path) -> list[Window]:  # noqa: ARG002
+        """Return the parts of an image file that have an entry of their own: none."""
+        return []
 
     def _annotation_bytes(self, index: int) -> bytes:
         columns = ((self.boxes, "float32"), (self.labels, "int64"), (self.ignored, "bool"))

@@ -92,7 +92,7 @@ def load_detection_dataset(
 
 def load_detection_split(
     data: Any,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None,
     on_problem: str = "fix",
     format: str | None = None,
     images_folder: str | Path | None = None,
@@ -101,7 +101,8 @@ def load_detection_split(
 
     Args:
         data: the folder or annotation file, as for `load_detection_dataset`.
-        class_names: the classes of the detector, in the order of their ids.
+        class_names: the classes of the detector, in the order of their ids; `None` for those of
+            the dataset.
         on_problem: `"fix"` or `"raise"`, as for `load_detection_dataset`. A box of another class
             is a problem.
         format: name of the format; `None` to recognize it.
@@ -118,7 +119,8 @@ def load_detection_split(
     path = source_path(data)
     annotations = read_dataset(data, "detection", format, images_folder)
     found = annotations.class_names or _present_classes(annotations)
-    check_model_classes(path, class_names, found)
+    if class_names is not None:
+        check_model_classes(path, class_names, found)
     splits = annotations.splits
     # A test split is often published without its annotations.
     with_boxes = {s: i for s, i in splits.items() if any(image.names for image in i)}
@@ -131,7 +133,7 @@ def load_detection_split(
     chosen = Annotations(
         {split: splits.get(split, [])}, annotations.class_names, annotations.problems + notes
     )
-    datasets, problems = checked_datasets(path, chosen, class_names, on_problem)
+    datasets, problems = checked_datasets(path, chosen, class_names or found, on_problem)
     if split not in datasets:
         raise ValueError(f"{path} has no images to evaluate on.")
     name = "all" if split == "train" else split

@@ -1,5 +1,6 @@
 """Training batches for object detection."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,13 @@ from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.detection.transforms import DetectionSample
 from cspdarknet.data.pipeline import TrainingSource
 from cspdarknet.images import ImageError, read_image
+from cspdarknet.tiles import Window
 from cspdarknet.yolox.letterbox import PADDING, fitted_size, resize
 
 # An image resized to fit a square, and the factor of resizing.
 Resized = tuple[np.ndarray, float]
+# An image file, and the part of it that is read; `None` for all of it.
+Part = tuple[Path, Window | None]
 # Boxes with a shorter side are dropped, in pixels: nothing of their objects is visible.
 MIN_SIDE = 1.0
 
@@ -34,24 +38,29 @@ class ImageCache:
         self.capacity = capacity
         self._lock = Lock()
         self._size = 0
-        self._images: dict[Path, Resized] = {}
+        self._images: dict[Part, Resized] = {}
         self._room = capacity
 
-    def get(self, path: Path, size: int, read: Callable[[Path, int], Resized]) -> Resized:
-        """Return the result of `read(path, size)`, from the cache where possible."""
+    def get(self, part: Part, size: int, read: Callable[[Part, int], Resized]) -> Resized:
+        """Return the result of `read(part, size)`, from the cache where possible."""
         with self._lock:
             if self._size != size:
                 self._size, self._images, self._room = size, {}, self.capacity
-            cached = self._images.get(path)
+            cached = self._images.get(part)
         if cached is not None:
             return cached
-        resized = read(path, size)
+        resized = read(part, size)
+        self.add(part, size, resized)
+        return resized
+
+    def add(self, part: Part, size: int, resized: Resized) -> bool:
+        """Keep an image if there is room for it, and return whether there is."""
         with self._lock:
             fits = resized[0].nbytes <= self._room and self._size == size
-            if fits and path not in self._images:
-                self._images[path] = resized
+            if fits and part not in self._images:
+                self._images[part] = resized
                 self._room -= resized[0].nbytes
-        return resized
+            return fits
 
 
 @dataclass(frozen=True)
@@ -119,13 +128,39 @@ class DetectionSource(TrainingSource):
         """Read an image, resized to fit the square, with the boxes to train on."""
         path = self.dataset.paths[index]
         try:
-            image, ratio = self.cache.get(path, size, read_resized)
+            part = path, self.dataset.window(index)
+            image, ratio = self.cache.get(part, size, self._decoded)
         except ImageError as error:
             self.failures[path] = str(error)
             return None
         trained = ~self.dataset.ignored[index]
         boxes, labels = self.dataset.boxes[index][trained], self.dataset.labels[index][trained]
         return DetectionSample(image, boxes * np.float32(ratio), labels)
+
+    def _decoded(self, part: Part, size: int) -> Resized:
+        """Return an image that is not in memory: from the disk, or decoded."""
+        path, window = part
+
+        def read() -> Resized:
+            image = read_image(path)
+            self._keep_other_parts(image, part, size)
+            return resized_part(image, window, size)
+
+        if self.disk_cache is None:
+            return read()
+        return self.disk_cache.get(path, _settings(window, size), read)
+
+    def _keep_other_parts(self, image: np.ndarray, part: Part, size: int) -> None:
+        """Keep the other tiles of a decoded image, too, so that it is decoded once."""
+        path, window = part
+        for other in self.dataset.windows_of(path):
+            if other == window:
+                continue
+            if self.disk_cache is not None:
+                read = functools.partial(resized_part, image, other, size)
+                self.disk_cache.get(path, _settings(other, size), read)
+            elif not self.cache.add((path, other), size, resized_part(image, other, size)):
+                return
 
     def _padded_targets(self, sample: DetectionSample) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes and class ids in arrays of a fixed size."""
@@ -139,15 +174,21 @@ class DetectionSource(TrainingSource):
         return boxes, labels
 
 
-def read_resized(path: Path, size: int) -> Resized:
-    """Read an image and resize it to fit a square, as a detector's letterbox does.
+def resized_part(image: np.ndarray, window: Window | None, size: int) -> Resized:
+    """Resize an image, or a part of it, to fit a square, as a detector's letterbox does.
 
-    A JPEG is decoded in full: decoded at a fraction of its size it would be smoother than the
-    images that the trained detector receives.
+    The image is one that was decoded in full: a JPEG that is decoded at a fraction of its size is
+    smoother than the images that the trained detector receives.
     """
-    image = read_image(path)
+    if window is not None:
+        image = image[window.top : window.bottom, window.left : window.right]
     height, width, ratio = fitted_size(image.shape[0], image.shape[1], size)
     return resize(image, height, width), ratio
+
+
+def _settings(window: Window | None, size: int) -> str:
+    """Return what is asked of the decoder, for the cache on disk."""
+    return f"letterbox {size}" if window is None else f"letterbox {size} {tuple(window)}"
 
 
 def _gray_sample(size: int) -> DetectionSample:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cspdarknet._files import OutputFolder
 from cspdarknet._prefetch import prefetch_map, thread_pool
+from cspdarknet._stored_images import image_stamp
 from cspdarknet.data.doctor.facts import THUMBNAIL_SIDE, ImageFacts, read_facts, read_header
 
 # Raised with every change of `ImageFacts` or of how they are computed.
@@ -114,24 +115,15 @@ def collect_facts(
     return facts
 
 
-def default_folder() -> Path:
-    """Return the folder for the cache in the user's cache directory."""
-    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
-        if os.environ.get(variable):
-            return Path(os.environ[variable]) / "cspdarknet"
-    return Path.home() / ".cache" / "cspdarknet"
-
-
 def _key(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100  (links are not followed)
 
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        status = path.stat()
+        return image_stamp(path)
     except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _to_json(stamp: Stamp, facts: ImageFacts) -> list[Any]:

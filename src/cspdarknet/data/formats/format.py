@@ -9,6 +9,7 @@ from cspdarknet.data.files import DatasetFiles
 
 # Certainties: how much of a format has been recognized.
 NAMED = 1.0  # the user named the file
+PACKED = 0.97  # a manifest that only this package writes
 DECLARED = 0.95  # a file declares the classes and the splits
 LISTED = 0.93  # likewise, in a format that many a data.yaml was made from
 RECOGNIZED = 0.9  # the content of annotation files is in the format

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from cspdarknet._stored_images import StoredImage
 from cspdarknet.images import image_size
 
 
@@ -30,6 +31,9 @@ class ImageFiles:
 
     def copy(self, path: Path, target: Path) -> None:
         """Copy an image byte for byte, or link it."""
+        if isinstance(path, StoredImage):
+            target.write_bytes(path.read_bytes())
+            return
         source = os.path.realpath(path)
         if self._link:
             try:

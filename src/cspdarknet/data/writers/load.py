@@ -23,12 +23,14 @@ class LoadedDataset:
         format: name of its format, and why it was recognized.
         splits: its splits, a `ClassificationDataset` or `DetectionDataset` each.
         problems: what was wrong in its files.
+        declared: the declared classes in their order; `None` where files declare none.
     """
 
     task: str
     format: str
     splits: dict[str, Any]
     problems: list[Problem]
+    declared: tuple[str, ...] | None = None
 
 
 def load_dataset(
@@ -52,7 +54,9 @@ def load_dataset(
     splits, problems = load(source_path(source), annotations, on_problem, images)
     if not splits:
         raise ValueError(f"{source_path(source)} has no images with annotations.")
-    return LoadedDataset(annotations.task, annotations.format, splits, problems)
+    return LoadedDataset(
+        annotations.task, annotations.format, splits, problems, annotations.class_names
+    )
 
 
 def _load_annotated(

@@ -1,0 +1,124 @@
+"""Shards in Parquet, in the form of Hugging Face, from which images are read without a library.
+
+The bytes of the images are written uncompressed and without a dictionary, so that those of each
+image are in one piece, whose offset the index has. Other tools read the columns as usual.
+"""
+
+import json
+import mmap
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cspdarknet._extras import require
+
+GROUP_BYTES, GROUP_ROWS = 64_000_000, 1000
+LENGTH = struct.Struct("<I")  # in front of each value
+MAGIC_BYTES = 4
+
+Row = Mapping[str, Any]
+
+
+def load_library(purpose: str) -> Any:
+    """Import PyArrow.
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    require("pyarrow.parquet", "parquet", purpose)
+    return require("pyarrow", "parquet", purpose)
+
+
+def write_rows(path: Path, rows: Iterable[Row], task: str, class_names: Sequence[str]) -> list[int]:
+    """Write a shard, and return the offset of the bytes of each image.
+
+    Args:
+        path: the file.
+        rows: `image`, a dict of `bytes` and `path`; and `label`, or `objects` of lists.
+        task: `"classification"` or `"detection"`.
+        class_names: names of the classes by id.
+
+    Raises:
+        OSError: if the file cannot be written.
+        RuntimeError: if PyArrow lays the bytes out in another way.
+    """
+    arrow = load_library("Packing into Parquet")
+    schema = _schema(arrow, task, class_names)
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    offsets: list[int] = []
+    with (
+        path.open("wb") as file,
+        arrow.parquet.ParquetWriter(file, schema, **options) as writer,
+    ):
+        for group in _groups(rows):
+            start = file.tell() or MAGIC_BYTES
+            writer.write_table(arrow.Table.from_pylist(group, schema=schema))
+            file.flush()
+            offsets += _offsets(path, [row["image"]["bytes"] for row in group], start)
+    return offsets
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield rows in groups that fit into memory."""
+    iterator = iter(rows)
+    while group := list(islice(iterator, 1)):
+        size = len(group[0]["image"]["bytes"])
+        while size < GROUP_BYTES and len(group) < GROUP_ROWS:
+            row = next(iterator, None)
+            if row is None:
+                break
+            group.append(row)
+            size += len(row["image"]["bytes"])
+        yield group
+
+
+def _offsets(path: Path, contents: Sequence[bytes], start: int) -> list[int]:
+    """Return where values are in the file, in their order."""
+    offsets = []
+    with path.open("rb") as file, _mapped(file) as data:
+        for content in contents:
+            value = LENGTH.pack(len(content)) + content
+            found = data.find(value, start)
+            if found < 0:
+                raise RuntimeError(
+                    "This version of PyArrow does not write values as they are: pack into "
+                    "array-record."
+                )
+            offsets.append(found + LENGTH.size)
+            start = found + len(value)
+    return offsets
+
+
+def _mapped(file: BinaryIO) -> mmap.mmap:
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _schema(arrow: Any, task: str, class_names: Sequence[str]) -> Any:
+    """Return the columns, with the features by which Hugging Face knows images and classes."""
+    image = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    names: dict[str, Any] = {"names": [_utf8(name) for name in class_names], "_type": "ClassLabel"}
+    feature: dict[str, Any]
+    if task == "classification":
+        column, feature = ("label", arrow.int64()), names
+    else:
+        lists = [
+            ("bbox", arrow.list_(arrow.list_(arrow.float32()))),
+            ("category", arrow.list_(arrow.int64())),
+            ("iscrowd", arrow.list_(arrow.bool_())),
+        ]
+        column = ("objects", arrow.struct(lists))
+        box = {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "List"}
+        feature = {
+            "bbox": {"feature": box, "_type": "List"},
+            "category": {"feature": names, "_type": "List"},
+            "iscrowd": {"feature": {"dtype": "bool", "_type": "Value"}, "_type": "List"},
+        }
+    features = {"image": {"_type": "Image"}, column[0]: feature}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return arrow.schema([("image", image), column], metadata=metadata)
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="surrogateescape").decode(errors="replace")
