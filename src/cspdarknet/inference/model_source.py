@@ -10,6 +10,7 @@ import numpy as np
 
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.export.calibration import MAX_IMAGES, check_calibration
+from cspdarknet.inference.devices import check_device
 from cspdarknet.inference.runtimes import (
     FILES,
     PRECISIONS,
@@ -170,6 +171,7 @@ class KerasModel:
         if runtime == "keras":
             from cspdarknet.inference.keras_runtime import KerasRuntime
 
+            check_device(self.settings.runtime.device, runtime)
             return KerasRuntime(self.model, self.options)
         return self.settings.runtime.start(runtime, self.graph(runtime))
 

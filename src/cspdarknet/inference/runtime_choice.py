@@ -5,12 +5,31 @@ import time
 
 import numpy as np
 
+from cspdarknet._arguments import check_choice
 from cspdarknet._prefetch import thread_pool
+from cspdarknet.inference.devices import runtimes_for
 from cspdarknet.inference.model_source import ModelSource
-from cspdarknet.inference.runtimes import Runtime
+from cspdarknet.inference.runtimes import MODES, PRECISIONS, RUNTIMES, Runtime
 from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
 
 TIMED_ROUNDS = 7
+
+
+def check_choices(runtime: str | None, precision: str, mode: str) -> None:
+    """Check the names of a runtime, a precision and a mode, and that they fit each other.
+
+    Raises:
+        ValueError: if one is unknown, or the runtime does not compute in the precision.
+    """
+    if runtime is not None:
+        check_choice("runtime", runtime, (*RUNTIMES, "fastest"))
+    check_choice("precision", precision, tuple(PRECISIONS))
+    check_choice("mode", mode, MODES)
+    names = PRECISIONS[precision]
+    if runtime not in (*names, "fastest", None):
+        raise ValueError(
+            f"precision={precision!r} is for {' and '.join(names)}. Received: runtime={runtime!r}"
+        )
 
 
 def start_runtime(
@@ -30,14 +49,16 @@ def start_runtime(
 
     Raises:
         ImportError: if the runtime is not installed, or none that can run the model.
+        ValueError: if none computes on the device.
     """
     if runtime not in (None, "fastest"):
         return runtime, source.start(runtime)
-    names = source.runtimes
+    options = source.settings.runtime
+    names = runtimes_for(options.device, source.runtimes)
     if not names:
         raise ImportError(
             "No installed runtime can run the model "
-            f"in {source.settings.runtime.precision}: run `pip install 'cspdarknet[openvino]'`."
+            f"in {options.precision}: run `pip install 'cspdarknet[openvino]'`."
         )
     if runtime is None:
         return names[0], source.start(names[0])

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet.inference import devices
 from cspdarknet.model_info import KEY, ModelInfo
 
 RUNTIMES = ("openvino", "onnxruntime", "keras")
@@ -148,31 +149,36 @@ class OpenVINORuntime:
 
 
 class ONNXRuntime:
-    """ONNX Runtime on the CPU.
+    """ONNX Runtime on the CPU or a GPU.
 
     Args:
         model: path of an `.onnx` file, or its bytes.
         threads: number of threads.
         streams: number of concurrent calls of `run`; the threads are divided among them.
+        device: one of `devices.DEVICES`.
 
     Raises:
         ImportError: if ONNX Runtime is missing.
-        ValueError: if the file is damaged or was not exported by this package.
+        ValueError: if the file is damaged or was not exported by this package, or the device
+            cannot be used.
     """
 
-    def __init__(self, model: str | Path | bytes, threads: int, streams: int) -> None:
+    def __init__(
+        self, model: str | Path | bytes, threads: int, streams: int, device: str = "cpu"
+    ) -> None:
         onnxruntime: Any = require("onnxruntime", "onnxruntime", "The runtime 'onnxruntime'")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, threads // streams)
         options.log_severity_level = 3
         # Threads that spin until the next run would slow down those that decode images.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        used = devices.onnxruntime_device(device)
+        providers = list(dict.fromkeys([devices.PROVIDERS[used], devices.PROVIDERS["cpu"]]))
         with _readable(model, "onnxruntime"):
             self._session = onnxruntime.InferenceSession(
-                model if isinstance(model, bytes) else str(model),
-                options,
-                providers=["CPUExecutionProvider"],
+                model if isinstance(model, bytes) else str(model), options, providers=providers
             )
+        devices.check_session(self._session, used)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.info = ModelInfo.from_json(metadata.get(KEY), _origin(model))
         self.streams = streams
@@ -195,19 +201,22 @@ class RuntimeOptions:
         precision: `"float32"`, `"bfloat16"` or `"int8"`, to compute in.
         mode: `"latency"`: all threads work on one batch; `"throughput"`: each works on its own.
         threads: number of threads; `None` for all.
+        device: one of `devices.DEVICES`.
     """
 
     precision: str
     mode: str
     threads: int | None
+    device: str = "auto"
 
     def start(self, runtime: str, model: Any) -> Runtime:
         """Start OpenVINO or ONNX Runtime on a graph."""
         threads = self.threads or available_threads()
         streams = threads if self.mode == "throughput" else 1
         if runtime == "openvino":
+            devices.check_device(self.device, runtime)
             return OpenVINORuntime(model, threads, streams, self.precision)
-        return ONNXRuntime(model, threads, streams)
+        return ONNXRuntime(model, threads, streams, self.device)
 
 
 def is_installed(*modules: str) -> bool:
@@ -256,3 +265,20 @@ def _rt_info(network: Any) -> str | None:
 
 def _origin(model: Any) -> str:
     return str(model) if isinstance(model, (str, Path)) else "a model"
+
+
+def image_shape(runtime: Runtime) -> tuple[int | None, int | None]:
+    """Return the height and width of a model's images, `None` where it takes any.
+
+    Raises:
+        ValueError: if they are not RGB.
+    """
+    _, *shape = runtime.input_shape
+    if runtime.info.data_format == "channels_first":
+        shape = [*shape[1:], shape[0]]
+    height, width, channels = shape
+    if channels != 3:
+        raise ValueError(
+            f"The model must take RGB images, of 3 channels. Received: a model of {channels}"
+        )
+    return height, width
