@@ -1,5 +1,7 @@
 """The inference graph of a detector: its options, its cache, and how it is saved and exported."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -12,9 +14,9 @@ from support import randomize, to_numpy
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3)).astype("float32")
 
 
-def build(dtype=None):
+def build(dtype=None, **options):
     backbone = CSPDarkNetBackbone([8, 12, 16], [1, 1, 1], False, padding="symmetric", dtype=dtype)
-    return randomize(YOLOXDetector(backbone, 3, image_size=64, score_threshold=0.3))
+    return randomize(YOLOXDetector(backbone, 3, image_size=64, score_threshold=0.3, **options))
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,10 @@ def detector():
 
 @pytest.mark.one_backend
 def test_options_override_the_models_own(detector):
-    assert detector.resolve_options() == DetectionOptions(0.3, 0.65, 100, 64)
+    own = DetectionOptions(0.3, 0.65, 100, 64, class_agnostic_nms=False)
+    assert detector.resolve_options() == own
     options = DetectionOptions(iou_threshold=0.5, image_size=96)
-    assert detector.resolve_options(options) == DetectionOptions(0.3, 0.5, 100, 96)
+    assert detector.resolve_options(options) == replace(own, iou_threshold=0.5, image_size=96)
     graph = detector.inference_model(DetectionOptions(0.4, 0.5, 7, 96))
     nms = graph.get_layer("nms")
     assert (nms.score_threshold, nms.iou_threshold, nms.max_detections) == (0.4, 0.5, 7)
@@ -42,11 +45,44 @@ def test_thresholds_of_classes(detector):
 
 
 @pytest.mark.one_backend
+def test_choice_of_results(detector):
+    options = DetectionOptions(classes=["class 2", 0], class_agnostic_nms=True)
+    nms = detector.inference_model(options).get_layer("nms")
+    assert (nms.classes, nms.class_agnostic_nms, nms.max_detections_per_class) == (
+        (0, 2),
+        True,
+        None,
+    )
+    assert detector.inference_model(
+        DetectionOptions(classes=[2, "0"], class_agnostic_nms=True)
+    ) is (detector.inference_model(options))
+
+
+@pytest.mark.one_backend
+def test_a_detector_stores_its_kind_of_nms(tmp_path):
+    detector = build(class_agnostic_nms=True, max_detections_per_class=4)
+    detector.save_to_preset(tmp_path / "preset")
+    for same in (
+        YOLOXDetector.from_preset(tmp_path / "preset"),
+        YOLOXDetector.from_config(detector.get_config()),
+    ):
+        options = same.resolve_options()
+        assert (options.class_agnostic_nms, options.max_detections_per_class) == (True, 4)
+        other = same.resolve_options(DetectionOptions(class_agnostic_nms=False))
+        assert other.class_agnostic_nms is False
+
+
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (DetectionOptions({"cat": 0.5}), "classes of the model: class 0, .*Received: cat"),
         (DetectionOptions((0.5, 0.5)), "one for each of the 3 classes"),
+        (
+            DetectionOptions(classes=["cat"]),
+            "`classes` must be classes of the model.*Received: cat",
+        ),
+        (DetectionOptions(classes=[0, 3]), "or their ids, 0 to 2. Received: 3"),
         (DetectionOptions(image_size=100), "multiple of 16.*Received: image_size=100"),
         (0.3, "`options` must be DetectionOptions or None. Received: options=0.3"),
     ],
@@ -113,14 +149,33 @@ def test_boxes_are_computed_in_float32_under_any_policy(detector):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="about PyTorch's export")
-def test_it_is_exported_by_torch(detector):
+@pytest.mark.parametrize(
+    "options",
+    [
+        DetectionOptions((0.3, 0.2, 0.4), max_detections=20),
+        DetectionOptions(0.2, classes=[0, 2], max_detections=10, max_detections_per_class=3),
+        DetectionOptions(0.2, class_agnostic_nms=True, max_detections=10),
+    ],
+)
+def test_it_is_exported_by_torch(detector, options):
     """NMS ends early, in a loop that PyTorch cannot trace, so that it traces another one."""
     import torch
 
-    graph = detector.inference_model(DetectionOptions((0.3, 0.2, 0.4), max_detections=20))
+    graph = detector.inference_model(options)
     batch = torch.tensor(IMAGE)
     expected = {name: to_numpy(value) for name, value in graph(batch).items()}
     assert expected["num_detections"][0] > 1
     outputs = torch.export.export(graph, (batch,)).module()(batch)
     for name, value in outputs.items():
         np.testing.assert_allclose(to_numpy(value), expected[name], atol=1e-3)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="about PyTorch's export")
+def test_a_loop_of_too_many_steps_is_refused_by_torch(detector):
+    import torch
+
+    options = DetectionOptions(class_agnostic_nms=True, max_detections_per_class=2)
+    graph = detector.inference_model(options)
+    assert to_numpy(graph(IMAGE)["num_detections"])[0] > 0
+    with pytest.raises(ValueError, match="cannot have both `class_agnostic_nms` and"):
+        torch.export.export(graph, (torch.tensor(IMAGE),), strict=False)

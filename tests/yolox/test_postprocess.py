@@ -26,13 +26,15 @@ def test_decoded_boxes_are_corners_and_scores_are_products():
     np.testing.assert_allclose(to_numpy(scores), [[[0.25, 0.375]]], rtol=1e-6)
 
 
-def greedy_nms(boxes, scores, score_threshold, iou_threshold):
-    """Class-aware NMS as a plain loop."""
+def greedy_nms(boxes, scores, score_threshold, iou_threshold, options):
+    """NMS as a plain loop over the boxes in descending order of their scores."""
     classes, best = scores.argmax(axis=1), scores.max(axis=1)
+    wanted = options.get("classes") or range(scores.shape[1])
+    candidates = np.flatnonzero((best >= score_threshold) & np.isin(classes, wanted))
     kept = []
-    for i in sorted(np.flatnonzero(best >= score_threshold), key=lambda i: -best[i]):
+    for i in sorted(candidates, key=lambda i: -best[i]):
         for j in kept:
-            if classes[i] == classes[j]:
+            if classes[i] == classes[j] or options.get("class_agnostic_nms"):
                 start = np.maximum(boxes[i, :2], boxes[j, :2])
                 end = np.minimum(boxes[i, 2:], boxes[j, 2:])
                 intersection = np.prod(np.maximum(end - start, 0))
@@ -41,20 +43,36 @@ def greedy_nms(boxes, scores, score_threshold, iou_threshold):
                     break
         else:
             kept.append(i)
-    return kept
+    limit = options.get("max_detections_per_class") or len(kept)
+    counts = [sum(classes[j] == classes[i] for j in kept[:n]) for n, i in enumerate(kept)]
+    return [i for i, count in zip(kept, counts, strict=True) if count < limit]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_nms_is_greedy(seed):
-    rng = np.random.default_rng(seed)
+OPTIONS = (
+    {},
+    {"classes": [2]},
+    {"classes": [0, 2]},
+    {"class_agnostic_nms": True},
+    {"max_detections_per_class": 3},
+    {"class_agnostic_nms": True, "classes": [0, 1]},
+    {"class_agnostic_nms": True, "max_detections_per_class": 2},
+    {"classes": [1, 2], "max_detections_per_class": 1},
+)
+
+
+@pytest.mark.parametrize("most", [5, 60])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_nms_is_greedy(options, most):
+    rng = np.random.default_rng(len(str(options)))
     corners = rng.uniform(0, 60, (2, 200, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(5, 60, (2, 200, 2))], axis=-1)
     scores = rng.uniform(0, 1, (2, 200, 3))
-    layer = NonMaxSuppression(0.4, 0.5, 60)
+    scores[1, 3:] *= 0.3  # the second image has fewer detections than the first
+    layer = NonMaxSuppression(0.4, 0.5, most, **options)
     outputs = layer(boxes.astype("float32"), scores.astype("float32"))
     outputs = {name: to_numpy(value) for name, value in outputs.items()}
     for i in range(2):
-        kept = greedy_nms(boxes[i], scores[i], 0.4, 0.5)[:60]
+        kept = greedy_nms(boxes[i], scores[i], 0.4, 0.5, options)[:most]
         count = len(kept)
         assert outputs["num_detections"][i] == count
         np.testing.assert_allclose(outputs["boxes"][i, :count], boxes[i, kept], rtol=1e-6)
@@ -64,6 +82,26 @@ def test_nms_is_greedy(seed):
         )
         for name in ("boxes", "classes", "confidence"):
             assert (outputs[name][i, count:] == -1).all()
+
+
+@pytest.mark.one_backend
+def test_a_layer_is_rebuilt_with_its_options():
+    options = {"classes": (0, 2), "class_agnostic_nms": True, "max_detections_per_class": 2}
+    config = NonMaxSuppression(0.4, 0.5, 9, **options).get_config()
+    again = NonMaxSuppression.from_config(json.loads(json.dumps(config)))
+    assert {name: getattr(again, name) for name in options} == options
+    earlier = {name: value for name, value in config.items() if name not in options}
+    assert NonMaxSuppression.from_config(earlier).classes is None
+
+
+@pytest.mark.one_backend
+def test_a_complete_class_still_drops_boxes_of_others():
+    """The limit of a class holds after NMS, in class-agnostic NMS, too."""
+    boxes = np.array([[[0, 0, 9, 9], [50, 0, 59, 9], [50, 0, 59, 8], [80, 0, 89, 9]]])
+    scores = np.array([[[0.9, 0], [0.8, 0], [0, 0.7], [0, 0.6]]])
+    layer = NonMaxSuppression(0.1, 0.5, 4, class_agnostic_nms=True, max_detections_per_class=1)
+    outputs = run_nms(layer, boxes, scores)
+    np.testing.assert_allclose(outputs["confidence"], [[0.9, 0.6, -1, -1]], rtol=1e-6)
 
 
 def run_nms(layer, boxes, scores):

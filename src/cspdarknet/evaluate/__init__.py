@@ -6,7 +6,12 @@ from cspdarknet.evaluate.classification import (
     evaluate_classifier,
     wilson_interval,
 )
-from cspdarknet.evaluate.detection import DetectionEvaluation, evaluate_detector
+from cspdarknet.evaluate.detection import (
+    DetectionEvaluation,
+    evaluate_detector,
+    evaluate_predictions,
+)
+from cspdarknet.evaluate.prediction_files import FilePredictions, read_predictions
 from cspdarknet.evaluate.predictions import (
     EVALUATION_OPTIONS,
     evaluation_predictor,
@@ -21,10 +26,13 @@ __all__ = [
     "ClassificationEvaluation",
     "Criterion",
     "DetectionEvaluation",
+    "FilePredictions",
     "evaluate_classifier",
     "evaluate_detector",
+    "evaluate_predictions",
     "evaluation_predictor",
     "mean_average_precision",
+    "read_predictions",
     "score_threshold_of",
     "stored_score_threshold",
     "wilson_interval",

@@ -55,6 +55,9 @@ def mean_average_precision(
 ) -> AveragePrecision:
     """Compare detections with ground-truth boxes like the COCO challenge.
 
+    COCO counts the 100 highest-scoring detections of each class in an image. Where a large image
+    has more boxes of one class, twice as many detections as boxes are counted.
+
     Args:
         dataset: images with their ground-truth boxes.
         detections: the detections in each image, in the same order. Pass those of low scores, too:
@@ -87,6 +90,8 @@ def mean_average_precision(
             _coco(dataset, detections, _detection_rows(detections)),
             "bbox",
         )
+        if (most := _most_boxes(dataset)) > coco.params.maxDets[LAST]:
+            coco.params.maxDets[LAST] = 2 * most
         coco.evaluate()
         coco.accumulate()
     precision, recall = (
@@ -115,6 +120,13 @@ def _check(dataset: DetectionDataset, detections: Sequence[Detections]) -> None:
             f"The classes of `detections` must be those of the dataset, 0 to "
             f"{len(dataset.class_names) - 1}. Received: class {largest}"
         )
+
+
+def _most_boxes(dataset: DetectionDataset) -> int:
+    """Return the largest number of ground-truth boxes of one class in one image."""
+    return max(
+        (int(np.bincount(labels).max()) for labels in dataset.labels if len(labels)), default=0
+    )
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -151,7 +163,7 @@ def _ground_truth_rows(dataset: DetectionDataset) -> Iterable[dict[str, Any]]:
 
 def _detection_rows(detections: Sequence[Detections]) -> Iterable[dict[str, Any]]:
     for i, item in enumerate(detections):
-        for xyxy, confidence, class_id, _ in item:
+        for xyxy, confidence, class_id, *_ in item:
             yield _row(i, xyxy, class_id) | {"score": confidence}
 
 

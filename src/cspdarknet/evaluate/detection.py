@@ -1,16 +1,17 @@
 """Evaluation of detectors: COCO's mAP, confusion matrix and metrics per class."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.detections import Detections
+from cspdarknet.detections.options import class_ids
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
 from cspdarknet.evaluate.matching import (
     Matches,
@@ -20,6 +21,7 @@ from cspdarknet.evaluate.matching import (
     nonzero,
     ratio,
 )
+from cspdarknet.evaluate.prediction_files import read_predictions
 from cspdarknet.evaluate.predictions import predict_dataset
 from cspdarknet.evaluate.thresholds import ClassThreshold, propose_thresholds
 from cspdarknet.score_thresholds import ScoreThreshold, per_class
@@ -74,11 +76,41 @@ class DetectionEvaluation:
         dataset: the images that could be read, with their ground-truth boxes.
         detections: the detections in each of them, down to very low scores.
         errors: why the other images could not be read, by path.
+        notes: what else was left out, or looks wrong.
+        chosen: ids of the classes that are evaluated; `None` for all.
     """
 
     dataset: DetectionDataset
     detections: tuple[Detections, ...]
     errors: dict[Path, str]
+    notes: tuple[str, ...] = ()
+    chosen: tuple[int, ...] | None = None
+
+    def of_classes(self, classes: Sequence[str | int]) -> Self:
+        """Return the evaluation of some classes alone.
+
+        Boxes and detections of the others are left out; their metrics are `None`. The ids of the
+        classes do not change.
+
+        Args:
+            classes: names or ids of classes of the dataset.
+
+        Raises:
+            ValueError: if there is no such class.
+        """
+        ids, data = class_ids(classes, self.dataset.class_names), self.dataset
+        kept = [np.isin(labels, ids) for labels in data.labels]
+        columns = {
+            name: tuple(rows[keep] for rows, keep in zip(getattr(data, name), kept, strict=True))
+            for name in ("boxes", "labels", "ignored")
+        }
+        detections = tuple(d[np.isin(d.class_id, ids)] for d in self.detections)
+        return replace(self, dataset=replace(data, **columns), detections=detections, chosen=ids)
+
+    @property
+    def chosen_classes(self) -> list[DetectionClassMetrics]:
+        """Metrics of the classes that are evaluated."""
+        return [c for i, c in enumerate(self.classes) if self.chosen is None or i in self.chosen]
 
     @cached_property
     def average_precision(self) -> AveragePrecision:
@@ -211,7 +243,7 @@ class DetectionEvaluation:
             },
             "classes": [
                 {**vars(c), "precision": c.precision, "recall": c.recall, "f1": c.f1}
-                for c in self.classes
+                for c in self.chosen_classes
             ],
             "confusion_classes": [*self.dataset.class_names, BACKGROUND],
             "confusion": nonzero(self.confusion),
@@ -287,3 +319,35 @@ def evaluate_detector(
     )
     detections = tuple(predictions.results)
     return DetectionEvaluation(predictions.dataset, detections, predictions.errors)
+
+
+def evaluate_predictions(
+    predictions: str | Path,
+    dataset: DetectionDataset,
+    *,
+    coco_annotations: str | Path | None = None,
+    category_names: Mapping[int, str] | None = None,
+) -> DetectionEvaluation:
+    """Compare the detections in a file, which any tool wrote, with the boxes of a dataset.
+
+    Args:
+        predictions: a JSON file as of `read_predictions`, such as a list of COCO's results.
+        dataset: the images and their boxes.
+        coco_annotations: the COCO file whose ids of images and categories the file has.
+        category_names: names of the categories by id, if no file has them.
+
+    Returns:
+        A `DetectionEvaluation`; its `notes` say what was left out.
+
+    Raises:
+        ValueError: if the file is of another form, or does not fit the dataset.
+        ImportError: if pycocotools is missing.
+    """
+    require("pycocotools", "detect", "Evaluating detections")
+    read = read_predictions(
+        predictions,
+        dataset,
+        coco_annotations=coco_annotations,
+        category_names=category_names,
+    )
+    return DetectionEvaluation(read.dataset, read.detections, read.errors, tuple(read.notes))

@@ -1,6 +1,7 @@
 """Predictions of a model for the images of a dataset, shared by both evaluations."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
@@ -40,6 +41,7 @@ def evaluation_predictor(
     which: str = BEST,
     runtime: str | None = None,
     batch_size: int | None = None,
+    options: DetectionOptions | None = None,
     **settings: Any,
 ) -> Predictor:
     """Make a `Predictor` with the options of an evaluation.
@@ -51,6 +53,8 @@ def evaluation_predictor(
         runtime: name of the runtime; `None` for Keras if the model is a Keras model, else for the
             preferred one.
         batch_size: batch size; `None` for that of the task in `BATCH_SIZES`.
+        options: detectors: what else than `EVALUATION_OPTIONS` differs from the model's own, such
+            as the kind of NMS.
         **settings: other arguments of `Predictor`.
 
     Raises:
@@ -62,15 +66,23 @@ def evaluation_predictor(
             return Predictor(model)  # raises: there is no such file, or it is another one
         _check_task(info.task, info.raw_outputs, task)
         found = info.task
+        # The evaluation leaves out other classes; the rest is fixed in the file.
+        fixed = replace(options or DetectionOptions(), classes=None)
+        settings["options"] = None if fixed == DetectionOptions() else fixed
     else:
         if isinstance(model, (str, Path)):
             model, found = _find_model(model, which)
         else:
             runtime, found = runtime or "keras", task_of(model)
         _check_task(found, False, task)
-        settings["options"] = EVALUATION_OPTIONS if found == "detection" else None
+        settings["options"] = _evaluation_options(options) if found == "detection" else options
     size = BATCH_SIZES[found] if batch_size is None else batch_size
     return Predictor(model, runtime=runtime, mode="throughput", batch_size=size, **settings)
+
+
+def _evaluation_options(options: DetectionOptions | None) -> DetectionOptions:
+    low, most = EVALUATION_OPTIONS.score_threshold, EVALUATION_OPTIONS.max_detections
+    return replace(options or DetectionOptions(), score_threshold=low, max_detections=most)
 
 
 def _find_model(source: str | Path, which: str) -> tuple[Any, str]:

@@ -106,8 +106,8 @@ class Reference:
         assert self._nms is not None
         scores = self._values[1]
         # A score relative to the threshold of its class is above 1 where it is kept.
-        thresholds = np.maximum(np.float32(self._nms.score_threshold), np.float32(1e-9))
-        thresholds = np.broadcast_to(thresholds, scores.shape[-1:])[scores.argmax(axis=-1)]
+        thresholds = np.array(self._nms.class_thresholds(scores.shape[-1]), "float32")
+        thresholds = np.maximum(thresholds, np.float32(1e-9))[scores.argmax(axis=-1)]
         relative = np.sort(scores.max(axis=-1) / thresholds, axis=None)[::-1]
         # About half of what NMS may return, so that a lower threshold is noticed, too.
         count = max(1, min(len(scores) * self._nms.max_detections, len(relative)) // 2)

@@ -20,18 +20,6 @@ from cspdarknet.checkpoints.model_size import ModelSize, detector_head_size
 
 DEFAULT_INPUT_SHAPE = (None, None, 3)
 MAX_FLOAT32 = 3.4e38
-# Those of `keras.utils.bounding_boxes.convert_format`.
-BOX_FORMATS = (
-    "xyxy",
-    "yxyx",
-    "xywh",
-    "center_xywh",
-    "center_yxhw",
-    "rel_xyxy",
-    "rel_yxyx",
-    "rel_xywh",
-    "rel_center_xywh",
-)
 
 
 def pop_trainable(kwargs: dict[str, Any]) -> bool:
@@ -290,16 +278,6 @@ def check_activation(activation: Any) -> str | None:
             f"logits; apply any other function to the logits. Received: activation={activation!r}"
         )
     return name
-
-
-def check_box_format(name: Any) -> str:
-    """Accept the name of a bounding box format of Keras, in any case."""
-    if not isinstance(name, str) or name.lower() not in BOX_FORMATS:
-        raise ValueError(
-            f"`bounding_box_format` must be one of {', '.join(map(repr, BOX_FORMATS))}. "
-            f"Received: bounding_box_format={name!r}"
-        )
-    return name.lower()
 
 
 def check_class_names(names: Any, num_classes: int) -> tuple[str, ...] | None:

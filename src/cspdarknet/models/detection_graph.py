@@ -5,13 +5,38 @@ from typing import Any
 
 import keras
 
-from cspdarknet.detections import DetectionOptions
+from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.layers import float32_or_wider
+from cspdarknet.model_info import numbered_names
+from cspdarknet.models.arguments import check_image_size
 from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, RestoreBoxes
 
 # Number of inference graphs that a detector keeps: each backend compiles each of them.
 MAX_GRAPHS = 8
+
+
+def resolved_options(detector: Any, options: DetectionOptions | None) -> DetectionOptions:
+    """Return options with a detector's own values in place of `None`, and classes by id.
+
+    Args:
+        detector: a `YOLOXDetector`.
+        options: the options, or `None`.
+
+    Raises:
+        ValueError: as `YOLOXDetector.resolve_options`.
+    """
+    filled = (check_options(options) or DetectionOptions()).filled(
+        detector.score_threshold,
+        detector.iou_threshold,
+        detector.max_detections,
+        detector.image_size,
+        detector.class_agnostic_nms,
+        detector.max_detections_per_class,
+    )
+    names = detector.class_names or numbered_names(detector.num_classes)
+    check_image_size(filled.image_size, detector.strides[-1])
+    return filled.for_classes(names, detector.score_threshold)
 
 
 def detection_outputs(

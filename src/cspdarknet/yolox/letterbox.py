@@ -56,23 +56,76 @@ def fitted_size(height: int, width: int, size: int) -> tuple[int, int, float]:
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize a uint8 image `(h, w, channels)` as OpenCV's `cv2.INTER_LINEAR` does."""
+    rows = _resize_rows(image, width)
+    upper, lower, *weights = bilinear_taps(len(image), height, clamp_fraction=False)
+    return _blend(rows[upper], rows[lower], *weights).reshape(height, width, image.shape[2])
+
+
+class StripResizer:
+    """`resize` of an image of which no more than a strip is in memory: the same pixels.
+
+    Args:
+        height_in: height of the image.
+        height: height of the result.
+        width: width of the result.
+
+    Example:
+        >>> image = np.random.default_rng(0).integers(0, 256, (90, 70, 3)).astype("uint8")
+        >>> resizer = StripResizer(90, 30, 20)
+        >>> for top in (0, 40, 80):
+        ...     resizer.add(top, image[top : top + 40])
+        >>> bool((resizer.result() == resize(image, 30, 20)).all())
+        True
+    """
+
+    def __init__(self, height_in: int, height: int, width: int) -> None:
+        self._taps = bilinear_taps(height_in, height, clamp_fraction=False)
+        self._needed = np.unique(np.concatenate(self._taps[:2]))
+        self._rows = np.zeros((len(self._needed), width * 3), "int32")
+        self._size = height, width
+
+    def add(self, top: int, strip: np.ndarray) -> None:
+        """Take over what the result needs of a strip.
+
+        Args:
+            top: number of its first row in the image. Rows may be added more than once.
+            strip: uint8 array `(rows, width_in, 3)`.
+        """
+        first, last = np.searchsorted(self._needed, [top, top + len(strip)])
+        if first < last:
+            rows = strip[self._needed[first:last] - top]
+            self._rows[first:last] = _resize_rows(rows, self._size[1])
+
+    def result(self) -> np.ndarray:
+        """Return the resized image, after all of its rows were added."""
+        upper, lower, *weights = self._taps
+        upper, lower = (np.searchsorted(self._needed, taps) for taps in (upper, lower))
+        return _blend(self._rows[upper], self._rows[lower], *weights).reshape(*self._size, 3)
+
+
+def _resize_rows(image: np.ndarray, width: int) -> np.ndarray:
+    """Resize each row of an image; return integers `(h, width * channels)`, in 1/128."""
     height_in, width_in, channels = image.shape
     values = np.ascontiguousarray(image).reshape(height_in, -1)
     left, right, weight_left, weight_right = bilinear_taps(width_in, width, clamp_fraction=True)
     rows = _take_pixels(values, left, channels) * np.repeat(weight_left, channels)
     rows += _take_pixels(values, right, channels) * np.repeat(weight_right, channels)
     rows >>= 4
-    upper, lower, weight_upper, weight_lower = bilinear_taps(
-        height_in, height, clamp_fraction=False
-    )
-    total = rows[upper] * weight_upper[:, None]
+    return rows
+
+
+def _blend(
+    upper: np.ndarray, lower: np.ndarray, weight_upper: np.ndarray, weight_lower: np.ndarray
+) -> np.ndarray:
+    """Return the weighted sums of pairs of rows of `_resize_rows`, as uint8."""
+    total = upper * weight_upper[:, None]
     total >>= 16
-    below = rows[lower] * weight_lower[:, None]
+    below = lower * weight_lower[:, None]
     below >>= 16
     total += below
     total += 2
     total >>= 2
-    return total.astype("uint8").reshape(height, width, channels)
+    return total.astype("uint8")
 
 
 def _take_pixels(values: np.ndarray, columns: np.ndarray, channels: int) -> np.ndarray:

@@ -4,13 +4,14 @@ References:
     `decode_outputs` of `yolox/models/yolo_head.py` and `postprocess` of `yolox/utils/boxes.py`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from cspdarknet.score_thresholds import check_score_threshold, to_json
+from cspdarknet.score_thresholds import check_score_threshold, per_class, to_json
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
 from cspdarknet.yolox.boxes import Corners, from_xyxy, intersection_and_union
 
@@ -50,7 +51,7 @@ class DecodeBoxes(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
 class NonMaxSuppression(keras.layers.Layer):
-    """Class-aware non-maximum suppression (NMS).
+    """Non-maximum suppression (NMS), class-aware by default.
 
     Each anchor point has one class, its highest-scoring one. Of overlapping boxes of one class only
     the highest-scoring is kept.
@@ -59,6 +60,11 @@ class NonMaxSuppression(keras.layers.Layer):
         score_threshold: lowest score of a detection: one for all classes, or one for each.
         iou_threshold: a box is dropped if its IoU with a kept box of its class is above this.
         max_detections: number of detections returned for each image.
+        classes: ids of the classes that are kept; `None` for all. Boxes of other classes are
+            dropped before NMS.
+        class_agnostic_nms: whether the IoU with kept boxes of other classes counts, too.
+        max_detections_per_class: maximum number of detections of each class in an image, of those
+            that NMS keeps; `None` for no limit.
 
     Returns:
         A dict: `"boxes"` `(batch, max_detections, 4)`, `"confidence"` in descending order and
@@ -71,12 +77,29 @@ class NonMaxSuppression(keras.layers.Layer):
         score_threshold: float | Sequence[float],
         iou_threshold: float,
         max_detections: int,
+        classes: Sequence[int] | None = None,
+        class_agnostic_nms: bool = False,
+        max_detections_per_class: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.score_threshold = check_score_threshold(score_threshold)
         self.iou_threshold = iou_threshold
         self.max_detections = max_detections
+        self.classes = None if classes is None else tuple(classes)
+        self.class_agnostic_nms = class_agnostic_nms
+        self.max_detections_per_class = max_detections_per_class
+
+    def class_thresholds(self, num_classes: int) -> tuple[float, ...]:
+        """Return the lowest score of each class, infinite for classes that are not kept."""
+        thresholds = per_class(self.score_threshold, num_classes)
+        kept = range(num_classes) if self.classes is None else self.classes
+        return tuple(x if i in kept else math.inf for i, x in enumerate(thresholds))
+
+    @property
+    def has_one_threshold(self) -> bool:
+        """Whether all classes are kept, and have the same threshold."""
+        return self.classes is None and not isinstance(self.score_threshold, tuple)
 
     def compute_output_spec(self, boxes: Any, scores: Any) -> dict[str, Any]:
         """Return the symbolic outputs, without tracing the loop."""
@@ -92,7 +115,7 @@ class NonMaxSuppression(keras.layers.Layer):
     def call(self, boxes: Any, scores: Any) -> dict[str, Any]:
         """Apply NMS to the outputs of `DecodeBoxes`."""
         classes = ops.cast(ops.argmax(scores, axis=-1), "int32")
-        scores = self._above_threshold(ops.max(scores, axis=-1), classes)
+        scores = self._above_threshold(ops.max(scores, axis=-1), classes, scores.shape[-1])
         scores, anchors = ops.top_k(scores, min(MAX_CANDIDATES, scores.shape[1]))
         boxes = ops.take_along_axis(boxes, anchors[:, :, None], axis=1)
         classes = ops.take_along_axis(classes, anchors, axis=1)
@@ -107,10 +130,11 @@ class NonMaxSuppression(keras.layers.Layer):
             "num_detections": ops.sum(ops.cast(used, "int32"), axis=1),
         }
 
-    def _above_threshold(self, scores: Any, classes: Any) -> Any:
+    def _above_threshold(self, scores: Any, classes: Any, num_classes: int) -> Any:
         """Return the scores, with -1 for those below the threshold of their class."""
         thresholds: Any = self.score_threshold
-        if isinstance(thresholds, tuple):
+        if not self.has_one_threshold:
+            thresholds = self.class_thresholds(num_classes)
             thresholds = ops.take(ops.convert_to_tensor(thresholds, scores.dtype), classes)
         return ops.where(scores >= thresholds, scores, -1.0)
 
@@ -118,22 +142,30 @@ class NonMaxSuppression(keras.layers.Layer):
         """Return the indices of the candidates that are kept, -1 where unused, and their scores."""
         corners = from_xyxy(boxes)
         indices = ops.arange(ops.shape(boxes)[1])
-        slots = ops.arange(self.max_detections)
+        slots, limit = ops.arange(self.max_detections), self.max_detections_per_class
 
-        def step(i: Any, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-            remaining, kept, confidence = state
+        def step(remaining: Any, kept: Any, confidence: Any) -> tuple[Any, Any, Any]:
             best = ops.cast(ops.argmax(remaining, axis=1), "int32")[:, None]
 
             def at_best(values: Any) -> Any:
                 return ops.take_along_axis(values, best, axis=1)
 
-            score = at_best(remaining)
+            score, is_same_class = at_best(remaining), classes == at_best(classes)
             best_corners = Corners(*map(at_best, corners))
             intersection, union = intersection_and_union(corners, best_corners)
             # The IoU is above the threshold, written without a division.
             overlapping = intersection > self.iou_threshold * union
-            dropped = overlapping & (classes == at_best(classes)) | (indices == best)
-            slot = (slots == i) & (score >= 0)
+            if not self.class_agnostic_nms:
+                overlapping &= is_same_class
+            dropped = overlapping | (indices == best)
+            is_kept = score >= 0
+            if limit is not None:
+                count = _count_of_class(at_best(classes), classes, kept)
+                is_kept &= count < limit
+                # The boxes of a complete class still drop those of others in class-agnostic NMS.
+                if not self.class_agnostic_nms:
+                    dropped |= is_same_class & (count + 1 >= limit)
+            slot = is_kept & (slots == ops.sum(ops.cast(kept >= 0, "int32"), 1, keepdims=True))
             return (
                 ops.where(dropped, -1.0, remaining),
                 ops.where(slot, best, kept),
@@ -143,17 +175,21 @@ class NonMaxSuppression(keras.layers.Layer):
         unused = ops.full((ops.shape(remaining)[0], self.max_detections), -1, dtype="int32")
         state = (remaining, unused, ops.cast(unused, remaining.dtype))
         if _is_traced_by_torch():
-            _, kept, confidence = ops.fori_loop(0, self.max_detections, step, state)
+            if limit is not None and self.class_agnostic_nms:
+                raise ValueError(
+                    "A PyTorch program cannot have both `class_agnostic_nms` and "
+                    "`max_detections_per_class`: each candidate would be a step of its loop. Leave "
+                    "one of them out, or export to ONNX."
+                )
+            _, kept, confidence = ops.fori_loop(
+                0, self.max_detections, lambda _, state: step(*state), state
+            )
             return kept, confidence
 
-        def continues(i: Any, remaining: Any, *_: Any) -> Any:
-            return (i < self.max_detections) & ops.any(remaining >= 0)
+        def continues(remaining: Any, kept: Any, _: Any) -> Any:
+            return ops.any((remaining >= 0) & (kept[:, -1:] < 0))
 
-        def body(i: Any, *state: Any) -> tuple[Any, ...]:
-            return i + 1, *step(i, state)  # type: ignore[arg-type]
-
-        start = ops.convert_to_tensor(0, dtype="int32")
-        _, _, kept, confidence = ops.while_loop(continues, body, (start, *state))
+        _, kept, confidence = ops.while_loop(continues, step, state)
         return kept, confidence
 
     def get_config(self) -> dict[str, Any]:
@@ -163,7 +199,17 @@ class NonMaxSuppression(keras.layers.Layer):
             "score_threshold": to_json(self.score_threshold),
             "iou_threshold": self.iou_threshold,
             "max_detections": self.max_detections,
+            "classes": None if self.classes is None else list(self.classes),
+            "class_agnostic_nms": self.class_agnostic_nms,
+            "max_detections_per_class": self.max_detections_per_class,
         }
+
+
+def _count_of_class(class_id: Any, classes: Any, kept: Any) -> Any:
+    """Return the number of kept candidates of a class, `(batch, 1)`."""
+    kept_classes = ops.take_along_axis(classes, ops.maximum(kept, 0), axis=1)
+    is_class = (kept >= 0) & (kept_classes == class_id)
+    return ops.sum(ops.cast(is_class, "int32"), axis=1, keepdims=True)
 
 
 def _is_traced_by_torch() -> bool:

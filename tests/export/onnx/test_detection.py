@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from keras import ops
 
 from cspdarknet.export import build_onnx
+from cspdarknet.export.onnx import detection as onnx_detection
 from cspdarknet.export.onnx.model import onnx_from_graph
 from cspdarknet.model_info import ModelInfo
+from cspdarknet.yolox import postprocess
 from cspdarknet.yolox.letterbox import fitted_size, letterbox
 from cspdarknet.yolox.letterbox_layer import Letterbox
 from cspdarknet.yolox.postprocess import NonMaxSuppression, RestoreBoxes
@@ -44,7 +46,7 @@ def test_images_of_any_size_are_letterboxed_in_the_graph(
     assert_same_detections(outputs, expected, 0.02)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     num_anchors=st.integers(1, 60),
@@ -52,9 +54,19 @@ def test_images_of_any_size_are_letterboxed_in_the_graph(
     max_detections=st.integers(1, 80),
     score_threshold=st.sampled_from([0.0, 0.3, 0.5, (0.3, 0.5, 0.0, 1.0)]),
     iou_threshold=st.sampled_from([0.0, 0.45, 1.0]),
+    classes=st.sampled_from([None, (0,), (0, 2)]),
+    class_agnostic_nms=st.booleans(),
+    max_detections_per_class=st.sampled_from([None, 1, 3, 100]),
 )
 def test_nms_is_that_of_the_keras_layer(
-    run_onnxruntime, seed, num_anchors, num_classes, max_detections, score_threshold, iou_threshold
+    run_onnxruntime,
+    seed,
+    num_anchors,
+    num_classes,
+    max_detections,
+    score_threshold,
+    iou_threshold,
+    **options,
 ):
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 20, (2, num_anchors, 2))
@@ -65,7 +77,7 @@ def test_nms_is_that_of_the_keras_layer(
     both = np.concatenate([boxes, scores], -1).astype("float32")
     if isinstance(score_threshold, tuple):
         score_threshold = score_threshold[:num_classes]
-    layer = NonMaxSuppression(score_threshold, iou_threshold, max_detections)
+    layer = NonMaxSuppression(score_threshold, iou_threshold, max_detections, **options)
     x = keras.Input((num_anchors, 4 + num_classes), name="images")
     model = keras.Model(x, layer(*ops.split(x, [4], axis=-1)))
     expected = {name: ops.convert_to_numpy(value) for name, value in model(both).items()}
@@ -117,6 +129,33 @@ def test_thresholds_of_classes(run_onnx):
     expected = {name: ops.convert_to_numpy(value) for name, value in model(both).items()}
     assert expected["classes"].tolist() == [[0, 1, 1, -1]]
     assert_same_detections(outputs, expected, 1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classes": (1, 2)},
+        {"class_agnostic_nms": True},
+        {"max_detections_per_class": 2},
+        {"class_agnostic_nms": True, "max_detections_per_class": 2, "classes": (0, 2)},
+    ],
+    ids=str,
+)
+def test_choices_of_results(run_onnx, options, monkeypatch):
+    """Also where there are more anchor points than candidates."""
+    for module in (postprocess, onnx_detection):
+        monkeypatch.setattr(module, "MAX_CANDIDATES", 150)
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 60, (2, 200, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, corners.shape)], -1)
+    both = np.concatenate([boxes, rng.uniform(0, 1, (2, 200, 3))], -1).astype("float32")
+    x = keras.Input((200, 7), name="images")
+    layer = NonMaxSuppression(0.2, 0.5, 9, **options)
+    model = keras.Model(x, layer(*ops.split(x, [4], axis=-1)))
+    expected = {name: ops.convert_to_numpy(value) for name, value in model(both).items()}
+    assert expected["num_detections"].min() > 3
+    outputs = run_onnx(onnx_from_graph(model, ModelInfo("detection")), both)
+    assert_same_detections(outputs, expected, 1e-5)
 
 
 def test_boxes_of_another_format_are_refused():

@@ -159,12 +159,17 @@ def non_max_suppression(
     num_anchors, num_classes = (size or 0 for size in call.inputs[1].shape[1:])
     best = writer.node("ReduceMax", scores, axes=[2], keepdims=0)
     classes = writer.node("ArgMax", scores, axis=2, keepdims=0)
-    best = _above_threshold(writer, layer, best, classes)
+    best = _above_threshold(writer, layer, best, classes, num_classes)
     num_candidates = min(MAX_CANDIDATES, num_anchors)
     if num_candidates < num_anchors:
         best, order = _top_k(writer, best, num_candidates)
         boxes, classes = _gather(writer, boxes, order), _gather(writer, classes, order)
     kept = _kept_scores(writer, layer, boxes, best, classes, num_classes)
+    if layer.class_agnostic_nms and layer.max_detections_per_class is not None:
+        kept, order = _top_k(writer, kept, num_candidates)
+        boxes, classes = _gather(writer, boxes, order), _gather(writer, classes, order)
+        limit = layer.max_detections_per_class
+        kept = _limited_per_class(writer, kept, classes, num_classes, limit)
     num_slots = min(layer.max_detections, num_candidates)
     confidence, order = _top_k(writer, kept, num_slots)
     used = writer.node("GreaterOrEqual", confidence, writer.constant(0.0))
@@ -196,15 +201,17 @@ def non_max_suppression(
     return [Value(detections[name], 3 if name == "boxes" else 2) for name in sorted(detections)]
 
 
-def _above_threshold(writer: GraphWriter, layer: NonMaxSuppression, best: str, classes: str) -> str:
+def _above_threshold(
+    writer: GraphWriter, layer: NonMaxSuppression, best: str, classes: str, num_classes: int
+) -> str:
     """Return the scores, with -1 for those below the threshold of their class.
 
     The ONNX operator has one threshold for all classes, which is enough if the layer has one.
     """
-    if not isinstance(layer.score_threshold, tuple):
+    if layer.has_one_threshold:
         return best
-    thresholds = writer.node("Gather", writer.constant(layer.score_threshold), classes, axis=0)
-    is_above = writer.node("GreaterOrEqual", best, thresholds)
+    constant = writer.constant(layer.class_thresholds(num_classes))
+    is_above = writer.node("GreaterOrEqual", best, writer.node("Gather", constant, classes, axis=0))
     return writer.node("Where", is_above, best, writer.constant(-1.0))
 
 
@@ -229,16 +236,21 @@ def _kept_scores(
 ) -> str:
     """Return the scores `(batch, candidates)` with -1 for the candidates that NMS removes."""
     one, removed = writer.constant([1], "int64"), writer.constant(-1.0)
-    class_ids = writer.constant(np.arange(num_classes)[:, None], "int64")
-    is_class = writer.node("Equal", writer.node("Unsqueeze", classes, one), class_ids)
-    class_scores = writer.node("Where", is_class, writer.node("Unsqueeze", best, one), removed)
+    class_scores = writer.node("Unsqueeze", best, one)
+    limit = min(layer.max_detections_per_class or layer.max_detections, layer.max_detections)
+    if not layer.class_agnostic_nms:
+        class_ids = writer.constant(np.arange(num_classes)[:, None], "int64")
+        is_class = writer.node("Equal", writer.node("Unsqueeze", classes, one), class_ids)
+        class_scores = writer.node("Where", is_class, class_scores, removed)
+    elif layer.max_detections_per_class is not None:
+        limit = MAX_CANDIDATES  # the operator, for which all boxes are of one class, must keep all
     # ONNX keeps scores above the threshold, the Keras layer those equal to it, too.
     threshold = np.nextafter(np.float32(np.min(layer.score_threshold)), np.float32(-1))
     selected = writer.node(
         "NonMaxSuppression",
         boxes,
         class_scores,
-        writer.constant(layer.max_detections, "int64"),
+        writer.constant(limit, "int64"),
         # With a threshold of 0 OpenVINO keeps one box of each class.
         writer.constant(max(layer.iou_threshold, MIN_IOU_THRESHOLD)),
         writer.constant(threshold),
@@ -246,6 +258,21 @@ def _kept_scores(
     indices = writer.node("Gather", selected, writer.constant([0, 2], "int64"), axis=1)
     all_removed = writer.node("Expand", removed, writer.node("Shape", best))
     return writer.node("ScatterND", all_removed, indices, writer.node("GatherND", best, indices))
+
+
+def _limited_per_class(
+    writer: GraphWriter, sorted_scores: str, classes: str, num_classes: int, limit: int
+) -> str:
+    """Return scores in descending order, with -1 for all but the first ones of each class."""
+    removed, last = writer.constant(-1.0), writer.constant([2], "int64")
+    class_ids = writer.constant(np.arange(num_classes), "int64")
+    is_class = writer.node("Equal", writer.node("Unsqueeze", classes, last), class_ids)
+    # Unused candidates come last, so that they do not change the ranks of the others.
+    one_hot = writer.cast(is_class, "float32")
+    ranks = writer.node("CumSum", one_hot, writer.constant(1, "int64"))
+    rank = writer.node("ReduceSum", writer.node("Mul", ranks, one_hot), last, keepdims=0)
+    is_within = writer.node("LessOrEqual", rank, writer.constant(float(limit)))
+    return writer.node("Where", is_within, sorted_scores, removed)
 
 
 def restore_boxes(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:

@@ -1,15 +1,12 @@
-"""The detected objects of one image, and the options of a detector."""
+"""The detected objects of one image."""
 
 import dataclasses
-import sys
-import types
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cspdarknet.detections import Detection, DetectionOptions, Detections
+from cspdarknet.detections import Detection, Detections
 
 pytestmark = pytest.mark.one_backend
 
@@ -120,71 +117,6 @@ def test_from_the_outputs_of_a_detector():
     ]
 
 
-def test_to_supervision(detections, monkeypatch):
-    module = types.ModuleType("supervision")
-    module.Detections = lambda **fields: fields
-    monkeypatch.setitem(sys.modules, "supervision", module)
-    fields = detections.to_supervision()
-    np.testing.assert_array_equal(fields["xyxy"], detections.xyxy)
-    np.testing.assert_array_equal(fields["confidence"], detections.confidence)
-    np.testing.assert_array_equal(fields["class_id"], detections.class_id)
-    assert fields["data"]["class_name"].tolist() == ["blue", "red"]
-    unnamed = Detections(np.zeros((0, 4)), [], [], (30, 40)).to_supervision()
-    assert unnamed["data"] == {}
-
-
-def test_supervision_itself_takes_them(detections):
-    supervision = pytest.importorskip("supervision")
-    converted = detections.to_supervision()
-    assert isinstance(converted, supervision.Detections)
-    assert next(iter(converted))[-1]["class_name"] == "blue"
-
-
-def test_missing_supervision_is_one_sentence(detections, monkeypatch):
-    monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(ImportError, match=r"pip install 'cspdarknet\[supervision\]'"):
-        detections.to_supervision()
-
-
-# Options.
-
-
-def test_options_are_checked_and_filled():
-    options = DetectionOptions(np.float32(0.5), None, np.int64(7))
-    assert (type(options.score_threshold), type(options.max_detections)) == (float, int)
-    assert options.filled(0.1, 0.2, 3, 64) == DetectionOptions(0.5, 0.2, 7, 64)
-    assert DetectionOptions(score_threshold=0).filled(0.1, 0.2, 3, 64).score_threshold == 0
-
-
-def test_thresholds_of_classes():
-    by_id = DetectionOptions([0.5, np.float32(0.25)])
-    assert by_id.score_threshold == (0.5, 0.25)
-    assert by_id.for_classes(("red", "white"), 0.1) == by_id
-    by_name = DetectionOptions({"white": 0.5})
-    assert by_name == replace(by_name) == DetectionOptions({"white": 0.5})
-    assert len({by_name, by_id}) == 2  # hashable
-    filled = by_name.filled(0.1, 0.2, 3, 64).for_classes(("red", "white"), (0.1, 0.2))
-    assert filled.score_threshold == (0.1, 0.5)
-    with pytest.raises(ValueError, match="classes of the model: red, blue"):
-        by_name.for_classes(("red", "blue"), 0.1)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"score_threshold": 1.5}, "`score_threshold` must be a number, at least 0"),
-        ({"score_threshold": [0.5, 2]}, "`score_threshold` must be a number, at least 0"),
-        ({"score_threshold": {"red": -1}}, "`score_threshold` must be a number, at least 0"),
-        ({"iou_threshold": "0.5"}, "`iou_threshold` must be a number, at least 0"),
-        ({"max_detections": 0}, "`max_detections` must be an integer, at least 1"),
-        ({"image_size": 64.5}, "`image_size` must be an integer"),
-    ],
-)
-def test_invalid_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        DetectionOptions(**options)
-
-
 # Pictures and texts.
 
 
@@ -231,3 +163,25 @@ def test_save(detections, tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.jpg, \.jpeg or \.png\. Received: a\.bmp"):
         detections.save("a.bmp", image)
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_ids_of_tracks(detections):
+    """They are selected and converted with the rest."""
+    assert detections.tracker_id is None
+    assert next(iter(detections)).tracker_id is None
+    assert "tracker_id" not in detections.to_json()[0]
+    ids = np.arange(len(detections)) + 7
+    tracked = dataclasses.replace(detections, tracker_id=ids)
+    assert [item.tracker_id for item in tracked[::-1]] == ids[::-1].tolist()
+    assert tracked[-1:].to_json()[0]["tracker_id"] == ids[-1]
+    with pytest.raises(ValueError, match=r"`tracker_id` must be an array \(n,\)"):
+        dataclasses.replace(detections, tracker_id=[1] * (len(detections) + 1))
+
+
+def test_ids_of_tracks_in_supervision(detections):
+    pytest.importorskip("supervision", reason="about supervision")
+    ids = np.arange(len(detections)) + 7
+    other = dataclasses.replace(detections, tracker_id=ids).to_supervision()
+    np.testing.assert_array_equal(other.tracker_id, ids)
+    back = Detections.from_supervision(other, detections.image_size)
+    np.testing.assert_array_equal(back.tracker_id, ids)

@@ -1,112 +1,15 @@
-"""Detections: the detected objects of one image, and the options of a detector."""
+"""`Detections`: the detected objects of one image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from PIL import Image
 
-from cspdarknet._arguments import MAX_IMAGE_SIZE, check_count, check_fraction
-from cspdarknet._extras import require
-from cspdarknet.score_thresholds import (
-    NamedThresholds,
-    ScoreThreshold,
-    check_named_thresholds,
-    check_score_threshold,
-    is_named,
-    of_classes,
-)
+from cspdarknet.detections.conversions import Conversions
 from cspdarknet.visualize import draw_boxes, save_picture
-
-MAX_DETECTIONS = 100_000
-
-
-@dataclass(frozen=True)
-class DetectionOptions:
-    """Options of a detector's post-processing; `None` means the model's own value.
-
-    Args:
-        score_threshold: float in 0..1: detections of a lower confidence are dropped. One number
-            for all classes; a sequence with one for each; or a dict from names of classes to
-            theirs, where the other classes keep those of the model.
-        iou_threshold: float in 0..1. NMS drops a box whose IoU with a higher-scoring box of the
-            same class is above it.
-        max_detections: maximum number of detections per image.
-        image_size: side in pixels of the square that images are letterboxed to.
-
-    Raises:
-        ValueError: if a value is out of range.
-
-    Example:
-        >>> options = DetectionOptions(score_threshold=0.5)
-        >>> options.filled(0.25, 0.65, 100, 416).max_detections
-        100
-    """
-
-    score_threshold: ScoreThreshold | NamedThresholds | None = None
-    iou_threshold: float | None = None
-    max_detections: int | None = None
-    image_size: int | None = None
-
-    def __post_init__(self) -> None:
-        scores: Any = self.score_threshold
-        if isinstance(scores, Mapping) or is_named(scores):
-            object.__setattr__(self, "score_threshold", check_named_thresholds(dict(scores)))
-        elif scores is not None:
-            object.__setattr__(self, "score_threshold", check_score_threshold(scores))
-        if self.iou_threshold is not None:
-            checked = check_fraction("iou_threshold", self.iou_threshold)
-            object.__setattr__(self, "iou_threshold", checked)
-        for name, maximum in (("max_detections", MAX_DETECTIONS), ("image_size", MAX_IMAGE_SIZE)):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_count(name, getattr(self, name), most=maximum))
-
-    def filled(
-        self,
-        score_threshold: ScoreThreshold,
-        iou_threshold: float,
-        max_detections: int,
-        image_size: int,
-    ) -> Self:
-        """Return the options with the given defaults in place of `None`."""
-        defaults: dict[str, Any] = {
-            "score_threshold": score_threshold,
-            "iou_threshold": iou_threshold,
-            "max_detections": max_detections,
-            "image_size": image_size,
-        }
-        missing = [name for name in defaults if getattr(self, name) is None]
-        return replace(self, **{name: defaults[name] for name in missing})
-
-    def for_classes(self, class_names: Sequence[str], score_threshold: ScoreThreshold) -> Self:
-        """Return the options with thresholds by class id in place of those by name.
-
-        Args:
-            class_names: names of the model's classes.
-            score_threshold: threshold of the classes that are not named.
-
-        Raises:
-            ValueError: if the thresholds do not fit the classes.
-        """
-        if self.score_threshold is None:
-            return self
-        scores = of_classes(self.score_threshold, score_threshold, class_names)
-        return replace(self, score_threshold=scores)
-
-
-def check_options(options: Any) -> DetectionOptions | None:
-    """Return detection options, or `None` if they are not given.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    if options is not None and not isinstance(options, DetectionOptions):
-        raise ValueError(
-            f"`options` must be DetectionOptions or None. Received: options={options!r}"
-        )
-    return options
 
 
 class Detection(NamedTuple):
@@ -117,16 +20,18 @@ class Detection(NamedTuple):
         confidence: confidence in 0..1.
         class_id: index of the class, from 0.
         class_name: name of the class, or `None` where the names are unknown.
+        tracker_id: id of the object's track, `None` without tracking.
     """
 
     xyxy: tuple[float, float, float, float]
     confidence: float
     class_id: int
     class_name: str | None
+    tracker_id: int | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Detections:
+class Detections(Conversions):
     """The detected objects of one image.
 
     Args:
@@ -136,6 +41,8 @@ class Detections:
         image_size: height and width of the image, in pixels.
         class_names: names of the classes, or `None`.
         path: the image file, which `plot` and `save` draw on; `None` if it was not a file.
+        tracker_id: integer array `(n,)`: the id of each object's track, -1 for none; `None` without
+            tracking.
 
     Raises:
         ValueError: if the arrays are not of this form, or do not fit each other.
@@ -161,6 +68,7 @@ class Detections:
     image_size: tuple[int, int]
     class_names: tuple[str, ...] | None = None
     path: Path | None = None
+    tracker_id: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Convert the arrays to float32 and int64, and check them."""
@@ -171,7 +79,12 @@ class Detections:
             raise ValueError(
                 f"`xyxy` must be an array (n, 4). Received: an array of shape {xyxy.shape}"
             )
-        for name, array in (("confidence", confidence), ("class_id", class_id)):
+        tracker_id = None if self.tracker_id is None else np.asarray(self.tracker_id, "int64")
+        ids = class_id if tracker_id is None else tracker_id
+        for name, array in (
+            *(("confidence", confidence), ("class_id", class_id)),
+            ("tracker_id", ids),
+        ):
             if array.shape != (len(xyxy),):
                 raise ValueError(
                     f"`{name}` must be an array (n,) with one value for each of the {len(xyxy)} "
@@ -203,6 +116,7 @@ class Detections:
         object.__setattr__(self, "class_id", class_id.astype("int64"))
         object.__setattr__(self, "image_size", (int(height), int(width)))
         object.__setattr__(self, "class_names", names)
+        object.__setattr__(self, "tracker_id", tracker_id)
 
     @classmethod
     def from_outputs(
@@ -236,8 +150,9 @@ class Detections:
 
     def __iter__(self) -> Iterator[Detection]:
         arrays = (self.xyxy, self.confidence, self.class_id)
-        for xyxy, confidence, class_id in zip(*(a.tolist() for a in arrays), strict=True):
-            yield Detection(tuple(xyxy), confidence, class_id, self._name(class_id))
+        ids = [None] * len(self) if self.tracker_id is None else self.tracker_id.tolist()
+        for xyxy, confidence, class_id, i in zip(*(a.tolist() for a in arrays), ids, strict=True):
+            yield Detection(tuple(xyxy), confidence, class_id, self._name(class_id), i)
 
     __reversed__ = None  # `reversed` would index, and so give `Detections` of one object each
 
@@ -257,6 +172,7 @@ class Detections:
             xyxy=self.xyxy[rows],
             confidence=self.confidence[rows],
             class_id=self.class_id[rows],
+            tracker_id=None if self.tracker_id is None else self.tracker_id[rows],
         )
 
     def __repr__(self) -> str:
@@ -314,61 +230,5 @@ class Detections:
         """Return the number of detections of each class, an integer array `(num_classes,)`."""
         return np.bincount(self.class_id, minlength=num_classes)
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """Return one entry for each detection, as plain JSON types.
-
-        Returns:
-            A list of dicts of `"class_id"`, `"class_name"`, `"confidence"` and `"xyxy"`.
-        """
-        return [
-            {
-                "class_id": class_id,
-                "class_name": self._name(class_id),
-                "confidence": confidence,
-                "xyxy": xyxy,
-            }
-            for xyxy, confidence, class_id in self._rounded()
-        ]
-
-    def to_coco(
-        self, image_id: int, category_ids: Sequence[int] | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the entries of COCO's results format, which pycocotools' `loadRes` takes.
-
-        Args:
-            image_id: id of the image.
-            category_ids: id of the category of each class; `None` for numbers from 1.
-        """
-        return [
-            {
-                "image_id": image_id,
-                "category_id": class_id + 1 if category_ids is None else category_ids[class_id],
-                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
-                "score": confidence,
-            }
-            for (x1, y1, x2, y2), confidence, class_id in self._rounded()
-        ]
-
-    def to_supervision(self) -> Any:
-        """Return the detections as `supervision.Detections`, with `class_name` in its `data`.
-
-        Raises:
-            ImportError: if supervision is missing.
-        """
-        supervision: Any = require("supervision", "supervision", "`Detections.to_supervision`")
-        names = self.class_name
-        return supervision.Detections(
-            xyxy=self.xyxy.copy(),
-            confidence=self.confidence.copy(),
-            class_id=self.class_id.copy(),
-            data={} if names is None else {"class_name": names},
-        )
-
     def _name(self, class_id: int) -> str | None:
         return None if self.class_names is None else self.class_names[class_id]
-
-    def _rounded(self) -> Iterator[tuple[list[float], float, int]]:
-        """Yield box, confidence and class of each detection, rounded for JSON."""
-        xyxy = self.xyxy.astype("float64").round(2).tolist()
-        confidence = self.confidence.astype("float64").round(6).tolist()
-        return zip(xyxy, confidence, self.class_id.tolist(), strict=True)
