@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -55,3 +55,34 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[], object]) -> Iterator[list[int]]:
+    """Call a function at the first signal, in place of ending the program; the next one ends it.
+
+    Args:
+        stop: makes the work inside this context end soon, with all files complete.
+
+    Returns:
+        A context with the list of the signals received so far.
+    """
+    received: list[int] = []
+
+    def first(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        restore()
+        stop()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    before = {n: h for n in numbers if (h := signal.getsignal(n)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, first)
+    try:
+        yield received
+    finally:
+        restore()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from cspdarknet.images import ImageError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 DEFAULT_RATE = Fraction(25)  # frames per second
+# A faster preset than the default, which would take longer than a small detector.
+ENCODING = {"crf": "20", "preset": "veryfast"}
+TICK = Fraction(1, 90_000)  # seconds, in which the times of frames are stored
 
 
 def open_video(path: Path) -> Any:
@@ -82,14 +85,74 @@ def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> Non
 
 
 def _encode(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> None:
-    av: Any = require("av", "video", "Writing videos")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
-        stream.pix_fmt = "yuv420p"
-        for i, array in enumerate(frames):
-            even = array[: len(array) // 2 * 2, : array.shape[1] // 2 * 2]
-            if i == 0:
-                stream.height, stream.width = even.shape[:2]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    with VideoWriter(path, rate) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
+class VideoWriter:
+    """Writes frames as a video, H.264 in MP4, one at a time.
+
+    Args:
+        path: the `.mp4` file, which is complete once the writer is closed.
+        rate: frames per second.
+
+    Raises:
+        ImportError: if PyAV is missing.
+
+    Example:
+        >>> with VideoWriter(Path("gray.mp4"), Fraction(10)) as writer:
+        ...     for time in (0.0, 0.1, 0.5):
+        ...         writer.write(np.full((48, 64, 3), 128, "uint8"), time)
+        >>> len(list(read_frames(Path("gray.mp4"))))
+        3
+    """
+
+    def __init__(self, path: Path, rate: Fraction) -> None:
+        self._av: Any = require("av", "video", "Writing videos")
+        self._container = self._av.open(str(path), "w")
+        self._stream = self._container.add_stream("libx264", rate=rate)
+        self._stream.pix_fmt = "yuv420p"
+        self._last_tick = -1
+
+    def write(self, image: np.ndarray, time: float | None = None) -> None:
+        """Write a frame.
+
+        Args:
+            image: uint8 array `(height, width, 3)`, of the size of the first. An odd last row or
+                column is dropped, since the format needs even sizes.
+            time: seconds since the first frame, for frames at irregular intervals; in all calls or
+                none.
+        """
+        even = image[: len(image) // 2 * 2, : image.shape[1] // 2 * 2]
+        if self._last_tick < 0:
+            self._start(even.shape[:2], time is not None)
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        self._last_tick = max(self._last_tick + 1, 0 if time is None else round(time / TICK))
+        if time is not None:
+            frame.pts, frame.time_base = self._last_tick, TICK
+        self._container.mux(self._stream.encode(frame))
+
+    def _start(self, size: tuple[int, ...], has_times: bool) -> None:
+        codec = self._stream.codec_context
+        self._stream.height, self._stream.width = size
+        codec.options = dict(ENCODING)
+        if has_times:
+            # Frames that refer to later ones would make the file end before its last frame.
+            codec.options = {**ENCODING, "bf": "0"}
+            codec.time_base = TICK
+
+    def close(self) -> None:
+        """Complete the file."""
+        if self._last_tick >= 0:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._container.close()
