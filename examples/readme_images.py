@@ -1,6 +1,6 @@
-"""Draws the pictures of the README: detections and feature maps on photographs of scikit-image.
+"""Draws the pictures of README and guides: detections, tracks and feature maps on photographs.
 
-    pip install 'cspdarknet[torch]' scikit-image
+    pip install 'cspdarknet[torch,track]' scikit-image
     python examples/readme_images.py yolox_nano_coco     # or the path of yolox_nano.pth
 
 The photographs are part of scikit-image: `astronaut` (NASA, public domain), `coffee` (Rachel
@@ -16,12 +16,14 @@ from PIL import Image
 
 import cspdarknet
 from cspdarknet.images import read_image
+from cspdarknet.inference import Counts, TrackPainter, track
 from cspdarknet.visualize import draw_boxes, feature_picture
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images"
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 HEIGHT = 360  # of a photograph in the picture of detections, in pixels
 GAP = 8
+FRAMES, WINDOW = 60, 640  # of the tracks: a window of this width moves over the photographs
 
 
 def draw_detections(detector: str) -> None:
@@ -41,6 +43,25 @@ def draw_detections(detector: str) -> None:
     sheet.save(OUT / "detections.jpg", quality=88)
 
 
+def draw_tracks(detector: str) -> None:
+    """Draw a frame of a window that moves over the photographs, with tracks and a counting line."""
+    predictor = cspdarknet.Predictor(detector)
+    names = ("astronaut.png", "coffee.png", "chelsea.png")
+    photographs = [Image.fromarray(read_image(PHOTOGRAPHS / name)) for name in names]
+    resized = [
+        image.resize((image.width * HEIGHT // image.height, HEIGHT)) for image in photographs
+    ]
+    strip = np.concatenate([np.asarray(image) for image in resized], axis=1)
+    lefts = np.linspace(0, strip.shape[1] - WINDOW, FRAMES).astype(int)
+    windows = [strip[:, left : left + WINDOW] for left in lefts]
+    counts = Counts(lines=[[(WINDOW / 2, HEIGHT), (WINDOW / 2, 0)]])
+    painter = TrackPainter(counts)
+    for window, tracked in track(predictor.stream(windows[: 3 * FRAMES // 4])):
+        counts.update(tracked)
+        picture = painter.draw(window, tracked)
+    picture.save(OUT / "tracks.jpg", quality=88)
+
+
 def draw_features() -> None:
     """Draw a photograph beside the feature maps of the bundled classifier's backbone."""
     levels = ["P2", "P3", "P4", "P5"]
@@ -51,5 +72,7 @@ def draw_features() -> None:
 
 
 if __name__ == "__main__":
-    draw_detections(sys.argv[1] if len(sys.argv) > 1 else "yolox_nano_coco")
+    detector = sys.argv[1] if len(sys.argv) > 1 else "yolox_nano_coco"
+    draw_detections(detector)
+    draw_tracks(detector)
     draw_features()

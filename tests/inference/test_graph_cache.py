@@ -59,6 +59,11 @@ def test_a_key_depends_on_all_that_changes_a_graph(monkeypatch):
         {"options": DetectionOptions(score_threshold=(0.5, 0.25))},
         {"options": DetectionOptions(iou_threshold=0.5)},
         {"options": DetectionOptions(max_detections=5)},
+        {"options": DetectionOptions(classes=[0])},
+        {"options": DetectionOptions(classes=["a"])},
+        {"options": DetectionOptions(class_agnostic_nms=True)},
+        {"options": DetectionOptions(class_agnostic_nms=False)},
+        {"options": DetectionOptions(max_detections_per_class=5)},
         {"image_size": 96},
     ]
     keys += [graph_key(paths, "00", **(choices | other)) for other in others]

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cspdarknet.detections import Detections
 from cspdarknet.images import ImageError, ImageFile
 from cspdarknet.inference.copies import IMAGE_SUFFIXES, VIDEO_SUFFIXES, CopyFolder
+from cspdarknet.inference.result_formats import FileDetections
 from cspdarknet.inference.video import frame_rate, read_frames, write_video
-from cspdarknet.inference.writers import FileDetections
 from cspdarknet.visualize import draw_boxes, save_picture
 
 if TYPE_CHECKING:
     from cspdarknet.inference.predictor import Predictor
+    from cspdarknet.inference.result_folder import ResultFolder
 
 
 class ObjectDetector:
@@ -26,6 +29,7 @@ class ObjectDetector:
         predictor: a `Predictor` of a detector.
         out: folder, or `CopyFolder`, for copies with the boxes drawn in, which are written
             atomically; `None` for no copies.
+        results: where the detections go, such as a `ResultFolder`; `None` for a list.
 
     Attributes:
         results: the `FileDetections` of the images and frames, in order.
@@ -41,7 +45,12 @@ class ObjectDetector:
         ((48, 64), True)
     """
 
-    def __init__(self, predictor: "Predictor", out: str | Path | CopyFolder | None = None) -> None:
+    def __init__(
+        self,
+        predictor: "Predictor",
+        out: str | Path | CopyFolder | None = None,
+        results: "list[FileDetections] | ResultFolder | None" = None,
+    ) -> None:
         if predictor.info.task != "detection" or predictor.info.raw_outputs:
             raise ValueError(
                 "`predictor` must be the Predictor of a detector. Received: a Predictor for "
@@ -49,7 +58,7 @@ class ObjectDetector:
             )
         self.predictor = predictor
         self.copies = CopyFolder(out) if isinstance(out, (str, Path)) else out
-        self.results: list[FileDetections] = []
+        self.results: Any = [] if results is None else results
         self.failures: list[str] = []
 
     def detect_images(
@@ -71,7 +80,7 @@ class ObjectDetector:
                     self.failures.append(str(detections))
                 else:
                     if self.copies is not None:
-                        drawn = draw_boxes(pixels[0], detections)
+                        drawn = draw_boxes(pixels[0], _in_picture(detections, pixels[0]))
                         save_picture(drawn, self.copies.prepare(file.key))
                     self.results.append(FileDetections(path, detections))
                 advance(1)
@@ -101,6 +110,14 @@ class ObjectDetector:
                 key = Path(path.name)
                 self.copies.add([key], VIDEO_SUFFIXES)
                 write_video(self.copies.prepare(key), annotated_frames(), frame_rate(path))
-            self.results += results
+            self.results.extend(results)
         except ImageError as error:
             self.failures.append(str(error))
+
+
+def _in_picture(detections: Detections, pixels: np.ndarray) -> Detections:
+    """Return detections in the pixels of a picture of their image, which may be shrunk."""
+    if pixels.shape[:2] == detections.image_size:
+        return detections
+    ratio = np.float32(max(pixels.shape[:2]) / max(detections.image_size))
+    return replace(detections, xyxy=detections.xyxy * ratio, image_size=pixels.shape[:2])

@@ -71,6 +71,7 @@ class FeatureExtractor:
         picture: whether to write a picture of the image beside its feature maps, too.
         runtime: runtime of the `Predictor`.
         precision: precision of the `Predictor`.
+        device: device of the `Predictor`.
 
     Attributes:
         predictor: the `Predictor` of the model.
@@ -101,6 +102,7 @@ class FeatureExtractor:
         picture: bool = False,
         runtime: str | None = None,
         precision: str = "float32",
+        device: str = "auto",
     ) -> None:
         self.file_format = check_choice("file_format", file_format, FORMATS)
         if longer_side is not None:
@@ -113,6 +115,7 @@ class FeatureExtractor:
             source,
             runtime=runtime,
             precision=precision,
+            device=device,
             mode="throughput",
             batch_size=1,
             longer_side=longer_side or None,

@@ -2,7 +2,7 @@
 
 import os
 import reprlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -15,10 +15,13 @@ from cspdarknet._prefetch import prefetch_map, thread_pool
 from cspdarknet.detections import DetectionOptions, Detections, check_options
 from cspdarknet.images import ImageError
 from cspdarknet.inference import runtimes
+from cspdarknet.inference.devices import DEVICES
 from cspdarknet.inference.model_source import ModelSettings, model_source
-from cspdarknet.inference.runtime_choice import start_runtime
+from cspdarknet.inference.runtime_choice import check_choices, start_runtime
+from cspdarknet.inference.tile_stream import Tile, stream_tiles, tiles_for
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.preprocessing import preprocessor
+from cspdarknet.tiles import Tiles
 
 THROUGHPUT_BATCH_SIZE = 8
 Results = Generator[tuple[Any, ...], None, None]
@@ -62,16 +65,21 @@ class Predictor:
         levels: backbones: pyramid levels, such as `["P3", "P5"]`; `None` for the model's output.
         threads: number of threads of the runtime; `None` for all. Keras has settings of its own.
         workers: number of threads that decode and preprocess images.
+        device: `"auto"` for a GPU of NVIDIA if there is one and a runtime uses it, and the CPU
+            otherwise; `"cpu"`; `"cuda"` (ONNX Runtime for GPUs, or Keras, whose backend chooses
+            its device itself); or `"tensorrt"` (ONNX Runtime).
         calibration: for `precision="int8"`: a folder or a list of images like those to predict.
             The first 128 are used.
         options: detectors: a `DetectionOptions` in place of the model's own thresholds.
+        tiles: detectors: `Tiles`, to detect in overlapping tiles of large images, and merge the
+            detections. `max_detections` of the options is then that of each tile.
 
     Attributes:
         info: the `ModelInfo`: task, class names, image size and so on.
         runtime: name of the runtime.
 
     Raises:
-        ValueError: if an argument does not fit the model, the file or the CPU.
+        ValueError: if an argument does not fit the model, the file or the device.
         ImportError: if the runtime is not installed.
 
     Example:
@@ -98,16 +106,19 @@ class Predictor:
         levels: Sequence[str | int] | None = None,
         threads: int | None = None,
         workers: int = 2,
+        device: str = "auto",
         calibration: str | Path | Sequence[Any] | None = None,
         options: DetectionOptions | None = None,
+        tiles: Tiles | None = None,
     ) -> None:
-        _check_choices(runtime, precision, mode)
+        check_choices(runtime, precision, mode)
+        check_choice("device", device, DEVICES)
         sizes = {
             "image_size": _one_image_size(_check_optional("image_size", image_size), options),
             "longer_side": _check_optional("longer_side", longer_side),
         }
         runtime_options = runtimes.RuntimeOptions(
-            precision, mode, _check_optional("threads", threads)
+            precision, mode, _check_optional("threads", threads), device
         )
         self._batch_size = _check_optional("batch_size", batch_size) or (
             THROUGHPUT_BATCH_SIZE if mode == "throughput" else 1
@@ -119,8 +130,10 @@ class Predictor:
             source, runtime, self._batch_size, sizes["image_size"]
         )
         self.info: ModelInfo = self._runtime.info
-        self._image_shape = _image_shape(self._runtime)
+        self._image_shape = runtimes.image_shape(self._runtime)
         self._preprocess = preprocessor(self.info, **sizes)
+        self._tiles = tiles_for(self.info, tiles)
+        self._class_agnostic = options is not None and options.class_agnostic_nms is True
         self._process = os.getpid()
 
     def __reduce__(self) -> NoReturn:
@@ -158,8 +171,8 @@ class Predictor:
         """Return the result of one image, or the results of a list of images, in order.
 
         Args:
-            images: a path, a Pillow image, or an array `(height, width, 3)`, RGB in 0..255; or a
-                list of them.
+            images: a path, the bytes of an image file, a Pillow image, or an array
+                `(height, width, 3)`, RGB in 0..255; or a list of them.
 
         Returns:
             For each image: a dict of arrays `(height, width, channels)` by level from a backbone,
@@ -169,6 +182,8 @@ class Predictor:
         Raises:
             ImageError: if an image cannot be used; `stream` continues after it.
         """
+        if _is_one_image(images) and self._tiles is not None:
+            return self([images])[0]
         if _is_one_image(images):
             # Without threads, whose start would take longer than a small image.
             item = self._prepare(images)
@@ -192,7 +207,8 @@ class Predictor:
         predictor on each image instead.
 
         Args:
-            images: paths, Pillow images, and arrays `(height, width, 3)`, RGB in 0..255.
+            images: paths, bytes of image files, Pillow images, and arrays `(height, width, 3)`, RGB
+                in 0..255.
             with_pixels: whether to yield the pixels, too, so that a file need not be
                 decoded again to draw on it.
 
@@ -201,7 +217,8 @@ class Predictor:
             of a call, or an `ImageError` if it cannot be used. With `with_pixels=True` of tuples
             `(image, result, pixels)`: pixels is a uint8 array `(height, width, 3)` of the decoded
             image, as the model takes it: the whole image for detectors, the center crop or the
-            shrunk image for others. It is `None` for an image that cannot be used.
+            shrunk image for others; of an image too large to be decoded at once, at most 2048
+            pixels wide and high. It is `None` for an image that cannot be used.
 
         Raises:
             ValueError: if `images` is one image, and not an iterable of them.
@@ -212,9 +229,23 @@ class Predictor:
                 "`images` must be a list or another iterable of images. Received: "
                 f"{reprlib.repr(images)}: call the predictor on one image."
             )
-        return self._stream(images, with_pixels)
+        if self._tiles is not None:
+            settings = self._tiles, self.info.image_size, with_pixels, self._class_agnostic
+            return stream_tiles(self._stream_tiles, images, *settings)
+        return self._stream(images, with_pixels, self._prepare)
 
-    def _stream(self, images: Iterable[Any], with_pixels: bool) -> Results:
+    def _stream_tiles(self, tiles: Iterable[Tile]) -> Results:
+        def prepare(tile: Tile) -> _Item:
+            given = tile._replace(pixels=None)  # whose memory is free as soon as possible
+            if isinstance(tile.pixels, ImageError):
+                return _Item(given, tile.pixels, (0, 0), None)
+            return self._prepare(tile.pixels)._replace(given=given)
+
+        return self._stream(tiles, False, prepare)
+
+    def _stream(
+        self, images: Iterable[Any], with_pixels: bool, prepare_one: Callable[[Any], _Item]
+    ) -> Results:
         failures: list[Exception] = []
 
         def given() -> Generator[Any, None, None]:
@@ -224,7 +255,7 @@ class Predictor:
                 failures.append(error)
 
         def prepare(given: Any) -> _Item:
-            item = self._prepare(given)
+            item = prepare_one(given)
             # A whole image takes more memory than its letterboxed pixels.
             return item if with_pixels else item._replace(image=None)
 
@@ -330,18 +361,6 @@ def _batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:
         yield batch
 
 
-def _check_choices(runtime: str | None, precision: str, mode: str) -> None:
-    if runtime is not None:
-        check_choice("runtime", runtime, (*runtimes.RUNTIMES, "fastest"))
-    check_choice("precision", precision, tuple(runtimes.PRECISIONS))
-    check_choice("mode", mode, runtimes.MODES)
-    names = runtimes.PRECISIONS[precision]
-    if runtime not in (*names, "fastest", None):
-        raise ValueError(
-            f"precision={precision!r} is for {' and '.join(names)}. Received: runtime={runtime!r}"
-        )
-
-
 def _check_optional(name: str, value: Any) -> int | None:
     return None if value is None else check_count(name, value)
 
@@ -363,23 +382,6 @@ def _is_one_image(images: Any) -> bool:
     if isinstance(images, (str, bytes, Image.Image)) or not isinstance(images, Iterable):
         return True
     return getattr(images, "ndim", None) in (0, 2, 3)
-
-
-def _image_shape(runtime: runtimes.Runtime) -> tuple[int | None, int | None]:
-    """Return the height and width of a model's images, `None` where it takes any.
-
-    Raises:
-        ValueError: if they are not RGB.
-    """
-    _, *shape = runtime.input_shape
-    if runtime.info.data_format == "channels_first":
-        shape = [*shape[1:], shape[0]]
-    height, width, channels = shape
-    if channels != 3:
-        raise ValueError(
-            f"The model must take RGB images, of 3 channels. Received: a model of {channels}"
-        )
-    return height, width
 
 
 def _check_images(images: Any, size: tuple[int | None, int | None]) -> None:

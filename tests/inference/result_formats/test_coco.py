@@ -1,37 +1,23 @@
-"""Detections as COCO's JSON and as CSV."""
+"""Detections as COCO's JSON."""
 
-import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cspdarknet.detections import Detections
-from cspdarknet.inference.writers import (
+from cspdarknet.inference.result_formats import FileDetections
+from cspdarknet.inference.result_formats.coco import (
     COCO_RESULTS_STARTS,
     COCO_STARTS,
-    CSV_STARTS,
-    FileDetections,
     write_coco,
     write_coco_results,
-    write_csv,
 )
 from cspdarknet.yolox.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+from detection_results import NAMES, RESULTS
 
 pytestmark = pytest.mark.one_backend
-
-NAMES = ("red", "blue")
-RESULTS = [
-    FileDetections(
-        Path("images/a.png"),
-        Detections([[2, 3, 12, 14.25], [20, 5, 40, 25]], [0.9, 0.6], [0, 1], (40, 60), NAMES),
-    ),
-    FileDetections(Path("clip.mp4"), Detections(np.zeros((0, 4)), [], [], (30, 50), NAMES), 0),
-    FileDetections(
-        Path("clip.mp4"), Detections([[1, 1, 2, 2]], [0.5], [1], (30, 50), NAMES), frame=1
-    ),
-]
 
 
 def test_coco_tools_read_the_json(tmp_path):
@@ -56,8 +42,6 @@ def test_files_begin_as_earlier_results_are_recognized(tmp_path):
         assert (tmp_path / "a.json").read_text().startswith(COCO_STARTS)
         write_coco_results(tmp_path / "b.json", results, NAMES)
         assert (tmp_path / "b.json").read_text().startswith(COCO_RESULTS_STARTS)
-        write_csv(tmp_path / "c.csv", results)
-        assert (tmp_path / "c.csv").read_text().startswith(CSV_STARTS)
 
 
 def results_of(path):
@@ -95,14 +79,18 @@ def test_ids_of_results_without_annotations(tmp_path):
     assert len(COCO_CATEGORY_IDS) == len(COCO_NAMES)
 
 
-def test_csv(tmp_path):
-    unnamed = Detections([[1, 1, 2, 2]], [0.5], [7], (30, 50))
-    write_csv(tmp_path / "a.csv", [*RESULTS, FileDetections(Path("b.png"), unnamed)])
-    rows = list(csv.reader((tmp_path / "a.csv").open()))
-    assert rows == [
-        ["file", "class", "confidence", "x1", "y1", "x2", "y2", "frame"],
-        ["images/a.png", "red", "0.9", "2.0", "3.0", "12.0", "14.25", ""],
-        ["images/a.png", "blue", "0.6", "20.0", "5.0", "40.0", "25.0", ""],
-        ["clip.mp4", "blue", "0.5", "1.0", "1.0", "2.0", "2.0", "1"],
-        ["b.png", "7", "0.5", "1.0", "1.0", "2.0", "2.0", ""],
+def test_document_and_list_share_their_ids(tmp_path):
+    """So that pycocotools loads the one for the other."""
+    coco_tools = pytest.importorskip("pycocotools.coco")
+    results = [
+        replace(RESULTS[0], path=Path("images/70.png")),
+        replace(RESULTS[2], path=Path("8.png")),
     ]
+    write_coco(tmp_path / "a.json", results, NAMES)
+    write_coco_results(tmp_path / "b.json", results, NAMES)
+    coco = coco_tools.COCO(str(tmp_path / "a.json"))
+    loaded = coco.loadRes(str(tmp_path / "b.json"))
+    assert coco.getImgIds() == [70, 8]
+    for image_id in (70, 8):
+        boxes = [a["bbox"] for a in coco.loadAnns(coco.getAnnIds(imgIds=[image_id]))]
+        assert [a["bbox"] for a in loaded.loadAnns(loaded.getAnnIds(imgIds=[image_id]))] == boxes
