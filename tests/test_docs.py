@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import keras
@@ -20,8 +21,10 @@ from typer.testing import CliRunner
 import cspdarknet
 from cspdarknet.cli import app
 from cspdarknet.data import load_detection_dataset
+from cspdarknet.inference.video import write_video
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES, Phase
+from fake_detector import paint
 from image_datasets import write_yolo_dataset
 from support import randomize
 
@@ -32,18 +35,19 @@ GUIDES = sorted(ROOT.glob("docs/*.md"))
 CARDS = sorted(PACKAGE.glob("presets/bundled/*/README.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md"]
 PAGES = [*PAGES, *GUIDES, *CARDS]
-COMMAND = re.compile(r"^cspdarknet (data \w+|\w+)((?:\\\n|[^#\n])*)", re.MULTILINE)
+COMMAND = re.compile(r"^cspdarknet (data [\w-]+|\w+)((?:\\\n|[^#\n])*)", re.MULTILINE)
 # Modules with an example in a docstring.
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")
     if ">>> " in path.read_text()
 )
-# Options for the two trainings of a guide, to make them short: a recipe of one epoch for the first,
-# and a tiny model for the second, which has a recipe of three phases.
+# Options for the trainings of a guide, to make them short: a recipe of one epoch for the first, and
+# a tiny model for the others.
 TRAININGS = [
     ("--recipe", "short.json"),
     ("--epochs", "3", "--image-size", "32", "--model", "tiny"),
+    ("--recipe", "short.json", "--model", "tiny"),
 ]
 
 
@@ -146,6 +150,8 @@ def test_links_lead_somewhere(page):
 @pytest.mark.one_backend
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name, tmp_path, monkeypatch):
+    if name.startswith("cspdarknet.scale."):
+        pytest.importorskip("pyarrow", reason="bulk jobs need PyArrow")
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     given = {name: getattr(cspdarknet, name) for name in cspdarknet.__all__}
@@ -195,13 +201,28 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
     write_short_recipe(DETECTION_RECIPES["finetune"])
     names, commands = run_guide("detect.md")
     assert commands == [
-        *("detect", "detect", "data check", "train", "evaluate", "detect", "evaluate", "train")
+        *("detect", "detect", "detect", "detect", "detect", "data check", "train", "evaluate"),
+        *("detect", "evaluate", "train", "evaluate", "detect", "evaluate", "train"),
     ]
     assert names["boxes"].shape == (1, 50, 4)
     assert names["outputs"]["boxes"].shape == (1, 50, 4)
     assert names["detections"].class_names == ("Platelets", "RBC", "WBC")
     assert json.loads(Path("cells.json").read_text())["images"]
+    assert Path("results/labels/0.txt").exists()
     assert cspdarknet.load_model("my_detector").class_names == ("blue", "red")
+
+
+@pytest.mark.one_backend
+def test_the_guide_to_tracking(tmp_path, monkeypatch):
+    pytest.importorskip("trackers", reason="tracking needs trackers")
+    monkeypatch.chdir(tmp_path)
+    frames = (paint((48, 80), [("red", 4 + 4 * i, 8, 24 + 4 * i, 28)]) for i in range(12))
+    write_video(Path("clip.mp4"), frames, Fraction(10))
+    names, commands = run_guide("track.md")
+    assert commands == ["track", "track"]
+    assert names["frame"].index == 11
+    assert len(Path("counts.jsonl").read_text().splitlines()) == 12
+    assert names["counts"].to_json()["zones"] == []
 
 
 @pytest.mark.one_backend
@@ -214,7 +235,8 @@ def test_the_guide_to_datasets(tmp_path, monkeypatch):
     names, commands = run_guide("data.md")
     assert commands == [
         *("data check", "train", "data check", "data stats", "data show"),
-        *("data split", "data convert"),
+        *("data split", "data convert", "data pack", "data pack", "data check", "train", "train"),
+        "data clear-cache",
     ]
     assert load_detection_dataset("divided").test is not None
     assert load_detection_dataset("as_coco").format.startswith("COCO")
@@ -256,17 +278,19 @@ def test_the_guide_to_weight_files(tmp_path, monkeypatch):
 def test_the_example_of_tf_distribute():
     import tensorflow as tf
 
-    (block,) = blocks("python", (ROOT / "docs/scale.md").read_text())
+    page = (ROOT / "docs/scale.md").read_text()
+    (block,) = [block for block in blocks("python", page) if "tf.distribute" in block]
     images = np.random.default_rng(0).uniform(0, 255, (64, 32, 32, 3)).astype("float32")
     names = {"tf": tf, "ImageClassifier": ImageClassifier, "images": images}
     exec(compile(block, "scale.md", "exec"), {**names, "labels": np.arange(64) % 3})
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("name", ["slurm.sh", "kubernetes.yaml"])
-def test_cluster_files_name_real_options(name):
-    text = (ROOT / "examples/cluster" / name).read_text()
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("name", ["slurm_{}.sh", "kubernetes_{}.yaml"])
+def test_cluster_files_name_real_options(name, backend):
+    text = (ROOT / "examples/cluster" / name.format(backend)).read_text()
     (command,) = re.findall(r"cspdarknet train (.*?)(?:\n {10}\w|\Z)", text, re.DOTALL)
     options = set(re.findall(r"--[\w-]+", command))
-    assert "--join" in options
+    assert ("--join" in options) == (backend == "jax")
     assert options <= options_of("train")

@@ -21,7 +21,7 @@ def file(tmp_path):
 
 def test_a_detector_takes_the_whole_image_letterboxed(file):
     image = read_image(file)
-    for item in (file, str(file), image, Image.open(file)):
+    for item in (file, str(file), file.read_bytes(), image, Image.open(file)):
         prepared = preprocessor(ModelInfo("detection", image_size=32))(item)
         np.testing.assert_array_equal(prepared.inputs, letterbox(image, 32)[0])
         np.testing.assert_array_equal(prepared.image, image)
@@ -89,3 +89,11 @@ def test_errors_are_those_of_reading(tmp_path):
 def test_sizes_that_do_not_fit(info, sizes, message):
     with pytest.raises(ValueError, match=message):
         preprocessor(info, **sizes)
+
+
+def test_a_jpeg_in_memory_is_cropped_like_its_file(tmp_path):
+    """It is decoded at a fraction of its size, too."""
+    Image.effect_noise((640, 480), 50).save(tmp_path / "a.jpg")
+    preprocess = preprocessor(ModelInfo("classification", image_size=48))
+    inputs = preprocess((tmp_path / "a.jpg").read_bytes()).inputs
+    np.testing.assert_array_equal(inputs, preprocess(tmp_path / "a.jpg").inputs)

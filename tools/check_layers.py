@@ -18,8 +18,8 @@ LAYERS = (
         *("_version", "_extras", "_files", "_prefetch", "_arguments", "_initialization"),
         *("_keras", "_lazy"),
     ),
-    ("_pixels", "score_thresholds"),
-    ("images", "model_info"),
+    ("_pixels", "_stored_images", "score_thresholds"),
+    ("images", "model_info", "tiles"),
     ("visualize",),
     ("detections",),
     ("layers",),
@@ -33,6 +33,7 @@ LAYERS = (
     ("evaluate",),
     ("reports",),
     ("train",),
+    ("scale",),
     ("cli",),
     ("__main__",),
 )

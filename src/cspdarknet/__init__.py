@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from cspdarknet.presets.listing import list_presets
     from cspdarknet.presets.upload import upload_preset
+    from cspdarknet.tiles import Tiles
 
 __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "__version__",
@@ -52,6 +53,7 @@ __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "Detections",
     "ImageClassifier",
     "Predictor",
+    "Tiles",
     "YOLOXDetector",
     "checkpoints",
     "conversion",
@@ -82,6 +84,7 @@ __getattr__, __dir__ = lazy_names(
         "Detections": "detections",
         "ImageClassifier": "models",
         "Predictor": "inference",
+        "Tiles": "tiles",
         "YOLOXDetector": "models",
         "list_presets": "presets.listing",
         "load_model": "models",

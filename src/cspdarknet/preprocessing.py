@@ -35,9 +35,9 @@ def preprocessor(
 ) -> Preprocessor:
     """Return the preprocessing function of a model.
 
-    It takes a path, a Pillow image, or an array `(height, width, 3)` in 0..255. Detectors get the
-    whole image, letterboxed; classifiers its center crop; backbones the image as it is, or its
-    center crop if there is an `image_size`.
+    It takes a path, the bytes of an image file, a Pillow image, or an array `(height, width, 3)` in
+    0..255. Detectors get the whole image, letterboxed; classifiers its center crop; backbones the
+    image as it is, or its center crop if there is an `image_size`.
 
     Args:
         info: the `ModelInfo` of the model.
@@ -81,7 +81,7 @@ def preprocessor(
 
 
 def _whole(item: Any, longer_side: int | None) -> Preprocessed:
-    if isinstance(item, (str, Path)):
+    if isinstance(item, (str, Path, bytes)):
         image = read_image(item, longer_side)
     else:
         image = as_image_array(item)
@@ -91,7 +91,7 @@ def _whole(item: Any, longer_side: int | None) -> Preprocessed:
 
 
 def _cropped(item: Any, size: int) -> Preprocessed:
-    if isinstance(item, (str, Path)):
+    if isinstance(item, (str, Path, bytes)):
         image = open_image(item, shorter_side=2 * size)
     else:
         image = Image.fromarray(as_image_array(item))

@@ -5,11 +5,14 @@ import pytest
 from cspdarknet.cli import choices
 from cspdarknet.data.classification.find import ON_PROBLEM
 from cspdarknet.data.formats import FORMATS
+from cspdarknet.data.packs.manifest import SUFFIXES
 from cspdarknet.data.writers.split import STRATEGIES
 from cspdarknet.data.writers.write import WRITERS
 from cspdarknet.export import formats as export_formats
 from cspdarknet.export.inference_graph import INPUTS
-from cspdarknet.inference import features, runtimes
+from cspdarknet.inference import devices, features, runtimes
+from cspdarknet.inference.result_formats import RESULT_FORMATS
+from cspdarknet.inference.tracks import TRACKERS
 from cspdarknet.models.load import TASKS
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES, recipe
 from support import run_command
@@ -19,11 +22,16 @@ pytestmark = pytest.mark.one_backend
 TAKEN = {
     "RUNTIMES": (*runtimes.RUNTIMES, "fastest"),
     "PRECISIONS": runtimes.PRECISIONS,
+    "DEVICES": devices.DEVICES,
     "ON_PROBLEM": ON_PROBLEM,
     "DATASET_FORMATS": [format.name for format in FORMATS],
     "WRITTEN_FORMATS": WRITERS,
+    "PACKED_FORMATS": SUFFIXES,
     "SPLIT_BY": STRATEGIES,
     "FEATURE_FORMATS": features.FORMATS,
+    "RESULT_FORMATS": ("images", *RESULT_FORMATS),
+    "ENGINES": ("local", "ray"),
+    "TRACKERS": TRACKERS,
     "EXPORT_FORMATS": export_formats.FORMATS,
     "EXPORT_PRECISIONS": export_formats.PRECISIONS,
     "EXPORT_INPUTS": INPUTS,
@@ -56,6 +64,7 @@ def test_tasks():
         ("data", "check", "data", "--format"),
         ("data", "convert", "data", "out", "--to"),
         ("data", "split", "data", "out", "--by"),
+        ("data", "pack", "data", "out", "--to"),
     ],
 )
 def test_another_value_is_an_error_that_lists_the_choices(arguments):

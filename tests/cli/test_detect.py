@@ -150,6 +150,10 @@ def test_an_interruption_leaves_whole_files(run, files, tmp_path, monkeypatch):
         (["{}/0.png", "--out", "{}/../others"], "not a copy of an earlier run"),
         (["{}", "--csv", "-", "--json", "-"], "must name two files"),
         (["{}/0.png", "--out", "boxes.jpg"], "must name a folder"),
+        (["{}", "--tile", "8"], "`--tile` must be an integer, at least 32"),
+        (["{}", "--tile", "64", "--overlap", "1"], "`overlap` must be a fraction"),
+        (["{}", "--overlap", "0.2"], "`--overlap 0.2` needs `--tile`"),
+        (["{}", "--with-whole"], "`--with-whole` needs `--tile`"),
     ],
 )
 def test_errors_come_before_the_model_is_loaded(run, files, monkeypatch, arguments, message):

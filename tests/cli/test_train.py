@@ -52,6 +52,7 @@ def test_the_defaults_of_both_tasks(command):
     assert options == {
         **{"load_weights": None, "validation_split": 0.15, "check": True, "workers": 2},
         **{"tensorboard": False, "on_problem": "raise", "format": None},
+        **{"auto_batch_size": False, "image_cache": None},
     }
     assert options.keys() == more.keys() - {"console"}
 
@@ -68,11 +69,24 @@ def test_options_change_the_recipe_and_the_training(command):
     assert (options["load_weights"], options["check"]) == (False, False)
 
 
+def test_the_batch_size_is_a_number_or_found(command):
+    command("--batch-size", "12", "--image-cache", "disk")
+    command("--batch-size", "auto", "--accumulate", "2")
+    (_, _, recipe, options), (_, _, found, more) = command.calls
+    assert (recipe.batch_size, options["auto_batch_size"]) == (12, False)
+    assert options["image_cache"] == "disk"
+    expected = train.CLASSIFICATION_RECIPES["finetune"].batch_size
+    assert (found.batch_size, found.accumulate, more["auto_batch_size"]) == (expected, 2, True)
+    result = command("--batch-size", "all")
+    assert "must be a number, or auto. Received: --batch-size all" in str(result.exception)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ["--task", "detection", "--class-weights", "balanced"],
         ["--task", "classification", "--flip-vertical", "1"],
+        ["--task", "classification", "--tile", "64"],
     ],
 )
 def test_options_of_the_other_task_are_refused(command, options):
@@ -90,3 +104,19 @@ def test_an_interruption_ends_the_command_with_advice(command, monkeypatch):
     result = command()
     assert result.exit_code == 130
     assert "Run the same command again to continue." in result.output
+
+
+@pytest.mark.parametrize("is_run", [True, False])
+def test_other_processes_run_the_command_on_several_devices(command, monkeypatch, is_run):
+    given = []
+    run = lambda devices: given.append(devices) or is_run  # noqa: E731
+    monkeypatch.setattr(train.distributed, "run_on_devices", run)
+    assert command("--devices", "2").exit_code == 0
+    assert given == ["2"]
+    assert len(command.calls) == (0 if is_run else 1)
+
+
+def test_devices_and_processes_to_join_at_once(command):
+    result = command("--devices", "2", "--join", "auto")
+    assert "either `--devices` or `--join`" in str(result.exception)
+    assert not command.calls

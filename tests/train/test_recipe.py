@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from cspdarknet.tiles import Tiles
 from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase
 from cspdarknet.train.recipe import BaseRecipe
 
@@ -126,3 +127,17 @@ def test_json_without_optional_keys_takes_the_defaults():
     assert recipe.phases == (Phase(1),)
     assert recipe.augmentation == type(recipe.augmentation)(mosaic=0.5)
     assert recipe.batch_size == BaseRecipe.batch_size
+
+
+def test_tiles_of_a_recipe_survive_json():
+    recipe = DetectionRecipe((Phase(1, 64),), tiles=Tiles(96, 0.3, with_whole=True))
+    assert DetectionRecipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert DetectionRecipe.from_json({"phases": [{"epochs": 1}]}).tiles is None
+    for tiles, message in (
+        (96, "tiles must be a JSON object"),
+        ({"side": 1}, "unknown key 'side'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DetectionRecipe.from_json({"phases": [{"epochs": 1}], "tiles": tiles})
+    with pytest.raises(ValueError, match="`tiles` must be Tiles"):
+        DetectionRecipe((Phase(1, 64),), tiles=96)

@@ -1,13 +1,16 @@
 """Differences between the trainings of classifiers and of detectors."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from cspdarknet.data import ClassificationDataset
+from cspdarknet.data import ClassificationDataset, load_detection_dataset
 from cspdarknet.evaluate import ClassThreshold
+from cspdarknet.images import read_image
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet.tiles import Tiles
 from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase
 from cspdarknet.train.tasks import ClassificationTask, DetectionTask, class_weights
 
@@ -44,3 +47,16 @@ def test_a_detector_stores_the_thresholds_that_count_right(tmp_path, thresholds,
     evaluation = SimpleNamespace(thresholds={"count": proposals}.get)
     DetectionTask(DetectionRecipe((Phase(1),))).finish(tmp_path / "best", evaluation)
     assert YOLOXDetector.from_preset(tmp_path / "best").score_threshold == stored
+
+
+def test_training_and_validation_are_in_the_tiles_of_the_recipe(detection_run):
+    splits = load_detection_dataset(detection_run.data, 0.3)
+    recipe = replace(detection_run.recipe, tiles=Tiles(40, 0.25))
+    task = DetectionTask(recipe)
+    source = task.build_source(splits.train, 1, (0, 1))
+    assert len(source.dataset) > len(splits.train)
+    model = YOLOXDetector.from_preset(detection_run.path / "best")
+    predictor = task.build_predictor(model, 64, 1)
+    plain = DetectionTask(detection_run.recipe).build_predictor(model, 64, 1)
+    image = read_image(splits.train.paths[0])
+    assert len(predictor(image)) > len(plain(image))

@@ -13,7 +13,7 @@ from cspdarknet._version import __version__
 from cspdarknet.cli.benchmark import benchmark
 from cspdarknet.cli.convert import convert, verify
 from cspdarknet.cli.data import data_app
-from cspdarknet.cli.data_files import convert_data, split_data
+from cspdarknet.cli.data_files import clear_cache, convert_data, pack_data, split_data
 from cspdarknet.cli.detect import detect
 from cspdarknet.cli.evaluate import evaluate
 from cspdarknet.cli.export import export
@@ -23,6 +23,7 @@ from cspdarknet.cli.predict import predict
 from cspdarknet.cli.presets import presets
 from cspdarknet.cli.signals import Commands, ended_by_signals
 from cspdarknet.cli.swapped import ModelCommand
+from cspdarknet.cli.track import track
 from cspdarknet.cli.train import train
 
 python_warning = warnings.showwarning
@@ -48,12 +49,15 @@ app.command()(train)
 app.command(cls=ModelCommand)(evaluate)
 app.command(cls=ModelCommand)(predict)
 app.command(cls=ModelCommand)(detect)
+app.command(cls=ModelCommand)(track)
 app.command(cls=ModelCommand)(export)
 app.command(cls=ModelCommand)(benchmark)
 app.command()(info)
 app.add_typer(data_app, name="data")
 data_app.command("convert")(convert_data)
 data_app.command("split")(split_data)
+data_app.command("pack")(pack_data)
+data_app.command("clear-cache")(clear_cache)
 
 
 @app.callback()

@@ -14,15 +14,20 @@ INPUT_CONVENTIONS = ("bgr", "rgb", "normalized")
 ACTIVATIONS = ("silu", "relu", "leaky_relu", "relu6", "hard_swish")
 RUNTIMES = ("openvino", "onnxruntime", "keras", "fastest")
 PRECISIONS = ("float32", "bfloat16", "int8")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 ON_PROBLEM = ("raise", "fix")
 DATASET_FORMATS = (
     *("class folders", "CSV", "CSV multi-label"),
     *("COCO", "Pascal VOC", "YOLO", "Darknet", "CSV boxes", "CVAT", "VIA", "CreateML", "LabelMe"),
-    "keras-yolo3",
+    *("keras-yolo3", "packed classes", "packed boxes"),
 )
 WRITTEN_FORMATS = ("coco", "voc", "yolo", "folder")
+PACKED_FORMATS = ("array-record", "parquet")
 SPLIT_BY = ("class", "random")
 FEATURE_FORMATS = ("npz", "safetensors")
+RESULT_FORMATS = ("images", "json", "coco", "csv", "parquet", "yolo", "voc", "labelstudio")
+ENGINES = ("local", "ray")
+TRACKERS = ("bytetrack", "ocsort", "botsort", "sort")
 EXPORT_FORMATS = ("onnx", "openvino", "litert", "torch", "saved_model")
 EXPORT_PRECISIONS = ("float32", "float16", "int8")
 EXPORT_INPUTS = ("uint8", "float32")

@@ -10,17 +10,26 @@ from rich.table import Table
 
 from cspdarknet._files import OutputFolder
 from cspdarknet.cli.options import (
-    ClassNamesOption,
+    ClassAgnosticNMSOption,
+    ClassesOption,
+    DeviceOption,
     FormatOption,
     ImageSizeOption,
+    MaxDetectionsPerClassOption,
     ModelArgument,
     OnProblemOption,
+    OverlapOption,
     PrecisionOption,
     RuntimeOption,
+    TileOption,
+    WithWholeOption,
     WorkersOption,
+    detection_options,
     given_class_names,
+    given_tiles,
 )
 from cspdarknet.cli.progress import progress_bar
+from cspdarknet.cli.results import say
 from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.presets.config import BEST, LAST, RUN_SETTINGS
 
@@ -28,22 +37,40 @@ if TYPE_CHECKING:
     from cspdarknet.data import EvaluationSplit
     from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
     from cspdarknet.inference import Predictor
+    from cspdarknet.score_thresholds import ScoreThreshold
 
 
 def evaluate(
     model: ModelArgument,
     data: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="DATA",
             help="Images in a folder per class, or with boxes. The test split is used, else the "
             "validation split, else all images.",
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for metrics, pictures and an HTML report.")
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file of detections in COCO's form, of any tool, which is evaluated in place "
+            "of MODEL: give DATA alone.",
+        ),
+    ] = None,
+    coco_annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO file whose ids of images and categories --predictions has. Default: that "
+            "in DATA."
+        ),
+    ] = None,
     image_size: ImageSizeOption = None,
+    tile: TileOption = None,
+    overlap: OverlapOption = None,
+    with_whole: WithWholeOption = False,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Default: 32 for classifiers, 8 for detectors.", min=1),
@@ -54,9 +81,19 @@ def evaluate(
     ] = False,
     on_problem: OnProblemOption = "fix",
     format: FormatOption = None,
-    class_names: ClassNamesOption = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the model's classes in the order of their ids, such as cat,dog, if the "
+            "model has none. With --predictions: the categories by id, such as 1=cat,2=dog."
+        ),
+    ] = None,
+    classes: ClassesOption = None,
+    class_agnostic_nms: ClassAgnosticNMSOption = None,
+    max_detections_per_class: MaxDetectionsPerClassOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
+    device: DeviceOption = "auto",
     thresholds: Annotated[
         str | None,
         typer.Option(
@@ -69,75 +106,131 @@ def evaluate(
         bool, typer.Option(help="Store the proposed thresholds in the preset or run folder MODEL.")
     ] = False,
 ) -> None:
-    """Evaluate a classifier (accuracy) or a detector (COCO's mAP).
+    """Evaluate a classifier (accuracy), a detector or a file of detections (COCO's mAP).
 
     Metrics of each class are shown, too.
     """
+    from cspdarknet.cli.evaluate_predictions import data_of_file, evaluate_file
     from cspdarknet.cli.evaluate_thresholds import preset_to_change, show_thresholds
-    from cspdarknet.data import load_classification_split, load_detection_split
-    from cspdarknet.evaluate import Criterion, evaluation_predictor
+    from cspdarknet.evaluate import Criterion, evaluation_predictor, stored_score_threshold
     from cspdarknet.reports import PAGE
 
     console = Console()
-    folder = None if out is None else OutputFolder(out)
-    if folder is not None and (folder.path / RUN_SETTINGS).exists():
-        raise ValueError(f"{out} is the folder of a training run: choose another one.")
+    folder = _report_folder(out)
     if thresholds is not None:
         Criterion.parse(thresholds)
-    preset = None
-    if save_thresholds:
-        preset = preset_to_change(model, LAST if last else BEST, thresholds, image_size)
-    with console.status("loading the model"):
-        predictor = evaluation_predictor(
-            model,
-            which=LAST if last else BEST,
-            batch_size=batch_size,
-            runtime=runtime,
-            precision=precision,
-            image_size=image_size,
-            workers=workers,
+    tiles = given_tiles(tile, overlap, with_whole)
+    which, preset, limits = LAST if last else BEST, None, None
+    if predictions is not None:
+        subject, data = str(predictions), data_of_file(model, data)
+        evaluation: Any = evaluate_file(
+            predictions,
+            data,
+            console,
+            coco_annotations=coco_annotations,
+            class_names=class_names,
+            on_problem=on_problem,
+            format=format,
+            unfit={
+                **{"--image-size": image_size, "--batch-size": batch_size, "--runtime": runtime},
+                **{"--last": last, "--save-thresholds": save_thresholds},
+                **{"--class-agnostic-nms": class_agnostic_nms is not None},
+                **{"--max-detections-per-class": max_detections_per_class, "--tile": tile},
+            },
         )
-    names = given_class_names(class_names, predictor.class_names)
-    detects = predictor.info.task == "detection"
-    if thresholds is not None and not detects:
-        raise ValueError(f"`--thresholds` is for detectors. Received: {model}, a classifier.")
-    load: Any = load_detection_split if detects else load_classification_split
-    split = load(data, names, on_problem, format)
-    for note in _notes(model, data, split):
-        console.print(note, markup=False, soft_wrap=True, highlight=False)
-    evaluation = _evaluate(predictor, split, console)
+    else:
+        subject, data = model, _data_of_model(model, data, coco_annotations)
+        if save_thresholds:
+            preset = preset_to_change(model, which, thresholds, image_size, classes)
+        settings: dict[str, Any] = {
+            **{"batch_size": batch_size, "runtime": runtime, "precision": precision},
+            **{"device": device, "image_size": image_size, "workers": workers, **tiles},
+            "options": detection_options(
+                classes=classes,
+                class_agnostic_nms=class_agnostic_nms,
+                max_detections_per_class=max_detections_per_class,
+            ),
+        }
+        with console.status("loading the model"):
+            predictor = evaluation_predictor(model, which=which, **settings)
+        if predictor.info.task == "detection":
+            limits = stored_score_threshold(model, which)
+        elif thresholds is not None or classes is not None:
+            name = "--classes" if thresholds is None else "--thresholds"
+            raise ValueError(f"`{name}` is for detectors. Received: {model}, a classifier.")
+        source = (data, given_class_names(class_names, predictor.class_names), on_problem, format)
+        evaluation = _evaluate(model, predictor, source, console)
+    if classes is not None:
+        evaluation = evaluation.of_classes([name.strip() for name in classes.split(",")])
+    _print(evaluation, console)
     for reason in evaluation.errors.values():
-        console.print(f"left out: {reason}", markup=False, soft_wrap=True)
+        say(console, f"left out: {reason}")
     if thresholds is not None:
         show_thresholds(evaluation, thresholds, preset, console)
     if folder is not None:
-        which = LAST if last else BEST
-        _write_report(folder, evaluation, f"Evaluation of {model} on {data}", model, which)
-        page = f"report: {folder.path / PAGE}"
-        console.print(page, markup=False, soft_wrap=True, highlight=False)
+        _write_report(folder, evaluation, f"Evaluation of {subject} on {data}", limits)
+        say(console, f"report: {folder.path / PAGE}")
 
 
-def _evaluate(predictor: "Predictor", split: "EvaluationSplit[Any]", console: Console) -> Any:
-    """Evaluate a model with a progress bar, and print its metrics."""
+def _report_folder(out: Path | None) -> OutputFolder | None:
+    folder = None if out is None else OutputFolder(out)
+    if folder is not None and (folder.path / RUN_SETTINGS).exists():
+        raise ValueError(f"{out} is the folder of a training run: choose another one.")
+    return folder
+
+
+def _evaluate(model: str, predictor: "Predictor", source: tuple[Any, ...], console: Console) -> Any:
+    """Evaluate a model with a progress bar.
+
+    Args:
+        model: the argument MODEL.
+        predictor: its predictor.
+        source: dataset, class names, `on_problem` and format.
+        console: the console for messages.
+    """
+    from cspdarknet.data import load_classification_split, load_detection_split
     from cspdarknet.evaluate import evaluate_classifier, evaluate_detector
 
     detects = predictor.info.task == "detection"
+    load: Any = load_detection_split if detects else load_classification_split
+    split = load(*source)
+    for note in _notes(model, source[0], split):
+        say(console, note)
     run: Any = evaluate_detector if detects else evaluate_classifier
     with progress_bar(console, "evaluating", len(split.dataset)) as advance:
-        evaluation = run(predictor, split.dataset, advance=advance)
+        return run(predictor, split.dataset, advance=advance)
+
+
+def _data_of_model(model: str, data: Path | None, coco_annotations: Path | None) -> Path:
+    """Return DATA, which the evaluation of a model needs."""
+    if data is None:
+        raise ValueError(
+            "`evaluate` needs MODEL and DATA, or DATA and `--predictions FILE`. "
+            f"Received: {model} alone."
+        )
+    if coco_annotations is not None:
+        raise ValueError(
+            "`--coco-annotations` is for `--predictions`. "
+            f"Received: {coco_annotations} for the model {model}: leave it out."
+        )
+    return data
+
+
+def _print(evaluation: Any, console: Console) -> None:
+    from cspdarknet.evaluate import DetectionEvaluation
+
+    detects = isinstance(evaluation, DetectionEvaluation)
     (_print_detection if detects else _print_classification)(evaluation, console)
-    return evaluation
 
 
 def _write_report(
-    folder: OutputFolder, evaluation: Any, title: str, model: str, which: str
+    folder: OutputFolder, evaluation: Any, title: str, limits: "ScoreThreshold | None"
 ) -> None:
-    from cspdarknet.evaluate import DetectionEvaluation, stored_score_threshold
+    from cspdarknet.evaluate import DetectionEvaluation
     from cspdarknet.reports import write_classification_report, write_detection_report
 
     if isinstance(evaluation, DetectionEvaluation):
-        threshold = stored_score_threshold(model, which)
-        write_detection_report(folder, evaluation, title, score_threshold=threshold)
+        write_detection_report(folder, evaluation, title, score_threshold=limits)
     else:
         write_classification_report(folder, evaluation, title)
 
@@ -182,7 +275,7 @@ def _print_detection(evaluation: "DetectionEvaluation", console: Console) -> Non
     from cspdarknet.reports.page import format_metric
 
     table = _table("boxes", "AP", "AP50", "precision", "recall", "F1")
-    for c in evaluation.classes:
+    for c in evaluation.chosen_classes:
         metrics = map(format_metric, (c.ap, c.ap50, c.precision, c.recall, c.f1))
         table.add_row(escape(c.name), str(c.boxes), *metrics)
     print_table(console, table)

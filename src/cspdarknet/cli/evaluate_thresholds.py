@@ -15,7 +15,11 @@ from cspdarknet.reports.page import format_metric
 
 
 def preset_to_change(
-    model: str, which: str, thresholds: str | None, image_size: int | None
+    model: str,
+    which: str,
+    thresholds: str | None,
+    image_size: int | None,
+    classes: str | None = None,
 ) -> Path:
     """Return the preset folder that `--save-thresholds` writes to.
 
@@ -24,14 +28,15 @@ def preset_to_change(
         which: the model of a run folder, `"best"` or `"last"`.
         thresholds: the option `--thresholds`.
         image_size: the option `--image-size`.
+        classes: the option `--classes`.
 
     Raises:
         ValueError: if the options do not fit, or the model is in no folder.
     """
-    if thresholds is None or image_size is not None:
+    if thresholds is None or image_size is not None or classes is not None:
         raise ValueError(
-            "`--save-thresholds` needs `--thresholds`, such as `--thresholds count`, and the "
-            f"model's own image size. Received: {thresholds=}, {image_size=}"
+            "`--save-thresholds` needs `--thresholds`, such as `--thresholds count`, all classes "
+            f"and the model's own image size. Received: {thresholds=}, {image_size=}, {classes=}"
         )
     folder = Path(model)
     if model in PRESETS or not (folder / RUN_SETTINGS).is_file() | (folder / CONFIG).is_file():

@@ -9,9 +9,12 @@ from rich.markup import escape
 
 from cspdarknet.cli.choices import EXPORT_FORMATS, EXPORT_INPUTS, EXPORT_PRECISIONS, choice
 from cspdarknet.cli.options import (
+    ClassAgnosticNMSOption,
+    ClassesOption,
     ImageSizeOption,
     IoUThresholdOption,
     MaxDetectionsOption,
+    MaxDetectionsPerClassOption,
     ModelArgument,
     ScoreThresholdOption,
     detection_options,
@@ -62,6 +65,9 @@ def export(
     score_threshold: ScoreThresholdOption = None,
     iou_threshold: IoUThresholdOption = None,
     max_detections: MaxDetectionsOption = None,
+    classes: ClassesOption = None,
+    class_agnostic_nms: ClassAgnosticNMSOption = None,
+    max_detections_per_class: MaxDetectionsPerClassOption = None,
 ) -> None:
     """Export a model to a file for other software.
 
@@ -86,7 +92,14 @@ def export(
             image_size=image_size,
             letterbox=letterbox,
             raw_outputs=raw,
-            options=detection_options(score_threshold, iou_threshold, max_detections),
+            options=detection_options(
+                score_threshold,
+                iou_threshold,
+                max_detections,
+                classes,
+                class_agnostic_nms,
+                max_detections_per_class,
+            ),
         )
     table = plain_table()
     table.add_column("file", overflow="fold")

@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 
 from cspdarknet.cli.choices import FEATURE_FORMATS, choice
+from cspdarknet.cli.engine import RAY, EngineOption, run_on_engine
 from cspdarknet.cli.options import (
+    DeviceOption,
     ImagesArgument,
     ModelArgument,
     PrecisionOption,
@@ -23,7 +25,7 @@ from cspdarknet.model_info import is_exported_file
 def features(
     model: ModelArgument,
     images: ImagesArgument,
-    out: Annotated[Path, typer.Option(help="Folder for the results, one file per image.")],
+    out: Annotated[str, typer.Option(help="Folder for the results, one file per image.")],
     weights: Annotated[
         Path | None, typer.Option(help="A weight file for the architecture of MODEL.")
     ] = None,
@@ -49,6 +51,8 @@ def features(
     ] = False,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
+    device: DeviceOption = "auto",
+    engine: EngineOption = "local",
 ) -> None:
     """Write the feature maps of images, one file per image.
 
@@ -57,18 +61,34 @@ def features(
     """
     from cspdarknet.inference.features import SETTINGS_FILE, FeatureExtractor
 
-    console = Console()
-    files = find_images(images, out, SETTINGS_FILE)
+    if engine == RAY:
+        unfit = {"--weights": weights, "--format": file_format != "npz", "--picture": picture}
+        run_on_engine(
+            "features",
+            model,
+            images,
+            out,
+            unfit,
+            levels=_levels_by_name(model, levels),
+            longer_side=longer_side,
+            runtime=runtime,
+            precision=precision,
+            device=device,
+        )
+        return
+    console, folder = Console(), Path(out)
+    files = find_images(images, folder, SETTINGS_FILE)
     source, names = _source(model, weights, levels, console)
     extractor = FeatureExtractor(
         source,
-        out,
+        folder,
         levels=names,
         file_format=file_format,
         longer_side=longer_side,
         picture=picture,
         runtime=runtime,
         precision=precision,
+        device=device,
     )
     states: Counter[str] = Counter()
     failures = []
@@ -81,9 +101,18 @@ def features(
             failures += [result.message] * (result.state == "failed")
             advance(1)
     kept = f", {states['kept']} kept from an earlier run" if states["kept"] else ""
-    summary = f"Features of {states['done']} of {len(files)} images written to {out}{kept}."
+    summary = f"Features of {states['done']} of {len(files)} images written to {folder}{kept}."
     console.print(summary, soft_wrap=True, highlight=False, markup=False)
     report_failures(console, failures)
+
+
+def _levels_by_name(model: str, levels: str | None) -> list[str] | None:
+    """Return the levels of an option, which are those of the backbone for `all`."""
+    if levels != "all":
+        return level_names(levels, None)
+    from cspdarknet.models import load_model
+
+    return level_names(levels, load_model(model, "features"))
 
 
 def _source(

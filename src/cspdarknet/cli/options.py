@@ -1,14 +1,15 @@
 """Arguments and options that several commands share, and the model that MODEL names."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cspdarknet._arguments import MAX_IMAGE_SIZE, check_count
 from cspdarknet._keras import build_on_numpy
 from cspdarknet.cli import choices
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.score_thresholds import parse_score_threshold
+from cspdarknet.tiles import DEFAULT_OVERLAP, LEAST_SIZE, Tiles
 
 if TYPE_CHECKING:
     from cspdarknet.inference import Predictor
@@ -24,7 +25,7 @@ ModelArgument = Annotated[
     ),
 ]
 ImagesArgument = Annotated[
-    list[Path], typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.")
+    list[str], typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.")
 ]
 RuntimeOption = Annotated[
     str | None,
@@ -39,6 +40,14 @@ PrecisionOption = Annotated[
     choices.choice(
         choices.PRECISIONS,
         help="Precision of the computation; bfloat16 where the processor supports it.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    choices.choice(
+        choices.DEVICES,
+        help="The processor, or a GPU of NVIDIA: cuda with ONNX Runtime for GPUs or Keras, "
+        "tensorrt with ONNX Runtime. auto takes a GPU if the installed software can use it.",
     ),
 ]
 ImageSizeOption = Annotated[
@@ -92,15 +101,81 @@ MaxDetectionsOption = Annotated[
     int | None,
     typer.Option(help="Detectors: maximum number of detections per image.", min=1),
 ]
+MaxDetectionsPerClassOption = Annotated[
+    int | None,
+    typer.Option(help="Detectors: maximum number of detections of each class in an image.", min=1),
+]
+ClassesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS,...",
+        help="Detectors: the classes to detect, by name or id, such as cat,dog. Default: all.",
+    ),
+]
+ClassAgnosticNMSOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--class-agnostic-nms/--class-aware-nms",
+        help="Detectors: whether NMS drops overlapping boxes of other classes, too. Default: the "
+        "model's.",
+        show_default=False,
+    ),
+]
+TileOption = Annotated[
+    int | None,
+    typer.Option(
+        "--tile",
+        metavar="PIXELS",
+        help="Detectors: side of overlapping tiles that large images are cut into. Default: images "
+        "are shrunk to the model's size.",
+    ),
+]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option(help="Overlap of the tiles, as a fraction of --tile. Default: 0.2."),
+]
+WithWholeOption = Annotated[
+    bool,
+    typer.Option(
+        "--with-whole", help="With --tile: use the whole image, shrunk, too, for large objects."
+    ),
+]
 
 
 def detection_options(
-    score_threshold: str | None, iou_threshold: float | None, max_detections: int | None
+    score_threshold: str | None = None,
+    iou_threshold: float | None = None,
+    max_detections: int | None = None,
+    classes: str | None = None,
+    class_agnostic_nms: bool | None = None,
+    max_detections_per_class: int | None = None,
 ) -> DetectionOptions | None:
     """Return the detection options that were given on the command line, if any."""
     scores: Any = parse_score_threshold(score_threshold)
-    options = DetectionOptions(scores, iou_threshold, max_detections)
+    options = DetectionOptions(
+        scores,
+        iou_threshold,
+        max_detections,
+        classes=None if classes is None else [name.strip() for name in classes.split(",")],
+        class_agnostic_nms=class_agnostic_nms,
+        max_detections_per_class=max_detections_per_class,
+    )
     return None if options == DetectionOptions() else options
+
+
+def given_tiles(tile: int | None, overlap: float | None, with_whole: bool) -> dict[str, Tiles]:
+    """Return the options of tiles as an argument `tiles`; nothing if they are not given.
+
+    Raises:
+        ValueError: if a value is out of range, or given without `--tile`.
+    """
+    if tile is None:
+        if overlap is not None or with_whole:
+            name = "--with-whole" if overlap is None else f"--overlap {overlap}"
+            raise ValueError(f"`{name}` needs `--tile`, such as --tile 640. Received: no --tile")
+        return {}
+    check_count("--tile", tile, least=LEAST_SIZE, most=MAX_IMAGE_SIZE)
+    return {"tiles": Tiles(tile, DEFAULT_OVERLAP if overlap is None else overlap, with_whole)}
 
 
 def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
@@ -118,6 +193,7 @@ def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
     from cspdarknet.inference.model_source import graph_runtimes
 
     may_run_keras = settings.get("runtime") in ("keras", "fastest")
+    may_run_keras |= settings.get("device") == "cuda"
     if not may_run_keras and graph_runtimes("float32")[0] != "keras":
         build_on_numpy()
     predictor = Predictor(model, **settings)

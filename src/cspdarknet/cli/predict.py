@@ -14,8 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from cspdarknet._files import write_text
+from cspdarknet.cli.engine import RAY, EngineOption, run_on_engine
 from cspdarknet.cli.options import (
     BatchSizeOption,
+    DeviceOption,
     ImagesArgument,
     ImageSizeOption,
     ModelArgument,
@@ -49,27 +51,42 @@ def predict(
         Path | None, typer.Option(help="File for the results, as CSV; - for the standard output.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File for the results; .json or .csv decides the format.")
+        str | None,
+        typer.Option(
+            help="File for the results; .json or .csv decides the format. With --engine ray: the "
+            "folder or URL for the results."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(help="Number of classes to show per image.", min=1)] = 3,
     image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 8,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
+    device: DeviceOption = "auto",
+    engine: EngineOption = "local",
 ) -> None:
     """Classify images: the most probable classes of each."""
-    outputs = _outputs(json, csv, out)
+    settings: dict[str, Any] = {
+        "image_size": image_size,
+        "runtime": runtime,
+        "precision": precision,
+        "device": device,
+    }
+    if engine == RAY:
+        unfit = {"--json": json, "--csv": csv}
+        settings |= {"top": top, "batch_size": batch_size}
+        run_on_engine("classification", model, images, out, unfit, **settings)
+        return
+    outputs = _outputs(json, csv, None if out is None else Path(out))
     console = message_console(json, csv)
     files = [file for source in images for file in find_images(source)]
     with console.status("loading the model"):
         predictor = load_predictor(
             model,
             "classification",
-            runtime=runtime,
-            precision=precision,
             mode="throughput",
-            image_size=image_size,
             batch_size=min(batch_size, len(files)),
+            **settings,
         )
     rows: list[dict[str, Any]] = []
     shown: list[str] = []
