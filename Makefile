@@ -35,7 +35,7 @@ test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own file
 		tests/golden tests/models/test_saving.py tests/presets
 
 faults: $(VENV)/.all  ## trainings that are killed at every kind of moment, on PyTorch and JAX
-	KERAS_BACKEND=torch $(PYTEST) tests/faults -m ''
+	KERAS_BACKEND=torch $(PYTEST) tests/faults tests/train/distributed -m ''
 	$(JAX) $(PYTEST) tests/faults -m ''
 
 fuzz: $(VENV)/.dev  ## N damaged and hostile files, read in a worker process under limits; KIND=images, too
