@@ -45,7 +45,19 @@ def test_all_weights_and_statistics_are_averaged(model, ema_decay):
     assert any(map(is_statistic, model.weights))
     assert_equal(averages.to_numpy(), expected)
     # PyTorch would keep the graphs of all updates.
-    assert not any(getattr(value, "requires_grad", False) for value in averages._averages)
+    values = averages._averages.values()
+    assert not any(getattr(value, "requires_grad", False) for value in values)
+
+
+def test_without_an_ema_the_weights_are_those_of_the_model_bit_for_bit(model):
+    averages = WeightAverages(model, 0.0, 0.97)
+    for step in range(3):
+        change(model, 0.1 + step)
+        averages.update()
+    for variable, value, weight in zip(
+        model.weights, averages.to_numpy(), model.get_weights(), strict=True
+    ):
+        assert (value == weight).all() != is_statistic(variable)
 
 
 def test_statistics_count_batches_and_weights_count_steps(model):
@@ -106,5 +118,5 @@ def test_a_restored_state_is_the_same_bit_for_bit(model):
     averages.update(is_step=False)
     averages.restore(stored)
     assert (averages.updates, averages.batches) == (1, 1)
-    for value, reference in zip(averages.to_numpy(), stored.values(), strict=False):
-        np.testing.assert_array_equal(value, reference)
+    for i, value in enumerate(averages.to_numpy()):
+        np.testing.assert_array_equal(value, stored[str(i)])

@@ -39,17 +39,20 @@ class WeightAverages:
         self.updates = self.batches = 0
         statistics = _without_momentum(model)
         self._weights = model.weights
-        self._is_statistic = [id(variable) in statistics for variable in self._weights]
-        # Without gradients, or PyTorch would keep the graph of every update.
-        self._averages = [keras.ops.copy(value) for value in self._current()]
+        is_statistic = [id(variable) in statistics for variable in self._weights]
+        self._statistics = [i for i, is_one in enumerate(is_statistic) if is_one]
+        self._others = [i for i, is_one in enumerate(is_statistic) if not is_one and ema_decay]
+        # By their index in the weights.
+        self._averages = {
+            i: keras.ops.copy(self._value(i)) for i in (*self._statistics, *self._others)
+        }
 
     def begin(self) -> None:
         """Start new averages of the statistics, which the frozen layers of the model use first."""
         self.batches = 0
-        for i, is_statistic in enumerate(self._is_statistic):
-            if is_statistic:
-                # A copy, for a step on JAX frees the values of the variables that it replaces.
-                self._weights[i].assign(keras.ops.copy(self._averages[i]))
+        for i in self._statistics:
+            # A copy, for a step on JAX frees the values of the variables that it replaces.
+            self._weights[i].assign(keras.ops.copy(self._averages[i]))
 
     def update(self, is_step: bool = True) -> None:
         """Move the averages after a batch.
@@ -58,45 +61,46 @@ class WeightAverages:
             is_step: whether the weights were changed after the batch.
         """
         self.batches += 1
-        self._move(self._indices(True), _rising(self._statistics_decay, self.batches))
+        self._move(self._statistics, _rising(self._statistics_decay, self.batches))
         if is_step:
             self.updates += 1
-            decay = _rising(self._ema_decay, self.updates) if self._ema_decay else 0.0
-            self._move(self._indices(False), decay)
+            self._move(self._others, _rising(self._ema_decay, self.updates))
 
     def to_numpy(self) -> list[np.ndarray]:
-        """Return the averages in the order of the weights of the model."""
-        return [np.array(keras.ops.convert_to_numpy(average)) for average in self._averages]
+        """Return the averages in the order of the weights of the model.
+
+        Without an EMA, all but the statistics are the weights themselves.
+        """
+        indices = range(len(self._weights))
+        return [_array(self._averages.get(i, self._weights[i].value)) for i in indices]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the state as arrays by name."""
-        arrays = {str(i): array for i, array in enumerate(self.to_numpy())}
+        arrays = {str(i): _array(average) for i, average in self._averages.items()}
         return {**arrays, "counts": np.array([self.updates, self.batches])}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Continue from the result of `to_arrays`."""
         self.updates, self.batches = map(int, arrays["counts"])
-        tensors = [
-            keras.ops.convert_to_tensor(arrays[str(i)], average.dtype)
-            for i, average in enumerate(self._averages)
-        ]
-        if keras.backend.backend() == "torch":  # they lie in memory as the weights do
-            for average, tensor in zip(self._averages, tensors, strict=True):
+        for i, average in self._averages.items():
+            tensor = keras.ops.convert_to_tensor(arrays[str(i)], average.dtype)
+            if keras.backend.backend() == "torch":  # the averages lie in memory as the weights do
                 average.copy_(tensor)
-            return
-        self._averages = tensors
+            else:
+                self._averages[i] = tensor
 
-    def _current(self) -> list[Any]:
-        return [keras.ops.stop_gradient(variable.value) for variable in self._weights]
-
-    def _indices(self, statistics: bool) -> list[int]:
-        return [i for i, is_one in enumerate(self._is_statistic) if is_one == statistics]
+    def _value(self, i: int) -> Any:
+        """Return a weight without gradients, or PyTorch would keep the graph of every update."""
+        return keras.ops.stop_gradient(self._weights[i].value)
 
     def _move(self, indices: list[int], decay: float) -> None:
         averages = [self._averages[i] for i in indices]
-        values = [keras.ops.stop_gradient(self._weights[i].value) for i in indices]
-        for i, average in zip(indices, _lerp()(averages, values, 1 - decay), strict=True):
-            self._averages[i] = average
+        moved = _lerp()(averages, list(map(self._value, indices)), 1 - decay)
+        self._averages.update(zip(indices, moved, strict=True))
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(value))
 
 
 def _rising(decay: float, count: int) -> float:

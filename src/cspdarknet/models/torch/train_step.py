@@ -1,5 +1,6 @@
 """A training step on PyTorch, in place of that of `keras.Model`."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -34,5 +35,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
             parallel.reduce_gradients(gradients)
         with torch.no_grad():
             apply_gradients(model.optimizer, gradients, variables)
+    else:
+        warnings.warn("The model has no trainable weights.", stacklevel=2)
     result: dict[str, Any] = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
     return result
