@@ -26,7 +26,7 @@ def test_score_thresholds_of_detectors_and_of_older_files():
         info = ModelInfo("detection", score_threshold=threshold)
         assert ModelInfo.from_json(info.to_json(), "a file") == info
     older = json.loads(INFO.to_json())
-    del older["score_threshold"]
+    del older["score_threshold"], older["class_agnostic_nms"]
     assert ModelInfo.from_json(json.dumps(older), "a file") == INFO
     text = json.dumps({**older, "score_threshold": [2]})
     with pytest.raises(ValueError, match="must be a number, at least 0"):

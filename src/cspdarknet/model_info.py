@@ -34,6 +34,7 @@ class ModelInfo:
         precision: `"float32"`, `"float16"` or `"int8"`, of the weights.
         score_threshold: detectors: the lowest confidence of a detection, or that of each class. Raw
             outputs are not filtered by it. `None` where it is unknown.
+        class_agnostic_nms: detectors: whether NMS drops overlapping boxes of other classes, too.
 
     Raises:
         ValueError: if the task is unknown.
@@ -53,6 +54,7 @@ class ModelInfo:
     data_format: str = "channels_last"
     precision: str = "float32"
     score_threshold: ScoreThreshold | None = None
+    class_agnostic_nms: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -75,8 +77,9 @@ class ModelInfo:
                 cspdarknet exported.
         """
         try:
-            # Files of version 0.1 have no score threshold.
-            stored = {"score_threshold": None, **json.loads(text or "")}
+            # Files of version 0.1 have neither.
+            later = {"score_threshold": None, "class_agnostic_nms": False}
+            stored = {**later, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cspdarknet.detections import DetectionOptions
+from cspdarknet.export import export
 from cspdarknet.images import ImageError, find_images, read_image
-from cspdarknet.inference import ObjectDetector, Predictor, large_images
+from cspdarknet.inference import ObjectDetector, Predictor, large_images, tile_stream
 from cspdarknet.inference.tiles import merge_tiles
 from cspdarknet.tiles import Tiles, Window
 
@@ -60,6 +62,26 @@ def test_the_detections_in_all_tiles_are_merged(detector, image, runtime, with_w
         distances = abs(found.xyxy[:, None] - expected[0][None]).max(axis=2)
         assert distances.min(axis=1).max() < 0.1
         assert distances.min(axis=0).max() < 0.1
+
+
+def test_tiles_are_merged_as_the_detector_does_nms(detector, image, tmp_path, monkeypatch):
+    """Also where the kind of NMS is stored in the detector, or in an exported file of it."""
+    merged_as = []
+
+    def merge(detections, windows, size, class_agnostic):
+        merged_as.append(class_agnostic)
+        return merge_tiles(detections, windows, size, class_agnostic)
+
+    monkeypatch.setattr(tile_stream, "merge_tiles", merge)
+    stored = type(detector).from_config({**detector.get_config(), "class_agnostic_nms": True})
+    export(stored, tmp_path / "a.onnx")
+    aware, agnostic = (DetectionOptions(class_agnostic_nms=value) for value in (False, True))
+    for model, options in (
+        *((detector, None), (stored, aware)),
+        *((detector, agnostic), (stored, None), (tmp_path / "a.onnx", None)),
+    ):
+        Predictor(model, tiles=TILES, options=options)(image)
+    assert merged_as == [False, False, True, True, True]
 
 
 def test_an_image_that_fits_a_tile_is_detected_as_without_tiles(plain, tiled, readable):

@@ -78,6 +78,7 @@ def inference_graph(
         letterbox=letterbox,
         data_format=_data_format(model),
         score_threshold=_score_threshold(model, resolved),
+        class_agnostic_nms=resolved is not None and bool(resolved.class_agnostic_nms),
     )
     images = _image_input(model, inputs, None if letterbox else image_size, info.data_format)
     if info.image_size is None:

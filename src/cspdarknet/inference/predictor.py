@@ -133,7 +133,6 @@ class Predictor:
         self._image_shape = runtimes.image_shape(self._runtime)
         self._preprocess = preprocessor(self.info, **sizes)
         self._tiles = tiles_for(self.info, tiles)
-        self._class_agnostic = options is not None and options.class_agnostic_nms is True
         self._process = os.getpid()
 
     def __reduce__(self) -> NoReturn:
@@ -230,8 +229,7 @@ class Predictor:
                 f"{reprlib.repr(images)}: call the predictor on one image."
             )
         if self._tiles is not None:
-            settings = self._tiles, self.info.image_size, with_pixels, self._class_agnostic
-            return stream_tiles(self._stream_tiles, images, *settings)
+            return stream_tiles(self._stream_tiles, images, self._tiles, self.info, with_pixels)
         return self._stream(images, with_pixels, self._prepare)
 
     def _stream_tiles(self, tiles: Iterable[Tile]) -> Results:

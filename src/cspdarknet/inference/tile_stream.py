@@ -79,9 +79,8 @@ def stream_tiles(
     predict: Predict,
     images: Iterable[Any],
     tiles: Tiles,
-    image_size: int | None,
+    info: ModelInfo,
     with_pixels: bool,
-    class_agnostic: bool = False,
 ) -> Generator[tuple[Any, ...], None, None]:
     """Detect objects in the tiles of images, and yield the results of whole images, in order.
 
@@ -92,11 +91,10 @@ def stream_tiles(
             of the detections for a tile without pixels.
         images: the images, as for `Predictor.stream`.
         tiles: the options of the tiles.
-        image_size: side in pixels of the model's input; `None` if it takes any.
+        info: the detector's.
         with_pixels: whether to yield the pixels, too.
-        class_agnostic: whether boxes of different classes may be of one object.
     """
-    sides = image_size or tiles.size, PICTURE_SIDE if with_pixels else None
+    sides = info.image_size or tiles.size, PICTURE_SIDE if with_pixels else None
     with closing(predict(_tiles_of(images, tiles, *sides))) as results:
         for tile, result, *_ in results:
             image = tile.image
@@ -104,7 +102,7 @@ def stream_tiles(
                 image.detections.append(_enlarged(result, tile.ratio))
                 if not tile.is_last:
                     continue
-                result = _merge(image, class_agnostic)
+                result = _merge(image, info.class_agnostic_nms)
             pixels = None if isinstance(result, ImageError) else image.pixels
             yield (image.given, result, pixels) if with_pixels else (image.given, result)
 
