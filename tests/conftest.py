@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from fractions import Fraction
 
 # A quiet TensorFlow, and one seed for all of them, before anything imports a backend.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, settings
 
 from cspdarknet import conversion
 from cspdarknet.models import CSPDarkNetBackbone
+from fake_detector import paint
 from support import SMALL, TINY_NET
 from yolox_files import yolox_like
 
@@ -84,3 +86,14 @@ def detection_run(tmp_path_factory):
     from training_runs import finished_run_of_a_detector
 
     return finished_run_of_a_detector(tmp_path_factory.mktemp("detection"))
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Twelve frames in which a red square moves to the right, four pixels per frame."""
+    pytest.importorskip("av", reason="videos need PyAV")
+    from cspdarknet.inference.video import write_video
+
+    frames = (paint((48, 81), [("red", 4 + 4 * i, 8, 24 + 4 * i, 28)]) for i in range(12))
+    write_video(tmp_path / "clip.mp4", frames, Fraction(10))
+    return tmp_path / "clip.mp4"

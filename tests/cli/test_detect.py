@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-from fractions import Fraction
 
 import pytest
 from PIL import Image
@@ -12,7 +11,7 @@ from typer.testing import CliRunner
 from cspdarknet.cli import app
 from cspdarknet.cli import detect as command
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
-from fake_detector import FakePredictor, load_fake_predictor, paint, save
+from fake_detector import FakePredictor, load_fake_predictor, save
 
 pytestmark = pytest.mark.one_backend
 
@@ -179,17 +178,6 @@ def test_models_for_other_tasks_are_refused(files, tmp_path):
 
 
 # Videos.
-
-
-@pytest.fixture
-def video(tmp_path):
-    """Twelve frames in which a red square moves to the right, four pixels per frame."""
-    pytest.importorskip("av", reason="videos need PyAV")
-    from cspdarknet.inference.video import write_video
-
-    frames = (paint((48, 81), [("red", 4 + 4 * i, 8, 24 + 4 * i, 28)]) for i in range(12))
-    write_video(tmp_path / "clip.mp4", frames, Fraction(10))
-    return tmp_path / "clip.mp4"
 
 
 def test_a_video_has_one_row_in_the_table(run, video, tmp_path):

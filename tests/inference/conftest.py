@@ -1,15 +1,11 @@
 """Models and image files that the tests of inference share."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from cspdarknet.export import build_onnx
-from cspdarknet.inference.video import write_video
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
-from fake_detector import paint
 from support import randomize
 
 RUNTIMES = ("openvino", "onnxruntime", "keras")
@@ -87,12 +83,3 @@ def opened(monkeypatch):
 
     monkeypatch.setattr(Image, "open", counting)
     return paths
-
-
-@pytest.fixture
-def video(tmp_path):
-    """Twelve frames in which a red square moves to the right, four pixels per frame."""
-    pytest.importorskip("av", reason="videos need PyAV")
-    frames = (paint((48, 81), [("red", 4 + 4 * i, 8, 24 + 4 * i, 28)]) for i in range(12))
-    write_video(tmp_path / "clip.mp4", frames, Fraction(10))
-    return tmp_path / "clip.mp4"

@@ -27,13 +27,13 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("device", "hardware", "expected"),
     [
-        ("auto", {"gpu": False, "onnxruntime": ("cpu", "cuda"), "keras": "cuda"}, NAMES),
+        ("auto", {"gpu": False, "onnxruntime": ("cpu", "cuda"), "keras": "gpu"}, NAMES),
         ("auto", {}, NAMES),
         ("auto", {"onnxruntime": ("cpu", "cuda")}, ("onnxruntime", "openvino", "keras")),
-        ("auto", {"keras": "cuda"}, ("keras", "openvino", "onnxruntime")),
-        ("cpu", {"onnxruntime": ("cpu", "cuda"), "keras": "cuda"}, NAMES),
-        ("cuda", {"onnxruntime": ("cpu", "cuda"), "keras": "cuda"}, ("onnxruntime", "keras")),
-        ("cuda", {"keras": "cuda"}, ("keras",)),
+        ("auto", {"keras": "gpu"}, ("keras", "openvino", "onnxruntime")),
+        ("cpu", {"onnxruntime": ("cpu", "cuda"), "keras": "gpu"}, NAMES),
+        ("cuda", {"onnxruntime": ("cpu", "cuda"), "keras": "gpu"}, ("onnxruntime", "keras")),
+        ("cuda", {"keras": "gpu"}, ("keras",)),
         ("tensorrt", {"onnxruntime": ("cpu", "cuda", "tensorrt")}, ("onnxruntime",)),
     ],
 )

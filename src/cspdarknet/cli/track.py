@@ -11,6 +11,7 @@ from cspdarknet.cli.options import (
     BatchSizeOption,
     ClassAgnosticNMSOption,
     ClassesOption,
+    DeviceOption,
     ImageSizeOption,
     IoUThresholdOption,
     MaxDetectionsOption,
@@ -87,6 +88,7 @@ def track(
     batch_size: BatchSizeOption = 8,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
+    device: DeviceOption = "auto",
 ) -> None:
     """Track objects in a video, a camera or a stream: each keeps its id."""
     from cspdarknet.inference import Tracker, TrackPainter, detect_frames, frame_writers
@@ -124,6 +126,7 @@ def track(
         "image_size": image_size,
         "runtime": runtime,
         "precision": precision,
+        "device": device,
     }
     predictor = stream_predictor(console, model, stream, batch_size, settings)
     results = track_frames(detect_frames(predictor, stream), assigned)

@@ -30,11 +30,12 @@ def onnxruntime_devices() -> list[str]:
 
 
 def keras_device() -> str:
-    """Return the device that the Keras backend computes on: `"cuda"` or `"cpu"`."""
+    """Return the kind of device that the Keras backend computes on, such as `"cpu"` or `"gpu"`."""
     import keras
 
     device = str(keras.ops.zeros(()).device).lower()  # each backend writes it in its own form
-    return "cuda" if "cuda" in device or "gpu" in device else "cpu"
+    kinds = {"cuda": "gpu", "gpu": "gpu", "tpu": "tpu", "mps": "mps", "xpu": "xpu"}
+    return next((kind for part, kind in kinds.items() if part in device), "cpu")
 
 
 def runtimes_for(device: str, names: Sequence[str]) -> list[str]:
@@ -64,7 +65,9 @@ def runtimes_for(device: str, names: Sequence[str]) -> list[str]:
 def _devices_of(runtime: str) -> list[str]:
     if runtime == "onnxruntime":
         return onnxruntime_devices()
-    return [keras_device()] if runtime == "keras" else ["cpu"]
+    if runtime == "keras":
+        return ["cuda" if keras_device() == "gpu" else "cpu"]
+    return ["cpu"]
 
 
 def onnxruntime_device(device: str) -> str:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import keras
 
+from cspdarknet.inference.devices import keras_device
 from cspdarknet.train.distributed.devices import Devices, LostProcessError
 from cspdarknet.train.distributed.jax import JaxDevices, join, join_from_text
 from cspdarknet.train.distributed.launch import LOST, end_with_launcher, is_worker, run_workers
@@ -156,10 +157,7 @@ def mean(metrics: dict[str, float]) -> dict[str, float]:
 
 def device_names() -> str:
     """Return the devices that divide a batch among them, such as `"cpu"` or `"4 gpu devices"`."""
-    device = str(keras.ops.zeros(()).device).lower()  # each backend writes it in its own form
-    kinds = {"cuda": "gpu", "gpu": "gpu", "tpu": "tpu", "mps": "mps", "xpu": "xpu"}
-    kind = next((name for part, name in kinds.items() if part in device), "cpu")
-    count = _devices().count()
+    kind, count = keras_device(), _devices().count()
     return kind if count == 1 else f"{count} {kind} devices"
 
 
