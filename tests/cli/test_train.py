@@ -1,11 +1,14 @@
 """`cspdarknet train`: its options, and what it prints."""
 
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
 from cspdarknet import train
 from cspdarknet.cli import app
 from image_datasets import write_class_folders, write_yolo_dataset
+from support import run_command
 
 pytestmark = pytest.mark.one_backend
 
@@ -120,3 +123,18 @@ def test_devices_and_processes_to_join_at_once(command):
     result = command("--devices", "2", "--join", "auto")
     assert "either `--devices` or `--join`" in str(result.exception)
     assert not command.calls
+
+
+def test_the_backend_is_that_of_the_run_that_is_continued_or_the_fastest(tmp_path, monkeypatch):
+    preferred = []
+    module = sys.modules["cspdarknet.cli.train"]  # `cspdarknet.cli.train` is the command
+    monkeypatch.setattr(module, "prefer_backend", preferred.append)
+    monkeypatch.setattr(module, "training_backend", lambda: "torch")
+    runs = {"tensorflow": '{"backend": "tensorflow"}', "broken": "{", "other": '{"backend": 3}'}
+    for name, content in runs.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(content)
+    for name in (*runs, "new"):
+        assert run_command("train", tmp_path / "none", "--out", tmp_path / name).exit_code == 1
+    run_command("train", tmp_path / "none", "--out", tmp_path / "new", "--join", "a:1,2,0")
+    assert preferred == ["tensorflow", "torch", "torch", "torch", "jax"]

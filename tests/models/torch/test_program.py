@@ -181,3 +181,14 @@ def test_feature_maps_are_freed_after_their_last_use(monkeypatch):
         small_backbone()(images((32, 32)))
     assert len(made) > 15
     assert max(alive) <= 1  # two convolutions of a CSP stage take the same input
+
+
+def test_a_model_without_trainable_weights_is_evaluated_with_a_warning():
+    model = ImageClassifier(small_backbone(), 3, activation=None)
+    model.trainable = False
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match="no trainable weights"):
+        model.train_on_batch(images((32, 32)), np.array([0, 1]))
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
