@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from cspdarknet.cli import app, streams
 from cspdarknet.inference.video import read_frames
+from cspdarknet.tiles import Tiles
 from fake_detector import load_fake_predictor
 
 pytestmark = pytest.mark.one_backend
@@ -64,6 +65,7 @@ def test_all_results_of_a_video(run, video, tmp_path):
         (["--out", "{}"], "must name a folder"),
         (["--out", "{}/.."], "holds the video"),
         (["--csv", "a.x", "--mot", "a.x"], "must name two files"),
+        (["--overlap", "0.1"], "needs `--tile`"),
     ],
 )
 def test_errors_come_before_the_model_is_loaded(run, video, monkeypatch, arguments, message):
@@ -73,6 +75,16 @@ def test_errors_come_before_the_model_is_loaded(run, video, monkeypatch, argumen
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)
     assert video.read_bytes() == before
+
+
+def test_tiles_of_frames_are_an_option_of_the_predictor(run, video, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        streams, "load_predictor", lambda *a, **k: given.update(k) or load_fake_predictor(*a, **k)
+    )
+    result = run(video, "--tile", "64", "--overlap", "0.3", "--with-whole")
+    assert result.exit_code == 0, result.output
+    assert given["tiles"] == Tiles(64, 0.3, with_whole=True)
 
 
 def test_without_trackers_the_extra_is_named(run, video, monkeypatch):

@@ -192,12 +192,13 @@ def stream_predictor(
     settings: Mapping[str, Any],
 ) -> "Predictor":
     """Return the predictor of MODEL: of live streams, for one frame at a time."""
+    one_image = stream.is_live and "tiles" not in settings
     with console.status("loading the model"):
         return load_predictor(
             model,
             "detection",
             mode="latency" if stream.is_live else "throughput",
-            batch_size=1 if stream.is_live else batch_size,
+            batch_size=1 if one_image else batch_size,
             **settings,
         )
 

@@ -17,10 +17,14 @@ from cspdarknet.cli.options import (
     MaxDetectionsOption,
     MaxDetectionsPerClassOption,
     ModelArgument,
+    OverlapOption,
     PrecisionOption,
     RuntimeOption,
     ScoreThresholdOption,
+    TileOption,
+    WithWholeOption,
     detection_options,
+    given_tiles,
 )
 from cspdarknet.cli.results import ResultsFile, check_results_files, message_console
 from cspdarknet.cli.streams import (
@@ -84,6 +88,9 @@ def track(
     classes: ClassesOption = None,
     class_agnostic_nms: ClassAgnosticNMSOption = None,
     max_detections_per_class: MaxDetectionsPerClassOption = None,
+    tile: TileOption = None,
+    overlap: OverlapOption = None,
+    with_whole: WithWholeOption = False,
     image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 8,
     runtime: RuntimeOption = None,
@@ -127,6 +134,7 @@ def track(
         "runtime": runtime,
         "precision": precision,
         "device": device,
+        **given_tiles(tile, overlap, with_whole),
     }
     predictor = stream_predictor(console, model, stream, batch_size, settings)
     results = track_frames(detect_frames(predictor, stream), assigned)
