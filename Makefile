@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Empty for the newest versions of everything.
+CONSTRAINTS ?= -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 # Two workers of one thread each: the networks of the tests are too small to gain from more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # After all tests on PyTorch: only those to which another backend matters.
@@ -17,7 +19,7 @@ SOURCES := src tests examples benchmarks tools
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
-.PHONY: demo test test-all test-oldest faults fuzz lint format bench clean
+.PHONY: demo test test-jax test-tensorflow test-all test-oldest faults fuzz lint format bench dist clean
 
 demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
@@ -25,10 +27,16 @@ demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned class
 test: $(VENV)/.dev  ## the tests on PyTorch, which compiles nothing
 	KERAS_BACKEND=torch $(PYTEST)
 
-test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what depends on the backend
-	KERAS_BACKEND=torch $(PYTEST)
+test-jax: $(VENV)/.all  ## what depends on the backend, on JAX
 	$(JAX) $(PYTEST) $(OTHER_BACKEND)
+
+test-tensorflow: $(VENV)/.all  ## what depends on the backend, on TensorFlow
 	KERAS_BACKEND=tensorflow $(PYTEST) $(OTHER_BACKEND)
+
+test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what depends on the backend
+	$(MAKE) test
+	$(MAKE) test-jax
+	$(MAKE) test-tensorflow
 
 test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \
@@ -54,6 +62,13 @@ format: $(VENV)/.dev  ## mend style and format
 bench: $(VENV)/.all  ## speed against KerasCV, which gets a virtual environment of its own
 	$(BIN)/python benchmarks/backbone_speed.py
 
+dist: $(VENV)/.venv  ## wheel and sdist, checked: texts, size, and a prediction in a fresh environment
+	rm -rf dist
+	$(PIP_INSTALL) build twine
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python tools/check_wheel.py dist/*.whl
+
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -77,4 +92,4 @@ $(VENV)/.oldest-keras: $(VENV)/.venv pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
