@@ -14,6 +14,7 @@ from cspdarknet.checkpoints.architecture import (
     unit_variables,
 )
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from cspdarknet.yolox.levels import Pyramid
 
 pytestmark = pytest.mark.one_backend
 
@@ -51,13 +52,14 @@ def test_models_without_a_backbone():
         backbone_of(ImageClassifier(other, 3))
 
 
+@pytest.mark.parametrize("levels", [None, ["P2"], ["P3", "P4", "P5", "P6"]])
 @pytest.mark.parametrize("use_depthwise", [False, True])
-def test_the_units_are_all_layers_with_weights(use_depthwise):
+def test_the_units_are_all_layers_with_weights(use_depthwise, levels):
     backbone = CSPDarkNetBackbone([4, 6, 8], [1, 2, 1], False, use_depthwise=use_depthwise)
-    model = YOLOXDetector(backbone, 3, image_size=32, neck_depth=2)
+    model = YOLOXDetector(backbone, 3, image_size=64, neck_depth=2, levels=levels)
     units = [
         *conv_units(backbone),
-        *neck_units(model.neck_depth, use_depthwise),
+        *neck_units(model.neck_depth, use_depthwise, Pyramid.of(levels, 3).neck_blocks),
         *head_units(model.levels, use_depthwise),
     ]
     names = {name for unit in units for name in (f"{unit.name}_conv", f"{unit.name}_bn")}

@@ -23,6 +23,8 @@ def test_it_is_that_of_the_model(channels, depth, use_depthwise):
         ImageClassifier(backbone, 7),
         YOLOXDetector(backbone, 3, image_size=32),
         YOLOXDetector(backbone, 3, image_size=32, neck_depth=3, head_channels=10),
+        YOLOXDetector(backbone, 3, image_size=32, levels=["P2"]),
+        YOLOXDetector(backbone, 3, image_size=64, levels=["P3", "P4", "P5", "P6"]),
     ):
         config = ModelConfig.from_arguments(model.get_config())
         size = config_size(config.backbone, config.head)
@@ -46,6 +48,7 @@ LARGE = {
     "image channels": lambda c, _: c.update(input_shape=[None, None, 10**9]),
     "head": lambda _, head: head.update(head_channels=65_536),
     "neck": lambda _, head: head.update(neck_depth=1000),
+    "levels": lambda _, head: head.update(levels=["P2"] * 10**5),
     "digits": lambda c, _: c.update(stackwise_channels=[10**3000] * 3),
 }
 
@@ -67,6 +70,7 @@ def test_configs_that_claim_too_much(change, load_weights, detector, monkeypatch
     LARGE[change](config["config"]["backbone"]["config"], config["config"])
     (detector / "config.json").write_text(json.dumps(config))
     limits = "describes a model of|at most 500,000,000 parameters and 1,000 conv|at most 65536"
+    limits += "|one or more consecutive pyramid levels"
     with pytest.raises(CheckpointError, match=limits) as error:
         load_model(detector, load_weights=load_weights)
     (detector / "config.json").write_text(text)

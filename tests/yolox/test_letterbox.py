@@ -54,5 +54,29 @@ def test_sides_are_cut_off_to_whole_pixels():
 
 def test_images_of_another_form():
     for wrong in (np.zeros((4, 4), "uint8"), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), "uint8")):
-        with pytest.raises(ValueError, match="uint8 array"):
+        with pytest.raises(ValueError, match="uint8 or float32 array"):
             letterbox(wrong, 32)
+
+
+@pytest.mark.parametrize("size", [(32, 64), (64, 32)])
+@pytest.mark.parametrize(("height", "width"), [(48, 96), (101, 37), (1, 200), (5, 3)])
+def test_a_rectangle(size, height, width):
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype("uint8")
+    result, ratio = letterbox(image, size)
+    assert ratio == min(size[0] / height, size[1] / width)
+    rows, columns, _ = fitted_size(height, width, size)
+    np.testing.assert_array_equal(result[:rows, :columns], resize(image, rows, columns))
+    assert result.shape == (*size, 3)
+    assert (result[rows:] == 114).all()
+    assert (result[:, columns:] == 114).all()
+
+
+@pytest.mark.parametrize("shape", [(60, 50, 1), (20, 31, 5), (7, 9, 4)])
+def test_floats_are_resized_like_bytes_without_rounding(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
+    squares, _ = letterbox(image, 32)
+    floats, _ = letterbox(image.astype("float32") + np.float32(0.25), 32)
+    assert floats.dtype == np.float32
+    inside = floats != 114
+    assert np.abs(floats - squares)[inside].max() < 1.5
+    np.testing.assert_array_equal(resize(image.astype("float32"), *shape[:2]), image)

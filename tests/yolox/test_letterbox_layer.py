@@ -46,3 +46,13 @@ def test_the_graph_takes_images_of_any_size():
         image = np.random.default_rng(1).integers(0, 256, (1, height, width, 3)).astype("uint8")
         square, _ = model.predict_on_batch(image.astype("float32"))
         np.testing.assert_array_equal(square[0], letterbox(image[0], 16)[0])
+
+
+@pytest.mark.parametrize("size", [(32, 64), (64, 32)])
+def test_rectangles_of_any_number_of_channels(size):
+    images = np.random.default_rng(0).integers(0, 256, (1, 48, 70, 5)).astype("uint8")
+    layer = Letterbox(size)
+    result, _ = layer(images.astype("float32"))
+    np.testing.assert_array_equal(to_numpy(result)[0], letterbox(images[0], size)[0])
+    assert layer(keras.Input((None, None, 5)))[0].shape == (None, *size, 5)
+    assert Letterbox.from_config(layer.get_config()).size == size

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
-from cspdarknet.yolox.network import detection_strides, yolox_outputs
+from cspdarknet.yolox.network import yolox_outputs
 from support import SMALL
 
 pytestmark = pytest.mark.one_backend
@@ -45,7 +45,36 @@ def test_neck_and_head_have_the_activation_of_the_backbone(activation):
     assert "silu" not in str([layer.get_config().get("activation") for layer in model.layers])
 
 
-def test_the_deepest_three_levels_are_used(backbone):
-    assert detection_strides(backbone) == {"P3": 8, "P4": 16, "P5": 32}
+def layers_of(backbone, **arguments):
+    outputs = yolox_outputs(backbone, 3, **arguments)
+    return {layer.name: layer for layer in keras.Model(backbone.input, outputs).layers}
+
+
+def test_the_default_is_yolox_with_its_names(backbone):
+    default, stated = layers_of(backbone), layers_of(backbone, levels=["P3", "P4", "P5"])
+    assert list(default) == list(stated)
+    blocks = {name.split("_")[1] for name in default if name.startswith("neck")}
+    assert blocks == {"p3", "p4", "p5", "n3", "n4", "n5"}
     three = CSPDarkNetBackbone([8, 8, 8], [0, 0, 0], True)
-    assert detection_strides(three) == {"P2": 4, "P3": 8, "P4": 16}
+    names = layers_of(three)
+    # The neck's names are those of YOLOX on any backbone; the head's are the levels.
+    assert {"neck_p5_lateral_conv", "neck_n5_csp_conv3_conv", "head_p2_stem_conv"} <= set(names)
+    assert "head_p5_stem_conv" not in names
+
+
+def test_a_level_above_the_backbone_is_a_block_of_stride_2(backbone):
+    layers = layers_of(backbone, levels=["P5", "P6"])
+    conv = layers["neck_p6_conv_conv"]
+    assert conv.strides == (2, 2)
+    assert conv.kernel.shape == (3, 3, 128, 128)
+    assert conv.input is backbone.output
+
+
+@pytest.mark.parametrize("levels", [["P2"], ["P2", "P3"], ["P4"], ["P6"], ["P2", "P3", "P4", "P5"]])
+def test_no_stage_of_the_backbone_is_left_out(backbone, levels):
+    layers = layers_of(backbone, levels=levels)
+    assert {layer.name for layer in backbone.layers} <= set(layers)
+    heads = {name.split("_")[1] for name in layers if name.startswith("head_")}
+    assert heads == {level.lower() for level in levels}
+    # As wide as in YOLOX, so that weights fit detectors of other levels.
+    assert layers[f"head_{levels[0].lower()}_stem_conv"].filters == 32

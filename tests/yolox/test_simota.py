@@ -101,3 +101,21 @@ def test_an_anchor_point_of_two_objects_goes_to_the_cheaper_one(cheaper):
     positive, matched, _ = single_level(boxes, classes, [[12, 12, 8, 8]] * 2, [0, 1])
     assert positive[5]
     assert matched[5] == cheaper
+
+
+@pytest.mark.one_backend
+def test_a_small_object_gets_the_anchor_points_of_level_p2():
+    """At stride 4, four predictions are on a box of five pixels; at the others, none is."""
+    levels = (4, 8, 16, 32, 64)
+    grid, strides = anchor_grid(SIZE, SIZE, levels)
+    centers, first = to_numpy((grid + 0.5) * strides), (SIZE // 4) ** 2
+    predicted = np.concatenate([centers, to_numpy(strides) * [1, 1]], axis=1)
+    ground_truth = np.array([[[20.0, 20, 5, 5]]], "float32")
+    is_near = (np.abs(centers - 20) < 4).all(axis=1) & (np.arange(len(centers)) < first)
+    predicted[is_near] = ground_truth[0, 0]
+    logits = np.zeros((1, len(centers), 1), "float32")
+    boxes = predicted[None].astype("float32")
+    assignment = assign(boxes, logits, logits, ground_truth, np.array([[0]]), grid, strides)
+    positive = to_numpy(assignment.positive)[0]
+    assert is_near.sum() == 4
+    np.testing.assert_array_equal(positive, is_near)

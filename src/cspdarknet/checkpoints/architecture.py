@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Pyramid levels that YOLOX's neck joins, and the prefix of their layers, in the order of the
-# forward pass: top-down, then bottom-up.
-NECK_BLOCKS = (
-    *("p5_lateral", "p4_csp", "p4_lateral", "p3_csp"),
-    *("n3_down", "n4_csp", "n4_down", "n5_csp"),
-)
+from cspdarknet.yolox.levels import Pyramid
+
+# Blocks of the neck of YOLOX, in the order of the forward pass.
+NECK_BLOCKS = Pyramid.of(None, num_stages=4).neck_blocks
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,21 @@ def backbone_units(stackwise_depth: Sequence[int], use_depthwise: bool) -> Itera
         yield from _csp_units(f"{dark}_csp", "csp", stage, "", depth, use_depthwise)
 
 
-def neck_units(neck_depth: int, use_depthwise: bool) -> Iterator[ConvUnit]:
-    """Yield the units of a detector's neck in the order of the forward pass."""
-    for block in NECK_BLOCKS:
+def neck_units(
+    neck_depth: int, use_depthwise: bool, blocks: Sequence[str] = NECK_BLOCKS
+) -> Iterator[ConvUnit]:
+    """Yield the units of a detector's neck in the order of the forward pass.
+
+    Args:
+        neck_depth: number of bottlenecks in each CSP stage.
+        use_depthwise: whether the 3x3 blocks are depthwise separable.
+        blocks: `Pyramid.neck_blocks` of the detector.
+    """
+    for block in blocks:
         name = f"neck_{block}"
         if block.endswith("_lateral"):
             yield ConvUnit(name, "neck", position=block)
-        elif block.endswith("_down"):
+        elif block.endswith(("_down", "_conv")):
             yield from _spatial_units(name, "neck", -1, block, use_depthwise)
         else:
             yield from _csp_units(name, "neck", -1, f"{block}_", neck_depth, use_depthwise)

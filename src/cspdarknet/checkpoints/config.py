@@ -7,6 +7,7 @@ from typing import Any, Self
 from cspdarknet.checkpoints.config_objects import check_objects
 from cspdarknet.checkpoints.errors import CheckpointError, shown
 from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
+from cspdarknet.yolox.levels import Pyramid
 
 BACKBONE, CLASSIFIER, DETECTOR = "CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector"
 
@@ -32,6 +33,16 @@ class ModelConfig:
         if self.head is None:
             return "features"
         return "detection" if "bounding_box_format" in self.head else "classification"
+
+    @property
+    def pyramid(self) -> Pyramid | None:
+        """The levels of a detector; `None` for another model, or if the config is malformed."""
+        if self.task != "detection" or self.head is None:
+            return None
+        try:
+            return Pyramid.of(self.head.get("levels"), len(self.backbone["stackwise_channels"]))
+        except (ValueError, TypeError, LookupError):
+            return None
 
     @classmethod
     def from_arguments(cls, arguments: dict[str, Any]) -> Self:

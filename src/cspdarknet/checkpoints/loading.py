@@ -46,6 +46,8 @@ def load_weights(
     with checkpoint:
         check_loadable(model)
         _check_conventions(checkpoint, backbone)
+        if is_detector:
+            _check_levels(checkpoint, model)
         warn_if_unlikely(checkpoint, backbone)
         layout = checkpoint.layout(model if is_detector else backbone)
         ignored: set[str] = set()
@@ -92,6 +94,17 @@ def _head_targets(checkpoint: Checkpoint, head: list[Any]) -> dict[str, Target]:
 def _plain(value: Any) -> Any:
     """Return a sequence as a list, as a config has it."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def _check_levels(checkpoint: Checkpoint, detector: Any) -> None:
+    pyramid = checkpoint.config().pyramid
+    if pyramid is not None and pyramid.levels != tuple(detector.levels):
+        levels = tuple(detector.levels)
+        raise CheckpointError(
+            f"{checkpoint.path} holds a detector of the levels {', '.join(pyramid.levels)}, and "
+            f"the model has {', '.join(levels)}: `load_model(file, levels={levels})` loads what "
+            "they have in common."
+        )
 
 
 def _check_conventions(checkpoint: Checkpoint, backbone: Any) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
-NUM_LEVELS = 3  # of a detector
+from cspdarknet.yolox.levels import NUM_LEVELS, Pyramid
+
 BOX_OUTPUTS = 5  # four coordinates and the objectness
 
 
@@ -63,7 +65,12 @@ def backbone_size(
 
 
 def detector_head_size(
-    channels: Sequence[int], use_depthwise: bool, num_classes: int, depth: int, hidden: int
+    channels: Sequence[int],
+    use_depthwise: bool,
+    num_classes: int,
+    depth: int,
+    hidden: int,
+    levels: Sequence[str] | None = None,
 ) -> ModelSize:
     """Return the size of a detector's neck and head.
 
@@ -73,23 +80,21 @@ def detector_head_size(
         num_classes: number of classes.
         depth: number of bottlenecks in each CSP stage of the neck.
         hidden: number of channels of the head's branches.
+        levels: pyramid levels that it predicts on; `None` for the deepest three.
     """
-    c3, c4, c5 = channels[-NUM_LEVELS:]
-    neck = (
-        _conv(c5, c4)
-        + _csp(2 * c4, c4, depth, use_depthwise)
-        + _conv(c4, c3)
-        + _csp(2 * c3, c3, depth, use_depthwise)
-        + _spatial(c3, c3, use_depthwise)
-        + _csp(2 * c3, c4, depth, use_depthwise)
-        + _spatial(c4, c4, use_depthwise)
-        + _csp(2 * c4, c5, depth, use_depthwise)
-    )
+    pyramid = Pyramid.of(levels, len(channels))
+    widths, count = pyramid.channels(channels), len(pyramid.levels)
+    neck = _spatial(widths[-1], widths[-1], use_depthwise) * pyramid.num_extra
+    for lower, upper in pairwise(widths):  # top-down
+        neck += _conv(upper, lower) + _csp(2 * lower, lower, depth, use_depthwise)
+    for lower, upper in pairwise(widths[:count]):  # bottom-up
+        neck += _spatial(lower, lower, use_depthwise)
+        neck += _csp(2 * lower, upper, depth, use_depthwise)
     outputs = num_classes + BOX_OUTPUTS
     branches = _spatial(hidden, hidden, use_depthwise) * 4
     predictions = ModelSize((hidden + 1) * outputs, 3)
-    stems = _conv(c3, hidden) + _conv(c4, hidden) + _conv(c5, hidden)
-    return neck + stems + (branches + predictions) * NUM_LEVELS
+    stems = sum((_conv(width, hidden) for width in widths[:count]), ModelSize())
+    return neck + stems + (branches + predictions) * count
 
 
 def classifier_head_size(features: int, num_classes: int) -> ModelSize:
@@ -124,4 +129,5 @@ def config_size(backbone: Mapping[str, Any], head: Mapping[str, Any] | None) -> 
         num_classes,
         depth[-1] if neck_depth is None else neck_depth,
         channels[-NUM_LEVELS] if hidden is None else hidden,
+        head.get("levels"),
     )

@@ -3,8 +3,35 @@
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
+
+
+class CheckedTargets(keras.Model):
+    """Base class of detectors: the arrays that a model is trained on are checked first."""
+
+    num_classes: int
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train, as `keras.Model.fit` does; for the form of `y` see `compute_loss`."""
+        check_arrays(x, y, self.num_classes)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss, as `keras.Model.evaluate` does; `cspdarknet.evaluate` has the mAP."""
+        check_arrays(x, y, self.num_classes)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train with one batch, as `keras.Model.train_on_batch` does."""
+        check_arrays(x, y, self.num_classes)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of one batch, as `keras.Model.test_on_batch` does."""
+        check_arrays(x, y, self.num_classes)
+        return super().test_on_batch(x, y, *args, **kwargs)
 
 
 def check_arrays(x: Any, y: Any, num_classes: int) -> None:

@@ -4,8 +4,9 @@ References:
     PANet (https://arxiv.org/abs/1803.01534) section 3.1; `yolox/models/yolo_pafpn.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -14,33 +15,38 @@ from cspdarknet.layers import BlockSettings, conv_block, csp_stage, depthwise_co
 
 
 def pafpn(
-    features: Sequence[Any],
+    features: Mapping[str, Any],
+    num_outputs: int,
     depth: int,
     *,
     use_depthwise: bool = False,
     name: str = "neck",
     settings: BlockSettings,
 ) -> list[Any]:
-    """Fuse the feature maps of three levels, top-down and then bottom-up.
+    """Fuse the feature maps of some levels, top-down and then bottom-up.
 
     Args:
-        features: feature maps of three levels that halve in size, the largest first.
-        depth: number of bottlenecks in each of its four CSP stages.
+        features: feature maps by the name of their level in the layers' names, such as `"p3"`. They
+            halve in size, the largest first.
+        num_outputs: number of the levels that the bottom-up path reaches, from the largest feature
+            map on. One is the largest alone, after the top-down path.
+        depth: number of bottlenecks in each CSP stage.
         use_depthwise: whether the 3x3 blocks are depthwise separable.
         name: prefix of the layers' names.
         settings: as in `conv_block`.
 
     Returns:
-        Three Keras tensors of the shapes of `features`.
+        Keras tensors of the shapes of the first `num_outputs` features.
     """
-    p3, p4, p5 = features
-    c3, c4, c5 = (x.shape[settings.channel_axis] for x in features)
     stage = partial(
         csp_stage, depth=depth, use_depthwise=use_depthwise, residual=False, settings=settings
     )
     downsample = partial(
         depthwise_conv_block if use_depthwise else conv_block, strides=2, settings=settings
     )
+
+    def channels(level: str) -> int:
+        return int(features[level].shape[settings.channel_axis])
 
     def concat(maps: Sequence[Any], name: str) -> Any:
         return keras.layers.Concatenate(
@@ -52,16 +58,20 @@ def pafpn(
             2, data_format=settings.data_format, dtype=settings.dtype, name=f"{name}_upsample"
         )(x)
 
+    steps, laterals = list(pairwise(features)), {}
+    x = list(features.values())[-1]
     # Top-down, as an FPN.
-    lateral5 = conv_block(p5, c4, 1, name=f"{name}_p5_lateral", settings=settings)
-    fused4 = concat([upsample(lateral5, f"{name}_p5"), p4], f"{name}_p4")
-    fused4 = stage(fused4, c4, name=f"{name}_p4_csp")
-    lateral4 = conv_block(fused4, c3, 1, name=f"{name}_p4_lateral", settings=settings)
-    fused3 = concat([upsample(lateral4, f"{name}_p4"), p3], f"{name}_p3")
-    out3 = stage(fused3, c3, name=f"{name}_p3_csp")
+    for lower, upper in reversed(steps):
+        above = f"{name}_{upper}"
+        x = conv_block(x, channels(lower), 1, name=f"{above}_lateral", settings=settings)
+        laterals[upper] = x
+        x = concat([upsample(x, above), features[lower]], f"{name}_{lower}")
+        x = stage(x, channels(lower), name=f"{name}_{lower}_csp")
+    outputs = [x]
     # Bottom-up: the path aggregation.
-    fused4 = concat([downsample(out3, c3, name=f"{name}_n3_down"), lateral4], f"{name}_n4")
-    out4 = stage(fused4, c4, name=f"{name}_n4_csp")
-    fused5 = concat([downsample(out4, c4, name=f"{name}_n4_down"), lateral5], f"{name}_n5")
-    out5 = stage(fused5, c5, name=f"{name}_n5_csp")
-    return [out3, out4, out5]
+    for lower, upper in steps[: num_outputs - 1]:
+        below, here = f"{name}_n{lower[1:]}", f"{name}_n{upper[1:]}"
+        x = downsample(x, channels(lower), name=f"{below}_down")
+        x = stage(concat([x, laterals[upper]], here), channels(upper), name=f"{here}_csp")
+        outputs.append(x)
+    return outputs

@@ -1,25 +1,12 @@
 """The YOLOX network: PAFPN neck and decoupled head on the feature maps of a backbone."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from cspdarknet.layers import BlockSettings
+from cspdarknet.layers import BlockSettings, conv_block, depthwise_conv_block
 from cspdarknet.yolox.head import decoupled_head
+from cspdarknet.yolox.levels import NUM_LEVELS, Pyramid
 from cspdarknet.yolox.neck import pafpn
-
-# Number of pyramid levels that YOLOX predicts on: the deepest three, of strides 8, 16 and 32.
-NUM_LEVELS = 3
-
-
-def detection_strides(backbone: Any) -> dict[str, int]:
-    """Return the pyramid levels that YOLOX predicts on, and the stride in pixels of each.
-
-    Args:
-        backbone: a `CSPDarkNetBackbone` with three stages or more.
-
-    Returns:
-        A dict from level to stride, the largest feature map first: `{"P3": 8, "P4": 16, "P5": 32}`.
-    """
-    return dict(list(backbone.feature_strides.items())[-NUM_LEVELS:])
 
 
 def default_neck_depth(backbone: Any) -> int:
@@ -28,7 +15,10 @@ def default_neck_depth(backbone: Any) -> int:
 
 
 def default_head_channels(backbone: Any) -> int:
-    """Return the head's number of channels in YOLOX: that of the largest feature map it takes."""
+    """Return the head's number of channels in YOLOX: that of the stage of stride 8.
+
+    It is the third last stage, whatever the levels of the detector are.
+    """
     return int(backbone.stackwise_channels[-NUM_LEVELS])
 
 
@@ -38,6 +28,7 @@ def yolox_outputs(
     *,
     neck_depth: int | None = None,
     head_channels: int | None = None,
+    levels: Sequence[str] | None = None,
     dtype: Any = None,
 ) -> dict[str, Any]:
     """Build the neck and the head on a backbone, and return the raw outputs.
@@ -54,6 +45,7 @@ def yolox_outputs(
             `default_neck_depth`.
         head_channels: number of channels of the head's branches; `None` for
             `default_head_channels`.
+        levels: pyramid levels that the head predicts on; `None` for the deepest three stages.
         dtype: dtype or dtype policy of neck and head; `None` for the backbone's.
 
     Returns:
@@ -76,17 +68,31 @@ def yolox_outputs(
         batch_norm_momentum=backbone.batch_norm_momentum,
         dtype=backbone.dtype_policy if dtype is None else dtype,
     )
-    levels = list(detection_strides(backbone))
+    pyramid = Pyramid.of(levels, len(backbone.stackwise_channels))
     features = pafpn(
-        [backbone.pyramid_outputs[level] for level in levels],
+        _neck_inputs(backbone, pyramid, settings),
+        len(pyramid.levels),
         default_neck_depth(backbone) if neck_depth is None else neck_depth,
         use_depthwise=backbone.use_depthwise,
         settings=settings,
     )
     return decoupled_head(
-        dict(zip(levels, features, strict=True)),
+        dict(zip(pyramid.levels, features, strict=True)),
         num_classes,
         default_head_channels(backbone) if head_channels is None else head_channels,
         use_depthwise=backbone.use_depthwise,
         settings=settings,
     )
+
+
+def _neck_inputs(backbone: Any, pyramid: Pyramid, settings: BlockSettings) -> dict[str, Any]:
+    """Return the feature maps that the neck fuses, by the names of the levels in its layers."""
+    block = depthwise_conv_block if backbone.use_depthwise else conv_block
+    stages, maps = backbone.pyramid_outputs, {}
+    x = list(stages.values())[-1]
+    for level, name in zip(pyramid.fused, pyramid.neck_names, strict=True):
+        if level not in stages:  # above the last stage: each one on the level below it
+            filters = x.shape[settings.channel_axis]
+            x = block(x, filters, strides=2, name=f"neck_{name}_conv", settings=settings)
+        maps[name] = stages.get(level, x)
+    return maps

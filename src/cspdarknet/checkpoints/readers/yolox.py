@@ -30,6 +30,7 @@ from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.targets import Target, target
 from cspdarknet.yolox.coco_names import COCO_NAMES
+from cspdarknet.yolox.levels import Pyramid
 
 STEM = "stem.conv.conv.weight"
 EPSILON = 1e-3
@@ -140,6 +141,7 @@ def layout(model: Any, prefix: str = "", *, is_rgb: bool = False) -> dict[str, T
             )
     if task_of(model) != "detection":
         return targets
+    _check_levels(model, backbone)
     root = prefix.removesuffix(BACKBONE)
     depthwise = backbone.use_depthwise
     for unit in (*neck_units(model.neck_depth, depthwise), *head_units(model.levels, depthwise)):
@@ -150,6 +152,18 @@ def layout(model: Any, prefix: str = "", *, is_rgb: bool = False) -> dict[str, T
         targets[f"{name}.weight"] = _transposed(prediction.kernel)
         targets[f"{name}.bias"] = target(prediction.bias)
     return targets
+
+
+def _check_levels(model: Any, backbone: Any) -> None:
+    """Refuse a detector that YOLOX does not have."""
+    pyramid = Pyramid(tuple(model.levels), len(backbone.stackwise_depth))
+    if not pyramid.is_yolox:
+        raise CheckpointError(
+            "A file of YOLOX holds a detector of the deepest three levels, "
+            f"{', '.join(pyramid.of(None, pyramid.num_stages).levels)}. Received: a model of the "
+            f"levels {', '.join(model.levels)}: save it as .safetensors, .keras or a preset "
+            "folder; `load_model(file, levels=...)` loads what fits."
+        )
 
 
 def _unit_targets(model: Any, unit: ConvUnit, name: str) -> dict[str, Target]:
