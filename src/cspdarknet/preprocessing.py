@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from cspdarknet.images import as_image_array, center_crop, open_image, read_image, shrink
+from cspdarknet._image_size import ImageSize, sides
+from cspdarknet.images import (
+    RGB,
+    as_image_array,
+    center_crop,
+    crop_channels,
+    open_image,
+    pixels_of,
+)
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.yolox.letterbox import letterbox
 
@@ -18,9 +26,9 @@ class Preprocessed(NamedTuple):
     """The input of a model, and the image that it was made from.
 
     Attributes:
-        inputs: uint8 array `(height, width, 3)`: what the model takes.
-        image: uint8 array `(height, width, 3)`: the whole image if the model takes it letterboxed,
-            else `inputs`.
+        inputs: array `(height, width, channels)` in 0..255: what the model takes. It is uint8; of
+            models of other than three channels, float32 for images of more than 8 bits.
+        image: such an array: the whole image if the model takes it letterboxed, else `inputs`.
     """
 
     inputs: np.ndarray
@@ -31,17 +39,19 @@ Preprocessor = Callable[[Any], Preprocessed]
 
 
 def preprocessor(
-    info: ModelInfo, image_size: int | None = None, longer_side: int | None = None
+    info: ModelInfo, image_size: ImageSize | None = None, longer_side: int | None = None
 ) -> Preprocessor:
     """Return the preprocessing function of a model.
 
     It takes a path, the bytes of an image file, a Pillow image, or an array `(height, width, 3)` in
-    0..255. Detectors get the whole image, letterboxed; classifiers its center crop; backbones the
-    image as it is, or its center crop if there is an `image_size`.
+    0..255, with as many channels as the model has. Detectors get the whole image, letterboxed;
+    classifiers its center crop; backbones the image as it is, or its center crop if there is an
+    `image_size`.
 
     Args:
         info: the `ModelInfo` of the model.
-        image_size: side in pixels of the square that the model takes, in place of its own.
+        image_size: side in pixels of the square that the model takes, or its height and width, in
+            place of its own.
         longer_side: backbones: maximum length of an image's longer side; larger ones are shrunk.
 
     Raises:
@@ -61,44 +71,41 @@ def preprocessor(
     is_fixed = own is not None and info.task in ("detection", "features")
     if is_fixed and (longer_side is not None or image_size not in (None, own)):
         received = f"{image_size=}" if longer_side is None else f"{longer_side=}"
+        shape = "squares" if isinstance(own, int) else "images"
         raise ValueError(
-            f"The model takes squares of `image_size` {own}. Received: {received}: leave it out, "
+            f"The model takes {shape} of `image_size` {own}. Received: {received}: leave it out, "
             "or start from a model of that size."
         )
-    size = image_size or own
+    size, channels = image_size or own, info.channels
     if info.letterbox:
-        return lambda item: _whole(item, None)
+        return lambda item: _whole(item, None, channels)
     if info.task == "detection":
         if size is None:
             raise ValueError(
                 "`image_size` must be given: the model has none of its own. "
                 "Received: image_size=None."
             )
-        return lambda item: _letterboxed(item, size)
+        return lambda item: _letterboxed(item, size, channels)
     if info.task == "classification" or size is not None:
-        return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE)
-    return lambda item: _whole(item, longer_side)
+        return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE, channels)
+    return lambda item: _whole(item, longer_side, channels)
 
 
-def _whole(item: Any, longer_side: int | None) -> Preprocessed:
-    if isinstance(item, (str, Path, bytes)):
-        image = read_image(item, longer_side)
-    else:
-        image = as_image_array(item)
-        if longer_side and max(image.shape[:2]) > longer_side:
-            image = np.asarray(shrink(Image.fromarray(image), longer_side))
+def _whole(item: Any, longer_side: int | None, channels: int) -> Preprocessed:
+    image = pixels_of(item, channels, longer_side)
     return Preprocessed(image, image)
 
 
-def _cropped(item: Any, size: int) -> Preprocessed:
-    if isinstance(item, (str, Path, bytes)):
-        image = open_image(item, shorter_side=2 * size)
+def _cropped(item: Any, size: ImageSize, channels: int) -> Preprocessed:
+    if channels != RGB:
+        inputs = crop_channels(pixels_of(item, channels), size)
+    elif isinstance(item, (str, Path, bytes)):
+        inputs = center_crop(open_image(item, shorter_side=2 * max(sides(size))), size)
     else:
-        image = Image.fromarray(as_image_array(item))
-    inputs = center_crop(image, size)
+        inputs = center_crop(Image.fromarray(as_image_array(item)), size)
     return Preprocessed(inputs, inputs)
 
 
-def _letterboxed(item: Any, size: int) -> Preprocessed:
-    image = _whole(item, None).image
+def _letterboxed(item: Any, size: ImageSize, channels: int) -> Preprocessed:
+    image = pixels_of(item, channels)
     return Preprocessed(letterbox(image, size)[0], image)

@@ -3,14 +3,20 @@
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cspdarknet._files import write_whole
 from cspdarknet._unfinished import make_folder
-from cspdarknet.images import as_image_array, open_image
+from cspdarknet.images import (
+    RGB,
+    array_of_channels,
+    as_image_array,
+    as_picture,
+    open_picture,
+)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Color = tuple[int, int, int]
@@ -143,10 +149,7 @@ def draw_boxes(
         >>> draw_boxes(Image.new("RGB", (64, 48)), detections).size
         (64, 48)
     """
-    if isinstance(image, (str, Path)):
-        drawn = open_image(image)
-    else:
-        drawn = Image.fromarray(as_image_array(image))  # a copy, as soon as it is drawn on
+    drawn = _picture(image)
     if drawn.size[::-1] != detections.image_size:
         raise ValueError(
             f"`image` must be that of the detections, of (height, width) {detections.image_size}. "
@@ -266,3 +269,13 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
         )
     make_folder(path.parent)
     write_whole(path, lambda part: picture.save(part, quality=JPEG_QUALITY))
+
+
+def _picture(image: Any) -> Image.Image:
+    """Return an image of any number of channels as an RGB picture to draw on."""
+    if isinstance(image, (str, Path)):
+        return open_picture(image)
+    shape: Any = getattr(image, "shape", ())
+    if len(shape) == 3 and shape[2] != RGB:
+        return Image.fromarray(as_picture(array_of_channels(image, shape[2])))
+    return Image.fromarray(as_image_array(image))  # a copy, as soon as it is drawn on

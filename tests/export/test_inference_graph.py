@@ -23,6 +23,7 @@ def test_info_of_each_task(backbone, classifier, detector):
     common = {
         **{"class_names": names, "image_size": 96, "inputs": "uint8"},
         "score_threshold": detector.score_threshold,
+        "levels": detector.levels,
     }
     info = ModelInfo("detection", letterbox=True, **common)
     assert inference_graph(detector, letterbox=True)[1] == info

@@ -140,7 +140,7 @@ def test_an_input_tensor_of_the_wrong_rank():
         ({"class_names": "abc"}, "class_names='abc'"),
         ({"class_names": 3}, "class_names=3"),
         ({"image_size": 0}, "image_size=0"),
-        ({"image_size": (96, 96)}, "image_size"),
+        ({"image_size": (96, 96, 3)}, "image_size"),
         ({"dtype": "int8"}, "float dtype"),
         ({"trainable": "no"}, "True or False"),
         ({"clases": 3, "input_shape": (32, 32, 3)}, "clases, input_shape"),

@@ -86,7 +86,7 @@ def describe_config(path: Path, config: ModelConfig) -> WeightFile:
         config: the arguments; those of the backbone are empty where they are unknown.
     """
     head = config.head or {}
-    names = head.get("class_names")
+    names, size = head.get("class_names"), head.get("image_size")
     return WeightFile(
         path=path,
         description="a model of this package or of KerasCV",
@@ -94,11 +94,20 @@ def describe_config(path: Path, config: ModelConfig) -> WeightFile:
         task=config.task if config.backbone else None,
         num_classes=head.get("num_classes"),
         class_names=None if names is None else tuple(names),
-        image_size=head.get("image_size"),
+        image_size=tuple(size) if isinstance(size, list) else size,
+        channels=_channels(config),
         input_convention=_input_convention(config),
         activation=config.backbone.get("activation", "silu") if config.backbone else None,
         notes=tuple(_notes(config)),
     )
+
+
+def _channels(config: ModelConfig) -> int | None:
+    """Return the number of channels that a config states."""
+    shape = config.backbone.get("input_shape")
+    if not isinstance(shape, (list, tuple)) or len(shape) != 3:
+        return None
+    return shape[0 if config.backbone.get("data_format") == "channels_first" else -1]
 
 
 def _input_convention(config: ModelConfig) -> str | None:
@@ -119,6 +128,8 @@ def _notes(config: ModelConfig) -> list[str]:
         notes.append("it does not state include_rescaling: True is assumed, as in KerasCV's models")
     if config.head is not None and config.head.get("class_names") is None:
         notes.append("it has no class names: pass class_names")
+    if (pyramid := config.pyramid) is not None and not pyramid.is_yolox:
+        notes.append(f"it predicts on the levels {', '.join(pyramid.levels)}")
     return notes
 
 

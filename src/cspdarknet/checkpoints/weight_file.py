@@ -19,13 +19,14 @@ class WeightFile:
         task: `"features"`, `"classification"` or `"detection"`.
         num_classes: number of classes.
         class_names: names of the classes.
-        image_size: side in pixels of the square images of a detector.
+        image_size: side in pixels of the square images of a detector, or their height and width.
         input_convention: the images that the weights take: `"bgr"` or `"rgb"` (0..255), or
             `"normalized"` (RGB, with the mean and standard deviation of ImageNet).
         stem_magnitude: YOLOX: mean absolute weight of the stem with its batch normalization folded
             in, from which the input convention is inferred.
         activation: name of the activation.
         num_parameters: number of the weights, with the statistics of batch normalizations.
+        channels: number of channels of the images.
         license: license of the weights, known by the SHA-256 of published files.
         sha256: SHA-256 of the file, if it was asked for.
         notes: what a user of the file should know.
@@ -40,11 +41,12 @@ class WeightFile:
     task: str | None = None
     num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
-    image_size: int | None = None
+    image_size: int | tuple[int, int] | None = None
     input_convention: str | None = None
     stem_magnitude: float | None = None
     activation: str | None = None
     num_parameters: int | None = None
+    channels: int | None = None
     license: str | None = None
     sha256: str | None = None
     notes: tuple[str, ...] = ()

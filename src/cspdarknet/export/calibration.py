@@ -31,7 +31,7 @@ def check_calibration(precision: str, calibration: Any) -> None:
 
 
 def calibration_images(
-    images: str | Path | Sequence[Any], info: ModelInfo, **sizes: int | None
+    images: str | Path | Sequence[Any], info: ModelInfo, **sizes: Any
 ) -> list[np.ndarray]:
     """Return batches of one image each, preprocessed as the model takes them.
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from cspdarknet._arguments import check_choice
+from cspdarknet._image_size import ImageSize
 from cspdarknet._unfinished import make_folder, temporary_folder
 from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export import keras_formats, onnx_formats, verification
@@ -55,7 +56,7 @@ def export(
     precision: str = "float32",
     calibration: str | Path | Sequence[Any] | None = None,
     inputs: str = "uint8",
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     letterbox: bool = False,
     raw_outputs: bool = False,
     options: DetectionOptions | None = None,
@@ -77,7 +78,8 @@ def export(
             paths or arrays `(height, width, 3)`; the first 128 are used.
         inputs: dtype of the images, `"uint8"` or `"float32"`. Both are in the range that the model
             takes, 0..255 if it has a rescaling layer.
-        image_size: side of the images in pixels; `None` for any size, or for a detector's own.
+        image_size: side of the images in pixels, or a pair (height, width); `None` for any size, or
+            for a detector's own.
         letterbox: detectors: take images of any size, and letterbox them in the graph; boxes are
             then in pixels of the image.
         raw_outputs: detectors: export raw outputs, without box decoding and NMS.

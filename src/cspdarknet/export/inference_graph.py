@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from cspdarknet._arguments import MAX_IMAGE_SIZE, check_choice, check_count
+from cspdarknet._arguments import check_choice
+from cspdarknet._image_size import ImageSize, check_image_size, of_sides, sides
 from cspdarknet.checkpoints.architecture import task_of
 from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export.program import model_from_program, program_from_model
@@ -15,6 +16,7 @@ from cspdarknet.yolox.letterbox_layer import Letterbox
 
 INPUTS = ("uint8", "float32")
 HALF_PRECISIONS = ("bfloat16", "float16")
+RGB = 3  # channels
 OUTPUT_NAMES = {"features": "features", "classification": "probabilities"}
 
 
@@ -22,7 +24,7 @@ def inference_graph(
     model: keras.Model,
     *,
     inputs: str = "uint8",
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     letterbox: bool = False,
     raw_outputs: bool = False,
     options: DetectionOptions | None = None,
@@ -33,8 +35,8 @@ def inference_graph(
         model: a backbone, its `feature_pyramid()`, a classifier, a detector, or another functional
             Keras model with one image input.
         inputs: dtype of the images, `"uint8"` or `"float32"`.
-        image_size: side of the images in pixels; `None` for the model's own, or for images of any
-            size if it has none.
+        image_size: side of the images in pixels, or a pair (height, width); `None` for the model's
+            own, or for images of any size if it has none.
         letterbox: detectors: take images of any size and letterbox them in the graph; boxes are
             then in pixels of the image.
         raw_outputs: detectors: leave out box decoding and NMS.
@@ -65,7 +67,7 @@ def inference_graph(
             f"for {task}, {raw_outputs=}, {letterbox=}, {options=}"
         )
     if image_size is not None:
-        image_size = check_count("image_size", image_size, most=MAX_IMAGE_SIZE)
+        image_size = check_image_size(image_size)
     resolved = _resolved(model, options, image_size) if decodes else None
     if resolved is not None:
         image_size = resolved.image_size
@@ -79,6 +81,10 @@ def inference_graph(
         data_format=_data_format(model),
         score_threshold=_score_threshold(model, resolved),
         class_agnostic_nms=resolved is not None and bool(resolved.class_agnostic_nms),
+        max_detections=None if resolved is None else resolved.max_detections,
+        max_detections_per_class=None if resolved is None else resolved.max_detections_per_class,
+        channels=_channels(model),
+        levels=tuple(model.levels) if task == "detection" else None,
     )
     images = _image_input(model, inputs, None if letterbox else image_size, info.data_format)
     if info.image_size is None:
@@ -110,7 +116,7 @@ def check_model(model: Any) -> None:
 
 
 def _resolved(
-    model: Any, options: DetectionOptions | None, image_size: int | None
+    model: Any, options: DetectionOptions | None, image_size: ImageSize | None
 ) -> DetectionOptions:
     """Return the options of a detector, with its own values in place of `None`."""
     options = check_options(options) or DetectionOptions()
@@ -144,20 +150,31 @@ def _data_format(model: keras.Model) -> str:
     return str(getattr(backbone, "data_format", guess))
 
 
+def _channels(model: keras.Model) -> int:
+    """Return the number of channels of a model's images."""
+    axis = 1 if _data_format(model) == "channels_first" else -1
+    return model.inputs[0].shape[axis] or RGB
+
+
+def pixels_dtype(model: keras.Model) -> str:
+    """Return the dtype of the images in a `Predictor`: those of RGB images have 8 bits."""
+    return "uint8" if _channels(model) == RGB else "float32"
+
+
 def _image_input(
-    model: keras.Model, dtype: str, image_size: int | None, data_format: str
+    model: keras.Model, dtype: str, image_size: ImageSize | None, data_format: str
 ) -> keras.KerasTensor:
     _, *shape = model.inputs[0].shape
     if image_size is not None:
-        for axis in (0, 1) if data_format == "channels_last" else (1, 2):
-            shape[axis] = image_size
+        first = 0 if data_format == "channels_last" else 1
+        shape[first : first + 2] = sides(image_size)
     return keras.Input(tuple(shape), name="images", dtype=dtype)
 
 
-def _fixed_size(images: keras.KerasTensor, data_format: str) -> int | None:
-    """Return the side of the images if they are squares of one size."""
+def _fixed_size(images: keras.KerasTensor, data_format: str) -> ImageSize | None:
+    """Return the size of the images if all have one."""
     height, width = images.shape[1:3] if data_format == "channels_last" else images.shape[2:4]
-    return height if height == width else None
+    return None if None in (height, width) else of_sides(height, width)
 
 
 def _named_outputs(model: keras.Model, outputs: Any, task: str) -> dict[str, Any]:

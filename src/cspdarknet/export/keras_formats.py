@@ -11,18 +11,19 @@ import keras
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet._image_size import ImageSize
 from cspdarknet.export.formats import FORMATS
 from cspdarknet.export.fusion import fuse
 from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
 
 
-def fixed_image_size(format: str, model: keras.Model) -> int | None:
+def fixed_image_size(format: str, model: keras.Model) -> ImageSize | None:
     """Return the image size for a format that cannot leave it open; `None` if it can.
 
     PyTorch's exporter takes hours with dynamic sizes. LiteRT must know the size of the feature maps
     that a detector upsamples.
     """
-    own: int | None = getattr(model, "image_size", None)
+    own: ImageSize | None = getattr(model, "image_size", None)
     if format == "torch" and None in model.inputs[0].shape[1:]:
         return own or DEFAULT_IMAGE_SIZE
     return own if format == "litert" else None

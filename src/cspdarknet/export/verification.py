@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet.export.calibration import calibration_images
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.yolox.postprocess import NonMaxSuppression, RestoreBoxes
@@ -152,7 +153,7 @@ def _layer_of(graph: keras.Model, layer_type: type) -> Any:
 
 
 def calibration_samples(
-    calibration: str | Path | Sequence[Any], info: ModelInfo, image_size: int | None
+    calibration: str | Path | Sequence[Any], info: ModelInfo, image_size: ImageSize | None
 ) -> np.ndarray:
     """Return some of the calibration images: those of the size of the first.
 

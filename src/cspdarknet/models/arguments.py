@@ -9,14 +9,16 @@ from cspdarknet._arguments import (
     MAX_CHANNELS,
     MAX_CONVOLUTIONS,
     MAX_DEPTH,
-    MAX_IMAGE_SIZE,
     MAX_PARAMETERS,
     check_bool,
     check_count,
     is_integer,
     is_number,
 )
+from cspdarknet._image_size import ImageSize
+from cspdarknet._image_size import check_image_size as check_any_size
 from cspdarknet.checkpoints.model_size import ModelSize, detector_head_size
+from cspdarknet.yolox.network import default_head_channels, default_neck_depth
 
 DEFAULT_INPUT_SHAPE = (None, None, 3)
 MAX_FLOAT32 = 3.4e38
@@ -239,28 +241,23 @@ def check_detector_backbone(backbone: Any, levels: int) -> None:
 
 
 def check_detector_size(
-    backbone: Any, num_classes: int, neck_depth: Any, head_channels: Any
+    backbone: Any, num_classes: int, neck_depth: Any, head_channels: Any, levels: Sequence[str]
 ) -> tuple[int, int]:
-    """Check depth and channels of a detector's neck and head, and return them as int."""
+    """Check depth and channels of a detector's neck and head; `None` stands for YOLOX's own."""
+    if neck_depth is None:
+        neck_depth = default_neck_depth(backbone)
+    if head_channels is None:
+        head_channels = default_head_channels(backbone)
     depth = check_count("neck_depth", neck_depth, least=0, most=MAX_DEPTH)
     channels = check_count("head_channels", head_channels, most=MAX_CHANNELS)
-    check_size(
-        detector_head_size(
-            backbone.stackwise_channels, backbone.use_depthwise, num_classes, depth, channels
-        )
-    )
+    widths, use_depthwise = backbone.stackwise_channels, backbone.use_depthwise
+    check_size(detector_head_size(widths, use_depthwise, num_classes, depth, channels, levels))
     return depth, channels
 
 
-def check_image_size(size: Any, stride: int = 1) -> int:
-    """Accept the side of a square image, a multiple of the largest stride of a detector."""
-    size = check_count("image_size", size, most=MAX_IMAGE_SIZE)
-    if size % stride:
-        raise ValueError(
-            f"`image_size` must be a multiple of {stride}, the backbone's largest stride. "
-            f"Received: image_size={size}"
-        )
-    return size
+def check_image_size(size: Any, stride: int = 1) -> ImageSize:
+    """Accept an image size, whose sides are multiples of the largest stride of a detector."""
+    return check_any_size(size, stride, ", the model's largest stride")
 
 
 def check_activation(activation: Any) -> str | None:

@@ -11,6 +11,7 @@ from cspdarknet.checkpoints.model_size import backbone_size
 from cspdarknet.layers import BlockSettings
 from cspdarknet.models import arguments, graph, network
 from cspdarknet.models.base import PresetModel, deserialize, serialize
+from cspdarknet.models.steps import use_torch_functions
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
 
@@ -198,7 +199,8 @@ class CSPDarkNetBackbone(PresetModel):
         if not names:
             raise ValueError("`levels` must name at least one level. Received: levels=[]")
         outputs = {name: self.pyramid_outputs[name] for name in names}
-        return keras.Model(self.input, outputs, name=f"{self.name}_pyramid")
+        pyramid = keras.Model(self.input, outputs, name=f"{self.name}_pyramid")
+        return use_torch_functions(pyramid, self.data_format)
 
     def _level_name(self, level: str | int) -> str:
         names = list(self.pyramid_level_inputs)

@@ -42,6 +42,7 @@ class PresetModel(keras.Model):
     """
 
     task = "features"
+    inputs: Any
     _program: Any = None  # on PyTorch, made at the first call
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -55,6 +56,13 @@ class PresetModel(keras.Model):
             data_format = getattr(backbone, "data_format", keras.config.image_data_format())
             self._program = TorchProgram(self, data_format)
         return self._program(self._standardize_inputs(inputs), bool(training))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the images."""
+        backbone = getattr(self, "backbone", self)
+        axis = 1 if getattr(backbone, "data_format", None) == "channels_first" else -1
+        return int(self.inputs[0].shape[axis])
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """List the names of the class's presets in the docstring of its `from_preset`."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 import keras
 
 from cspdarknet._arguments import MAX_CLASSES, check_choice, check_count, check_fraction
+from cspdarknet._image_size import ImageSize, to_json
 from cspdarknet.checkpoints.layer_forms import check_not_quantized
 from cspdarknet.checkpoints.model_size import classifier_head_size
 from cspdarknet.layers import float32_or_wider
@@ -41,8 +42,8 @@ class ImageClassifier(ModelWithHead):
         dropout: float, dropout rate before the dense layer, at least 0 and less than 1. With 0
             there is no dropout layer.
         class_names: optional names of the classes, in the order of the outputs.
-        image_size: optional int, the side in pixels of the images that it was trained on. It is
-            metadata for preprocessing; the model takes any size.
+        image_size: optional side in pixels of the images that it was trained on, or a pair (height,
+            width). It is metadata for preprocessing; the model takes any size.
         dtype: dtype or dtype policy of the head; `None` for the backbone's. The head computes in
             float32 or float64, so that probabilities are exact under mixed precision, too.
         **kwargs: `name` and `trainable`.
@@ -68,7 +69,7 @@ class ImageClassifier(ModelWithHead):
         *,
         dropout: float = 0.0,
         class_names: Sequence[str] | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -147,7 +148,8 @@ class ImageClassifier(ModelWithHead):
         """Return batches of the center crops of images."""
         data_format = getattr(self.backbone, "data_format", "channels_last")
         fixed = self.inputs[0].shape[2]
-        return CroppedImages(images, self.image_size or fixed, batch_size, data_format)
+        size = self.image_size or fixed
+        return CroppedImages(images, size, batch_size, data_format, self.channels)
 
     # Saving.
 
@@ -167,7 +169,7 @@ class ImageClassifier(ModelWithHead):
             "activation": self.activation,
             "dropout": self.dropout,
             "class_names": None if self.class_names is None else list(self.class_names),
-            "image_size": self.image_size,
+            "image_size": to_json(self.image_size),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from cspdarknet._image_size import sides
 from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.layers import float32_or_wider
 from cspdarknet.model_info import numbered_names
@@ -35,7 +36,7 @@ def resolved_options(detector: Any, options: DetectionOptions | None) -> Detecti
         detector.max_detections_per_class,
     )
     names = detector.class_names or numbered_names(detector.num_classes)
-    check_image_size(filled.image_size, detector.strides[-1])
+    check_image_size(filled.image_size, detector.largest_stride)
     return filled.for_classes(names, detector.score_threshold)
 
 
@@ -51,7 +52,7 @@ def detection_outputs(
 
     Args:
         detector: a `YOLOXDetector`.
-        images: symbolic tensor `(batch, image_size, image_size, 3)`.
+        images: symbolic tensor `(batch, height, width, channels)` of that image size.
         options: the result of `detector.resolve_options`.
         image_sizes: symbolic tensor `(batch, 2)`: height and width of the images before they were
             letterboxed; `None` leaves the boxes in pixels of the square, as xyxy.
@@ -82,8 +83,11 @@ def detection_graph(detector: Any, options: DetectionOptions, letterboxed: bool)
     """
     data_format, size = detector.backbone.data_format, asdict(options)["image_size"]
     dtype = float32_or_wider(detector.dtype_policy)
-    side = size if letterboxed else None
-    shape = (side, side, 3) if data_format == "channels_last" else (3, side, side)
+    height, width = sides(size) if letterboxed else (None, None)
+    channels = detector.channels
+    shape = (height, width, channels)
+    if data_format == "channels_first":
+        shape = (channels, height, width)
     inputs: Any = keras.Input(shape, name="images", dtype=dtype)
     if letterboxed:
         images, image_sizes = inputs, keras.Input((2,), name="image_sizes", dtype=dtype)

@@ -10,9 +10,11 @@ from keras import ops
 
 from cspdarknet import score_thresholds
 from cspdarknet._arguments import MAX_CLASSES, check_bool, check_count, check_fraction
+from cspdarknet._image_size import ImageSize, to_json
+from cspdarknet.checkpoints.transfer import Transfer
 from cspdarknet.detections import MAX_DETECTIONS, DetectionOptions
 from cspdarknet.detections.box_formats import check_box_format
-from cspdarknet.models import arguments, targets
+from cspdarknet.models import arguments
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.detection_graph import DetectionGraphs, resolved_options
 from cspdarknet.models.head import ModelWithHead, serialize_backbone
@@ -23,16 +25,18 @@ from cspdarknet.models.image_batches import (
     number_of_images,
 )
 from cspdarknet.models.steps import loss_divisor
+from cspdarknet.models.targets import CheckedTargets, split_targets
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
-from cspdarknet.yolox import network
+from cspdarknet.yolox.levels import NUM_LEVELS, Pyramid
 from cspdarknet.yolox.losses import LOSS_NAMES, yolox_losses
+from cspdarknet.yolox.network import yolox_outputs
 
 BATCH_SIZE = 8  # of `predict`
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
-class YOLOXDetector(ModelWithHead):
+class YOLOXDetector(CheckedTargets, ModelWithHead):
     """YOLOX, an anchor-free object detector.
 
     A call returns the raw outputs at all anchor points (see `cspdarknet.yolox.head`); `predict`
@@ -45,8 +49,8 @@ class YOLOXDetector(ModelWithHead):
             `keras.utils.bounding_boxes`: `"xyxy"`, `"xywh"`, `"center_xywh"`, `"yxyx"`,
             `"center_yxhw"`, or a relative one such as `"rel_xyxy"`.
         class_names: optional names of the classes, in the order of the outputs.
-        image_size: side in pixels of the square that images are letterboxed to, a multiple of the
-            backbone's largest stride (32).
+        image_size: side in pixels of the square that images are letterboxed to, or a pair (height,
+            width): multiples of the largest stride (32; 64 with level P6).
         score_threshold: float in [0, 1], or one for each class; `predict` drops detections of a
             lower confidence.
         iou_threshold: float in [0, 1]; `predict` drops a box whose IoU with a higher-scoring box
@@ -57,8 +61,11 @@ class YOLOXDetector(ModelWithHead):
             `None` for no limit.
         neck_depth: number of bottlenecks in each CSP stage of the neck; `None` for that of the
             backbone's last stage.
-        head_channels: number of channels of the head's branches; `None` for that of the largest
-            feature map.
+        head_channels: number of channels of the head's branches; `None` for that of the
+            backbone's third last stage (P3).
+        levels: pyramid levels to predict on, the largest feature map first: one or more consecutive
+            ones of P2 (stride 4, for small objects) to P6 (stride 64). `None` for the deepest three
+            stages of the backbone, as in YOLOX: `("P3", "P4", "P5")`.
         dtype: dtype or dtype policy of neck and head; `None` for the backbone's. The outputs are
             float32 or float64.
         **kwargs: `name` and `trainable`.
@@ -66,6 +73,8 @@ class YOLOXDetector(ModelWithHead):
     Attributes:
         l1_loss: whether training adds the L1 loss, as YOLOX does in its last epochs; `False` by
             default, and not saved.
+        transfer: which variables were loaded and which are new, after loading the weights of a
+            detector of other levels; `None` otherwise.
 
     Raises:
         ValueError: if an argument is of another type or out of range.
@@ -91,7 +100,7 @@ class YOLOXDetector(ModelWithHead):
         bounding_box_format: str = "xyxy",
         *,
         class_names: Sequence[str] | None = None,
-        image_size: int = 640,
+        image_size: ImageSize = 640,
         score_threshold: float | Sequence[float] = score_thresholds.DEFAULT,
         iou_threshold: float = 0.65,
         max_detections: int = 100,
@@ -99,24 +108,21 @@ class YOLOXDetector(ModelWithHead):
         max_detections_per_class: int | None = None,
         neck_depth: int | None = None,
         head_channels: int | None = None,
+        levels: Sequence[str] | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         """Check the arguments, and build the functional model."""
         trainable = arguments.pop_trainable(kwargs)
-        arguments.check_detector_backbone(backbone, network.NUM_LEVELS)
-        strides = network.detection_strides(backbone)
-        if neck_depth is None:
-            neck_depth = network.default_neck_depth(backbone)
-        if head_channels is None:
-            head_channels = network.default_head_channels(backbone)
+        arguments.check_detector_backbone(backbone, NUM_LEVELS)
+        pyramid = Pyramid.of(levels, len(backbone.stackwise_channels))
         num_classes = check_count("num_classes", num_classes, most=MAX_CLASSES)
         neck_depth, head_channels = arguments.check_detector_size(
-            backbone, num_classes, neck_depth, head_channels
+            backbone, num_classes, neck_depth, head_channels, pyramid.levels
         )
         bounding_box_format = check_box_format(bounding_box_format)
         class_names = arguments.check_class_names(class_names, num_classes)
-        image_size = arguments.check_image_size(image_size, max(strides.values()))
+        image_size = arguments.check_image_size(image_size, pyramid.largest_stride)
         score_threshold = score_thresholds.check_score_threshold(score_threshold, num_classes)
         iou_threshold = check_fraction("iou_threshold", iou_threshold)
         max_detections = check_count("max_detections", max_detections, most=MAX_DETECTIONS)
@@ -128,8 +134,13 @@ class YOLOXDetector(ModelWithHead):
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
         # Functional model.
-        outputs = network.yolox_outputs(
-            backbone, num_classes, neck_depth=neck_depth, head_channels=head_channels, dtype=policy
+        outputs = yolox_outputs(
+            backbone,
+            num_classes,
+            neck_depth=neck_depth,
+            head_channels=head_channels,
+            levels=pyramid.levels,
+            dtype=policy,
         )
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
 
@@ -148,8 +159,9 @@ class YOLOXDetector(ModelWithHead):
         self.head_channels = head_channels
         self.dtype_policy = policy
 
-        self.levels = tuple(strides)
-        self.strides = tuple(strides.values())
+        self.levels, self.strides = pyramid.levels, pyramid.strides
+        self.largest_stride = pyramid.largest_stride
+        self.transfer: Transfer | None = None
         self._l1_loss = False
         self._loss_parts = {name: keras.metrics.Mean(f"{name}_loss") for name in LOSS_NAMES}
         self._graphs = DetectionGraphs()
@@ -162,10 +174,10 @@ class YOLOXDetector(ModelWithHead):
         Raises:
             ValueError: if height or width is not a multiple of the largest stride.
         """
-        size = self._image_size(inputs)
-        if any(isinstance(side, int) and side % self.strides[-1] for side in size):
+        size, stride = self._image_size(inputs), self.largest_stride
+        if any(isinstance(side, int) and side % stride for side in size):
             raise ValueError(
-                f"Height and width of the images must be multiples of {self.strides[-1]} when the "
+                f"Height and width of the images must be multiples of {stride} when the "
                 f"model is called; `predict` takes any size. Received: images of {tuple(size)}"
             )
         return super().call(inputs, training=training, mask=mask)
@@ -188,26 +200,6 @@ class YOLOXDetector(ModelWithHead):
         if value != self._l1_loss:  # the compiled steps have the old value as a constant
             self.train_function = self.test_function = None
         self._l1_loss = value
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train, as `keras.Model.fit` does; for the form of `y` see `compute_loss`."""
-        targets.check_arrays(x, y, self.num_classes)
-        return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Return the loss, as `keras.Model.evaluate` does; `cspdarknet.evaluate` has the mAP."""
-        targets.check_arrays(x, y, self.num_classes)
-        return super().evaluate(x, y, *args, **kwargs)
-
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train with one batch, as `keras.Model.train_on_batch` does."""
-        targets.check_arrays(x, y, self.num_classes)
-        return super().train_on_batch(x, y, *args, **kwargs)
-
-    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Return the loss of one batch, as `keras.Model.test_on_batch` does."""
-        targets.check_arrays(x, y, self.num_classes)
-        return super().test_on_batch(x, y, *args, **kwargs)
 
     def compute_loss(
         self,
@@ -235,7 +227,7 @@ class YOLOXDetector(ModelWithHead):
         if isinstance(sample_weight, Mapping):  # `fit` copies it for each entry of the targets
             sample_weight = next(iter(sample_weight.values()))
         height, width = self._image_size(x)
-        boxes, classes = targets.split_targets(y)
+        boxes, classes = split_targets(y)
         boxes = keras.utils.bounding_boxes.convert_format(
             boxes, self.bounding_box_format, "center_xywh", height=height, width=width
         )
@@ -292,7 +284,7 @@ class YOLOXDetector(ModelWithHead):
         model = self.inference_model(options, letterboxed=True)
         size: Any = options.image_size
         batches = [{name: np.empty((0, *t.shape[1:]), t.dtype) for name, t in model.output.items()}]
-        for images in image_batches(x, batch_size, steps):
+        for images in image_batches(x, batch_size, steps, self.channels):
             batch = letterbox_batch(images, size, batch_size, self.backbone.data_format)
             outputs = model.predict_on_batch(batch)
             batches.append({name: np.asarray(v)[: len(images)] for name, v in outputs.items()})
@@ -348,7 +340,7 @@ class YOLOXDetector(ModelWithHead):
             "num_classes": self.num_classes,
             "bounding_box_format": self.bounding_box_format,
             "class_names": None if self.class_names is None else list(self.class_names),
-            "image_size": self.image_size,
+            "image_size": to_json(self.image_size),
             "score_threshold": score_thresholds.to_json(self.score_threshold),
             "iou_threshold": self.iou_threshold,
             "max_detections": self.max_detections,
@@ -356,6 +348,7 @@ class YOLOXDetector(ModelWithHead):
             "max_detections_per_class": self.max_detections_per_class,
             "neck_depth": self.neck_depth,
             "head_channels": self.head_channels,
+            "levels": list(self.levels),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
@@ -369,8 +362,9 @@ class YOLOXDetector(ModelWithHead):
 
         From a detector's preset all weights are loaded, unless `num_classes` or `class_names`
         differ from the preset's. Then the last layers of the class branches are new and untrained,
-        and backbone, neck and the rest of the head keep their weights. From the preset of a
-        backbone or classifier only the backbone's weights are loaded.
+        and backbone, neck and the rest of the head keep their weights. With other `levels` the
+        layers that both models have are loaded; a warning and `transfer` name the others. From the
+        preset of a backbone or classifier only the backbone's weights are loaded.
 
         Args:
             preset: a preset folder written by `save_to_preset` or by KerasCV; a run folder of a

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE, preprocessor
 from cspdarknet.yolox.letterbox import PADDING, letterbox
@@ -60,8 +61,10 @@ def _ndim(item: Any) -> int:
     return ndim if isinstance(item, (int, float)) else 0
 
 
-def image_batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[np.ndarray]]:
-    """Yield lists of up to `batch_size` uint8 images `(height, width, 3)`.
+def image_batches(
+    x: Any, batch_size: int, steps: int | None, channels: int = 3
+) -> Iterator[list[np.ndarray]]:
+    """Yield lists of up to `batch_size` images `(height, width, channels)`.
 
     Args:
         x: one image, which is a path, a Pillow image or an array `(height, width, 3)`; an array
@@ -69,11 +72,17 @@ def image_batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[n
             may be tuples of images and targets.
         batch_size: largest number of images in a list.
         steps: number of lists that are taken of images, or of items of an iterable; `None` for all.
+        channels: number of channels of the images.
     """
+    whole_image = preprocessor(ModelInfo("features", channels=channels))
+
+    def pixels(item: Any) -> np.ndarray:
+        return whole_image(_to_numpy(item)).image
+
     if is_images(x):
         images = [x] if is_image(x) else x
         for start in itertools.islice(range(0, len(images), batch_size), steps):
-            yield [_pixels(image) for image in images[start : start + batch_size]]
+            yield [pixels(image) for image in images[start : start + batch_size]]
         return
     if not isinstance(x, Iterable):
         raise ValueError(
@@ -84,7 +93,7 @@ def image_batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[n
     for item in itertools.islice(x, steps):
         has_targets = isinstance(item, (tuple, list)) and item and _ndim(item[0]) == 4
         batch = item[0] if has_targets else item
-        waiting += [_pixels(image) for image in (batch if _ndim(batch) == 4 else [batch])]
+        waiting += [pixels(image) for image in (batch if _ndim(batch) == 4 else [batch])]
         while len(waiting) >= batch_size:
             yield waiting[:batch_size]
             waiting = waiting[batch_size:]
@@ -93,21 +102,23 @@ def image_batches(x: Any, batch_size: int, steps: int | None) -> Iterator[list[n
 
 
 def letterbox_batch(
-    images: Sequence[np.ndarray], size: int, batch_size: int, data_format: str
+    images: Sequence[np.ndarray], size: ImageSize, batch_size: int, data_format: str
 ) -> dict[str, np.ndarray]:
     """Letterbox images, and fill up the batch with gray squares.
 
     Args:
-        images: uint8 images `(height, width, 3)`, at most `batch_size`.
-        size: side of the squares in pixels.
+        images: images `(height, width, channels)`, at most `batch_size`.
+        size: side of the squares in pixels, or height and width.
         batch_size: number of squares, the same for all batches: each backend compiles for it.
         data_format: `"channels_last"` or `"channels_first"`, of the squares.
 
     Returns:
         The inputs of `inference_model(letterboxed=True)`: `"images"` and `"image_sizes"`.
     """
-    squares = np.full((batch_size, size, size, 3), PADDING, "float32")
-    sizes = np.full((batch_size, 2), size, "float32")
+    channels = images[0].shape[2]
+    squares = np.full((batch_size, *sides(size), channels), PADDING, "float32")
+    sizes = np.empty((batch_size, 2), "float32")
+    sizes[:] = sides(size)
     for i, image in enumerate(images):
         squares[i], _ = letterbox(image, size)
         sizes[i] = image.shape[:2]
@@ -121,18 +132,26 @@ class CroppedImages(keras.utils.PyDataset):
 
     Args:
         images: paths, Pillow images and arrays `(height, width, 3)` in 0..255.
-        size: side of the crops in pixels; `None` for the default.
+        size: size of the crops in pixels; `None` for the default.
         batch_size: number of images in a batch.
         data_format: `"channels_last"` or `"channels_first"`, of the batches.
+        channels: number of channels of the images.
     """
 
     def __init__(
-        self, images: Sequence[Any], size: int | None, batch_size: int, data_format: str
+        self,
+        images: Sequence[Any],
+        size: ImageSize | None,
+        batch_size: int,
+        data_format: str,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         starts = range(0, len(images), batch_size)
         self._batches = [images[start : start + batch_size] for start in starts]
-        self._crop = preprocessor(ModelInfo("classification"), size or DEFAULT_IMAGE_SIZE)
+        self._crop = preprocessor(
+            ModelInfo("classification", channels=channels), size or DEFAULT_IMAGE_SIZE
+        )
         self._data_format = data_format
 
     def __len__(self) -> int:
@@ -142,13 +161,6 @@ class CroppedImages(keras.utils.PyDataset):
         crops = [self._crop(_to_numpy(image)).inputs for image in self._batches[index]]
         batch = np.stack(crops).astype("float32")
         return (batch.transpose(0, 3, 1, 2) if self._data_format == "channels_first" else batch,)
-
-
-_whole_image = preprocessor(ModelInfo("features"))
-
-
-def _pixels(item: Any) -> np.ndarray:
-    return _whole_image(_to_numpy(item)).image
 
 
 def _to_numpy(item: Any) -> Any:

@@ -36,14 +36,18 @@ def load_model(
         which: the model of a run folder, `"best"` or `"last"`.
         load_weights: whether to load the trained weights. `None` loads them if there are any.
         **arguments: constructor arguments that override the stored ones. With `num_classes` the
-            model gets a new head if the source has none for the task and these classes. A bare
+            model gets a new head if the source has none for the task and these classes. With
+            `levels` a detector predicts on these pyramid levels, and a warning says which of its
+            weights are new. A bare
             `.weights.h5` of a backbone needs its architecture: `stackwise_channels`,
             `stackwise_depth` and `include_rescaling`. That of a detector is for
             `checkpoints.load_weights` into a detector of the same architecture. A weight file of
             YOLOX also takes what it does not state: `class_names`; `input_convention`, the images
             that it was trained on, `"bgr"` (YOLOX's own) or `"rgb"` for values of 0..255, or
             `"normalized"` for RGB images with the mean and standard deviation of ImageNet; and, if
-            it is not an ONNX file, `activation`, one of `layers.ACTIVATIONS`.
+            it is not an ONNX file, `activation`, one of `layers.ACTIVATIONS`. `channels` is the
+            number of channels of the images, such as 1 or 4: weights of RGB images are adapted by
+            `checkpoints.stem.for_channels`.
 
     Returns:
         A `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.

@@ -1,6 +1,7 @@
-"""Steps of training, evaluation and prediction that PyTorch compiles for `jit_compile=True`."""
+"""What models do by PyTorch's own means on that backend, and by Keras' on the others."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import keras
@@ -55,6 +56,37 @@ def _compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
             ) from error
 
     return run
+
+
+def use_torch_functions(model: Any, data_format: str) -> Any:
+    """Let PyTorch's own functions compute the outputs of a functional model on that backend.
+
+    The model stays a plain `keras.Model`, which is saved as a graph of standard layers.
+
+    Args:
+        model: the model.
+        data_format: `"channels_last"` or `"channels_first"`, of its images.
+
+    Returns:
+        The model.
+    """
+    if keras.backend.backend() != "torch":
+        return model
+    layer_by_layer = model.call
+
+    @cache
+    def program() -> Any:
+        from cspdarknet.models.torch.program import TorchProgram
+
+        return TorchProgram(model, data_format)
+
+    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if mask is not None:
+            return layer_by_layer(inputs, training=training, mask=mask)
+        return program()(model._standardize_inputs(inputs), bool(training))
+
+    model.call = call
+    return model
 
 
 def loss_divisor(training: bool) -> Callable[[Any], Any]:

@@ -1,7 +1,8 @@
-"""Letterboxing of images as YOLOX does it: resized into a gray square, bit for bit.
+"""Letterboxing of images as YOLOX does it: resized into a gray rectangle, bit for bit.
 
 The published weights were trained on images resized by OpenCV. Its bilinear interpolation computes
-with integers and without antialiasing; any other interpolation changes scores and boxes.
+with integers and without antialiasing; any other interpolation changes scores and boxes. Images of
+more than 8 bits are float32, and are resized in floats with the same weights.
 
 References:
     `preproc` of `yolox/data/data_augment.py`; OpenCV, `modules/imgproc/src/resize.cpp`.
@@ -11,20 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, sides
+
 PADDING = 114  # gray value beside the image
 WEIGHT_BITS = 11  # fractional bits of OpenCV's integer weights
 
 
-def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, float]:
-    """Resize an image to fit a square, and place it in the square's top left corner.
+def letterbox(image: np.ndarray, size: ImageSize) -> tuple[np.ndarray, float]:
+    """Resize an image to fit a square or rectangle, and place it in its top left corner.
 
     Args:
-        image: uint8 array `(height, width, 3)`.
-        size: side of the square in pixels.
+        image: uint8 or float32 array `(height, width, channels)`.
+        size: side of the square in pixels, or height and width of the rectangle.
 
     Returns:
-        The square, a uint8 array `(size, size, 3)` padded with gray (114); and the
-        resize ratio: coordinates in the square are those in the image times this.
+        The square, an array `(size, size, channels)` of the same dtype, padded with gray (114); and
+        the resize ratio: coordinates in the square are those in the image times this.
 
     Raises:
         ValueError: if `image` is not such an array.
@@ -33,32 +36,56 @@ def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, float]:
         >>> square, ratio = letterbox(np.zeros((480, 640, 3), "uint8"), 416)
         >>> square.shape, ratio, square[[311, 312], 0, 0].tolist()
         ((416, 416, 3), 0.65, [0, 114])
+        >>> letterbox(np.zeros((480, 640, 3), "uint8"), (384, 640))[0].shape
+        (384, 640, 3)
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    if image.dtype not in (np.uint8, np.float32) or image.ndim != 3 or not image.size:
         raise ValueError(
-            "`image` must be a uint8 array (height, width, 3). "
+            "`image` must be a uint8 or float32 array (height, width, channels). "
             f"Received: image of dtype {image.dtype} and shape {image.shape}"
         )
     height, width, ratio = fitted_size(image.shape[0], image.shape[1], size)
-    square = np.full((size, size, 3), PADDING, "uint8")
+    square = gray_image(size, image.shape[2], image.dtype)
     square[:height, :width] = resize(image, height, width)
     return square, ratio
 
 
-def fitted_size(height: int, width: int, size: int) -> tuple[int, int, float]:
-    """Return the height, width and resize ratio of an image that is resized to fit a square.
+def gray_image(size: ImageSize, channels: int = 3, dtype: Any = "uint8") -> np.ndarray:
+    """Return a gray image, the background of a letterboxed one."""
+    return np.full((*sides(size), channels), PADDING, dtype)
+
+
+def fitted_size(height: int, width: int, size: ImageSize) -> tuple[int, int, float]:
+    """Return the height, width and resize ratio of an image that is resized to fit a size.
 
     The sides are truncated to whole pixels, not rounded: 720 x 576 becomes 415 x 332 in 416.
     """
-    ratio = min(size / height, size / width)
+    largest_height, largest_width = sides(size)
+    ratio = min(largest_height / height, largest_width / width)
     return max(1, int(height * ratio)), max(1, int(width * ratio)), ratio
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a uint8 image `(h, w, channels)` as OpenCV's `cv2.INTER_LINEAR` does."""
+    """Resize an image `(h, w, channels)` as OpenCV's `cv2.INTER_LINEAR` does.
+
+    It is uint8; or float32, and then the result is, too.
+    """
+    if image.dtype == np.float32:
+        return _resize_floats(image, height, width)
     rows = _resize_rows(image, width)
     upper, lower, *weights = bilinear_taps(len(image), height, clamp_fraction=False)
     return _blend(rows[upper], rows[lower], *weights).reshape(height, width, image.shape[2])
+
+
+def _resize_floats(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a float32 image without rounding, with the weights of `resize`."""
+    upper, lower, *rows = bilinear_taps(len(image), height, clamp_fraction=True)
+    left, right, *columns = bilinear_taps(image.shape[1], width, clamp_fraction=True)
+    scale = np.float32(2**-WEIGHT_BITS)
+    above, below = (weight.astype("float32")[:, None, None] * scale for weight in rows)
+    before, after = (weight.astype("float32")[:, None] * scale for weight in columns)
+    mixed = image[upper] * above + image[lower] * below
+    return np.asarray(mixed[:, left] * before + mixed[:, right] * after)
 
 
 class StripResizer:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from cspdarknet._image_size import ImageSize, check_image_size, sides, to_json
 from cspdarknet.yolox.letterbox import PADDING, bilinear_taps, fitted_size
 
 
@@ -13,21 +14,23 @@ class Letterbox(keras.layers.Layer):
     """Letterbox a batch of images of one size.
 
     Args:
-        size: side of the squares in pixels.
+        size: side of the squares in pixels, or height and width.
         data_format: `"channels_last"` or `"channels_first"`, of images and squares.
 
     Returns:
         The squares, and the images' height and width, `(batch, 2)`.
     """
 
-    def __init__(self, size: int, data_format: str = "channels_last", **kwargs: Any) -> None:
+    def __init__(self, size: ImageSize, data_format: str = "channels_last", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size, self.data_format = size, data_format
+        self.size, self.data_format = check_image_size(size), data_format
 
     def compute_output_shape(self, images_shape: Any) -> Any:
         """Return the shapes of the squares and of the image sizes."""
-        sides = (self.size, self.size)
-        square = (*sides, 3) if self.data_format == "channels_last" else (3, *sides)
+        if self.data_format == "channels_last":
+            square = (*sides(self.size), images_shape[-1])
+        else:
+            square = (images_shape[1], *sides(self.size))
         return (images_shape[0], *square), (images_shape[0], 2)
 
     def call(self, images: Any) -> tuple[Any, Any]:
@@ -47,9 +50,13 @@ class Letterbox(keras.layers.Layer):
         known = isinstance(height, int) and isinstance(width, int)
         fit = fitted_size if known else _fitted_size_of_tensors
         new_height, new_width, _ = fit(height, width, self.size)
+        rows_out, columns_out = sides(self.size)
         horizontal, vertical = (
-            [ops.convert_to_tensor(array) for array in bilinear_taps(*lengths, self.size, ops)]
-            for lengths in ((width, new_width, True), (height, new_height, False))
+            [ops.convert_to_tensor(array) for array in bilinear_taps(*arguments, ops)]
+            for arguments in (
+                (width, new_width, True, columns_out),
+                (height, new_height, False, rows_out),
+            )
         )
         left, right, left_weight, right_weight = horizontal
         upper, lower, upper_weight, lower_weight = vertical
@@ -57,18 +64,20 @@ class Letterbox(keras.layers.Layer):
         rows = (rows + ops.take(pixels, right, axis=2) * right_weight[:, None]) // 2**4
         total = ops.take(rows, upper, axis=1) * upper_weight[:, None, None] // 2**16
         total = total + ops.take(rows, lower, axis=1) * lower_weight[:, None, None] // 2**16
-        index = ops.arange(self.size)
-        inside = (index < new_height)[:, None] & (index < new_width)
+        inside = (ops.arange(rows_out) < new_height)[:, None] & (
+            ops.arange(columns_out) < new_width
+        )
         return ops.where(inside[:, :, None], (total + 2) // 4, PADDING)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer."""
-        return {**super().get_config(), "size": self.size, "data_format": self.data_format}
+        return {**super().get_config(), "size": to_json(self.size), "data_format": self.data_format}
 
 
-def _fitted_size_of_tensors(height: Any, width: Any, size: int) -> tuple[Any, Any, Any]:
+def _fitted_size_of_tensors(height: Any, width: Any, size: ImageSize) -> tuple[Any, Any, Any]:
     """`fitted_size` where a graph does not know the image's size (TensorFlow)."""
     height, width = (ops.cast(side, "float64") for side in (height, width))
-    ratio = ops.minimum(size / height, size / width)
-    sides = (ops.maximum(1, ops.cast(side * ratio, "int32")) for side in (height, width))
-    return *sides, ratio
+    largest_height, largest_width = sides(size)
+    ratio = ops.minimum(largest_height / height, largest_width / width)
+    fitted = (ops.maximum(1, ops.cast(side * ratio, "int32")) for side in (height, width))
+    return *fitted, ratio

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from cspdarknet._image_size import ImageSize, check_image_size, sides
+from cspdarknet._image_size import to_json as size_to_json
 from cspdarknet.score_thresholds import check_score_threshold, per_class, to_json
 from cspdarknet.yolox.anchors import anchor_grid, decode_boxes
 from cspdarknet.yolox.boxes import Corners, from_xyxy, intersection_and_union
@@ -24,21 +26,21 @@ class DecodeBoxes(keras.layers.Layer):
     """Convert raw outputs to boxes and scores.
 
     Args:
-        image_size: side in pixels of the network's square input.
+        image_size: side in pixels of the network's square input, or its height and width.
         strides: stride of each level in pixels.
 
     Returns:
-        Boxes `(batch, anchors, 4)`: left, top, right and bottom, in pixels of that square; and
+        Boxes `(batch, anchors, 4)`: left, top, right and bottom, in pixels of that input; and
         scores `(batch, anchors, num_classes)`: objectness times class probability.
     """
 
-    def __init__(self, image_size: int, strides: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, image_size: ImageSize, strides: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.image_size, self.strides = image_size, tuple(strides)
+        self.image_size, self.strides = check_image_size(image_size), tuple(strides)
 
     def call(self, outputs: dict[str, Any]) -> tuple[Any, Any]:
         """Decode the raw outputs, a dict of `"boxes"`, `"objectness"` and `"classes"`."""
-        grid, strides = anchor_grid(self.image_size, self.image_size, self.strides)
+        grid, strides = anchor_grid(*sides(self.image_size), self.strides)
         boxes = decode_boxes(outputs["boxes"], grid, strides)
         center, half = boxes[..., :2], boxes[..., 2:] / 2
         xyxy = ops.concatenate([center - half, center + half], axis=-1)
@@ -46,7 +48,8 @@ class DecodeBoxes(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer."""
-        return {**super().get_config(), "image_size": self.image_size, "strides": self.strides}
+        size = size_to_json(self.image_size)
+        return {**super().get_config(), "image_size": size, "strides": self.strides}
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
@@ -223,21 +226,25 @@ def _is_traced_by_torch() -> bool:
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
 class RestoreBoxes(keras.layers.Layer):
-    """Map boxes from the letterboxed square back to the original images.
+    """Map boxes from letterboxed images back to the original images.
 
     Args:
-        image_size: side of the square in pixels.
+        image_size: size of the letterboxed images: the side of squares, or height and width.
         bounding_box_format: format of the returned boxes, a name of `keras.utils.bounding_boxes`.
     """
 
-    def __init__(self, image_size: int, bounding_box_format: str, **kwargs: Any) -> None:
+    def __init__(self, image_size: ImageSize, bounding_box_format: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.image_size, self.bounding_box_format = image_size, bounding_box_format
+        self.image_size = check_image_size(image_size)
+        self.bounding_box_format = bounding_box_format
 
     def call(self, boxes: Any, image_sizes: Any) -> Any:
         """Map boxes `(batch, n, 4)` to images of the heights and widths `(batch, 2)`."""
         sizes = ops.cast(image_sizes, boxes.dtype)[:, None, :]
-        ratio = ops.min(self.image_size / sizes, axis=-1, keepdims=True)
+        size = self.image_size
+        if isinstance(size, tuple):
+            size = ops.convert_to_tensor(size, boxes.dtype)
+        ratio = ops.min(size / sizes, axis=-1, keepdims=True)
         restored = keras.utils.bounding_boxes.convert_format(
             boxes / ratio,
             "xyxy",
@@ -254,5 +261,8 @@ class RestoreBoxes(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer."""
-        names = ("image_size", "bounding_box_format")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {
+            **super().get_config(),
+            "image_size": size_to_json(self.image_size),
+            "bounding_box_format": self.bounding_box_format,
+        }

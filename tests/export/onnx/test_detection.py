@@ -1,5 +1,7 @@
 """Conversion of letterbox, box decoding and NMS to ONNX."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -43,6 +45,15 @@ def test_images_of_any_size_are_letterboxed_in_the_graph(
     expected = detector.predict(images, options=low)
     assert expected["num_detections"].sum() > 2
     outputs = run_onnx(build_onnx(detector, letterbox=True, options=low), images)
+    assert_same_detections(outputs, expected, 0.02)
+
+
+@pytest.mark.parametrize("image_size", [(64, 128), (128, 96)])
+def test_rectangles_are_letterboxed_in_the_graph(run_onnx, noise, detector, low, image_size):
+    images, options = noise(100, 160), replace(low, image_size=image_size)
+    expected = detector.predict(images, options=options)
+    assert expected["num_detections"].sum() > 2
+    outputs = run_onnx(build_onnx(detector, letterbox=True, options=options), images)
     assert_same_detections(outputs, expected, 0.02)
 
 

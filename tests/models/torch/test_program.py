@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from cspdarknet.export.inference_graph import inference_graph
+from cspdarknet.inference.keras_runtime import KerasRuntime
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 
 torch = pytest.importorskip("torch")
@@ -192,3 +194,28 @@ def test_a_model_without_trainable_weights_is_evaluated_with_a_warning():
         model.train_on_batch(images((32, 32)), np.array([0, 1]))
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_feature_pyramid_runs_as_its_backbone_does(data_format, monkeypatch):
+    model = small_backbone(dtype="float64", data_format=data_format)
+    randomize(model)
+    pyramid, x = model.feature_pyramid(["P2", "P4"]), images(data_format=data_format)
+    expected = [y.detach().numpy() for y in layer_by_layer(pyramid)(x).values()]
+    # Layers that have a function do not run.
+    monkeypatch.setattr(keras.layers.Conv2D, "call", None)
+    outputs = pyramid.predict_on_batch(x)
+    assert list(outputs) == ["P2", "P4"]
+    assert_close(outputs.values(), expected, TOLERANCE)
+    assert type(pyramid) is type(layer_by_layer(pyramid))
+
+
+def test_the_float32_graph_of_a_model_in_half_precision(monkeypatch):
+    model = small_backbone(dtype="mixed_bfloat16")
+    graph, _ = inference_graph(model)
+    x = images((32, 32), dtype="uint8")
+    expected = graph.predict_on_batch(x)
+    runtime = KerasRuntime(model)
+    monkeypatch.setattr(keras.layers.Conv2D, "call", None)
+    outputs = runtime.run(x)
+    assert_close([outputs["features"]], [expected["features"]], 1e-5)

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cspdarknet._arguments import check_count, check_fraction
+from cspdarknet._image_size import ImageSize
+from cspdarknet.data.classification import channels
 from cspdarknet.data.classification.transforms import (
     Batch,
     cutmix,
@@ -84,28 +86,45 @@ class ClassificationAugmentation:
         """The same augmentation without MixUp and CutMix."""
         return replace(self, mix=0.0)
 
-    def sample(self, image: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(
+        self, image: Image.Image | np.ndarray, size: ImageSize, rng: np.random.Generator
+    ) -> np.ndarray:
         """Return an augmented image.
 
         Args:
-            image: an RGB image of any size.
-            size: side of the result, in pixels.
+            image: an RGB image of any size; or an array `(height, width, channels)` of other
+                channels, whose hue and saturation are not changed.
+            size: side of the result in pixels, or height and width.
             rng: random number generator.
 
         Returns:
-            uint8 array `(size, size, 3)`.
+            uint8 array `(size, size, 3)`; or an array of the channels and the dtype of `image`.
 
         Example:
             >>> sea = Image.new("RGB", (80, 60), "navy")
             >>> ClassificationAugmentation().sample(sea, 32, np.random.default_rng(0)).shape
             (32, 32, 3)
         """
+        if isinstance(image, np.ndarray):
+            return self._sample_of_channels(image, size, rng)
         image = random_resized_crop(image, size, self.crop_area, self.crop_aspect, rng)
         if rng.random() < self.flip:
             image = ImageOps.mirror(image)
         image = rand_augment(image, self.rand_augment, self.magnitude, rng)
         pixels = np.array(image)
         if rng.random() < self.erase:
+            random_erase(pixels, rng)
+        return pixels
+
+    def _sample_of_channels(
+        self, image: np.ndarray, size: ImageSize, rng: np.random.Generator
+    ) -> np.ndarray:
+        pixels = channels.random_resized_crop(image, size, self.crop_area, self.crop_aspect, rng)
+        if rng.random() < self.flip:
+            pixels = pixels[:, ::-1]
+        pixels = channels.rand_augment(pixels, self.rand_augment, self.magnitude, rng)
+        if rng.random() < self.erase:
+            pixels = pixels.copy()
             random_erase(pixels, rng)
         return pixels
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data.classification.augment import ClassificationAugmentation
+from cspdarknet.data.classification.channels import FILL
 from cspdarknet.data.classification.dataset import ClassificationDataset
-from cspdarknet.data.classification.transforms import FILL
 from cspdarknet.data.pipeline import TrainingSource
-from cspdarknet.images import ImageError, open_image
+from cspdarknet.images import RGB, ImageError, open_image, pixels_of
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,26 @@ class ClassificationSource(TrainingSource):
     augmentation: ClassificationAugmentation
     class_weights: np.ndarray | None = None
 
-    def load(self, index: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def load(self, index: int, size: ImageSize, rng: np.random.Generator) -> tuple[np.ndarray, int]:
         """Return one augmented image and its class id, which is -1 if it could not be read."""
         path = self.dataset.paths[index]
         try:
+            needed = 2 * round(max(sides(size)) / self.augmentation.crop_area[0] ** 0.5)
             # The smallest crop of an image of this size still has the pixels of the result.
-            image = self._decoded(path, 2 * round(size / self.augmentation.crop_area[0] ** 0.5))
+            image = self._decoded(path, needed)
         except ImageError as error:
             self.failures[path] = str(error)
-            return np.full((size, size, 3), FILL, "uint8"), -1
-        return self.augmentation.sample(image, size, rng), int(self.dataset.labels[index])
+            dtype = "uint8" if self.channels == RGB else "float32"
+            return np.full((*sides(size), self.channels), FILL, dtype), -1
+        pixels = self.augmentation.sample(image, size, rng)
+        if self.channels != RGB:  # images of 8 bits and of more, in one batch
+            pixels = pixels.astype("float32")
+        return pixels, int(self.dataset.labels[index])
 
-    def _decoded(self, path: Path, longer_side: int) -> Image.Image:
+    def _decoded(self, path: Path, longer_side: int) -> Image.Image | np.ndarray:
         """Return an image of at least this size: from the disk, or decoded."""
+        if self.channels != RGB:
+            return self._decoded_channels(path)
         if self.disk_cache is None:
             return open_image(path, longer_side)
         pixels, _ = self.disk_cache.get(
@@ -55,6 +63,14 @@ class ClassificationSource(TrainingSource):
             lambda: (np.asarray(open_image(path, longer_side)), 1.0),
         )
         return Image.fromarray(pixels)
+
+    def _decoded_channels(self, path: Path) -> np.ndarray:
+        """Return an image of other channels than RGB, in full."""
+        if self.disk_cache is None:
+            return pixels_of(path, self.channels)
+        return self.disk_cache.get(
+            path, "channels", lambda: (pixels_of(path, self.channels), 1.0), self.channels
+        )[0]
 
     def finish(
         self, stacked: tuple[np.ndarray, np.ndarray], rng: np.random.Generator

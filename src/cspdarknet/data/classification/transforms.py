@@ -2,28 +2,31 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from cspdarknet._image_size import ImageSize, sides
+
 # Color of the pixels that a transform moves in from outside the image.
 FILL = (128, 128, 128)
-# Float32 images `(batch, height, width, 3)` and labels `(batch, classes)`.
+# Float32 images `(batch, height, width, channels)` and labels `(batch, classes)`.
 Batch = tuple[np.ndarray, np.ndarray]
 
 
 def random_resized_crop(
     image: Image.Image,
-    size: int,
+    size: ImageSize,
     area: tuple[float, float],
     aspect: tuple[float, float],
     rng: np.random.Generator,
 ) -> Image.Image:
-    """Crop a rectangle of random area and aspect ratio, and resize it to a square.
+    """Crop a rectangle of random area and aspect ratio, and resize it.
 
     Args:
         image: an RGB image.
-        size: side of the square, in pixels.
+        size: side of the resulting square in pixels, or height and width.
         area: smallest and largest fraction of the image's area.
         aspect: smallest and largest ratio of width to height.
         rng: random number generator.
@@ -32,7 +35,19 @@ def random_resized_crop(
         `RandomResizedCrop` of torchvision. An image that is too elongated for any such rectangle is
         cropped to a square instead.
     """
-    width, height = image.size
+    height, width = sides(size)
+    box = random_box(image.size, area, aspect, rng)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+
+
+def random_box(
+    size: tuple[int, int],
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[int, int, int, int]:
+    """Return the box of `random_resized_crop` in an image of a width and height."""
+    width, height = size
     for _ in range(10):
         pixels = width * height * rng.uniform(*area)
         ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
@@ -42,13 +57,13 @@ def random_resized_crop(
     else:  # an image too elongated for any such rectangle
         w = h = min(width, height)
     left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
-    box = (left, top, left + w, top + h)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    return left, top, left + w, top + h
 
 
-def _affine(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
+def affine(image: Image.Image, matrix: tuple[float, ...], fill: Any = FILL) -> Image.Image:
+    """Move the pixels of an image by the six numbers of an affine matrix, as Pillow does."""
     return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=FILL
+        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill
     )
 
 
@@ -56,10 +71,10 @@ def _affine(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
 # are those of the paper: 30 degrees, 0.3 of shear, 0.45 of the side, and factors of 0.1 to 1.9.
 OPERATIONS: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
     lambda image, m: image.rotate(30 * m, Image.Resampling.BILINEAR, fillcolor=FILL),
-    lambda image, m: _affine(image, (1, 0.3 * m, 0, 0, 1, 0)),
-    lambda image, m: _affine(image, (1, 0, 0, 0.3 * m, 1, 0)),
-    lambda image, m: _affine(image, (1, 0, 0.45 * m * image.width, 0, 1, 0)),
-    lambda image, m: _affine(image, (1, 0, 0, 0, 1, 0.45 * m * image.height)),
+    lambda image, m: affine(image, (1, 0.3 * m, 0, 0, 1, 0)),
+    lambda image, m: affine(image, (1, 0, 0, 0.3 * m, 1, 0)),
+    lambda image, m: affine(image, (1, 0, 0.45 * m * image.width, 0, 1, 0)),
+    lambda image, m: affine(image, (1, 0, 0, 0, 1, 0.45 * m * image.height)),
     lambda image, m: ImageEnhance.Brightness(image).enhance(1 + 0.9 * m),
     lambda image, m: ImageEnhance.Contrast(image).enhance(1 + 0.9 * m),
     lambda image, m: ImageEnhance.Color(image).enhance(1 + 0.9 * m),
@@ -96,7 +111,7 @@ def random_erase(pixels: np.ndarray, rng: np.random.Generator) -> None:
     h = min(height, max(1, round(math.sqrt(area * ratio))))
     w = min(width, max(1, round(math.sqrt(area / ratio))))
     top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
-    pixels[top : top + h, left : left + w] = rng.integers(0, 256, 3)
+    pixels[top : top + h, left : left + w] = rng.integers(0, 256, pixels.shape[2])
 
 
 def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.export.onnx.layers import Converter
 from cspdarknet.export.onnx.writer import GraphWriter, Value
 from cspdarknet.export.program import LayerCall
@@ -37,19 +38,23 @@ def letterbox(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> 
     height, width = (
         writer.node("Slice", shape, int64_vector(axis), int64_vector(axis + 1)) for axis in (1, 2)
     )
-    longer = writer.node("Max", height, width)
-    size = int32([layer.size])
-    sides = [
-        writer.node("Max", writer.node("Div", writer.node("Mul", side, size), longer), int32([1]))
-        for side in (height, width)
+    rows_out, columns_out = sides(layer.size)
+    # The side that limits the size has the quotient of its own length: the size itself.
+    fitted = [
+        writer.node("Div", writer.node("Mul", side, int32([limit])), other)
+        for side, other, limit in ((height, width, columns_out), (width, height, rows_out))
+    ]
+    fitted = [
+        writer.node("Max", writer.node("Min", side, int32([limit])), int32([1]))
+        for side, limit in zip(fitted, (rows_out, columns_out), strict=True)
     ]
     pixels = writer.node("Round", writer.cast(x, "float32"))
     pixels = writer.node("Clip", pixels, writer.constant(0.0), writer.constant(255.0))
     pixels = writer.cast(pixels, "int32")
-    left, right = _taps(writer, width, sides[1], layer.size, clamp_fraction=True)
+    left, right = _taps(writer, width, fitted[1], columns_out, clamp_fraction=True)
     rows = writer.node("Add", *(_weighted(writer, pixels, tap, axis=2) for tap in (left, right)))
     rows = writer.node("Div", rows, int32(2**4))
-    upper, lower = _taps(writer, height, sides[0], layer.size, clamp_fraction=False)
+    upper, lower = _taps(writer, height, fitted[0], rows_out, clamp_fraction=False)
     total = writer.node(
         "Add",
         *(
@@ -58,8 +63,10 @@ def letterbox(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> 
         ),
     )
     total = writer.node("Div", writer.node("Add", total, int32(2)), int32(4))
-    index = int32(np.arange(layer.size).tolist())
-    inside_rows, inside_columns = (writer.node("Less", index, side) for side in sides)
+    inside_rows, inside_columns = (
+        writer.node("Less", int32(np.arange(count).tolist()), side)
+        for count, side in zip((rows_out, columns_out), fitted, strict=True)
+    )
     inside = writer.node(
         "And",
         writer.node("Unsqueeze", inside_rows, writer.constant([1, 2], "int64")),
@@ -139,12 +146,12 @@ def decode_boxes(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) 
     return [Value(corners, 3), Value(scores, 3)]
 
 
-def _anchor_points(image_size: int, strides: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _anchor_points(image_size: ImageSize, strides: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return column and row of each anchor point `(anchor_points, 2)`, and its stride."""
     grids, anchor_strides = [], []
+    height, width = sides(image_size)
     for stride in strides:
-        side = image_size // stride
-        rows, columns = np.mgrid[:side, :side].astype("float32")
+        rows, columns = np.mgrid[: height // stride, : width // stride].astype("float32")
         grids.append(np.stack([columns, rows], axis=-1).reshape(-1, 2))
         anchor_strides.append(np.full((len(grids[-1]), 1), stride, "float32"))
     return np.concatenate(grids), np.concatenate(anchor_strides)
@@ -283,7 +290,9 @@ def restore_boxes(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value])
             "`bounding_box_format` must be 'xyxy' in an exported detector. "
             f"Received: bounding_box_format={layer.bounding_box_format!r}"
         )
-    ratios = writer.node("Div", writer.constant([[float(layer.image_size)]]), sizes.name)
+    ratios = writer.node(
+        "Div", writer.constant([[float(side) for side in sides(layer.image_size)]]), sizes.name
+    )
     ratio = writer.node("ReduceMin", ratios, axes=[1], keepdims=1)
     ratio = writer.node("Unsqueeze", ratio, writer.constant([2], "int64"))
     unused = writer.constant(-1.0)

@@ -1,4 +1,4 @@
-"""Reading of image files of every kind, and listing of them."""
+"""Reading of image files of every kind."""
 
 import io
 import struct
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from cspdarknet import _pixels, images
+from cspdarknet import _pixels
 from cspdarknet.images import (
     ImageError,
     as_image_array,
     center_crop,
-    find_images,
+    checks,
     image_size,
     open_image,
     read_image,
@@ -256,7 +256,7 @@ def test_files_that_claim_more_than_they_hold(tmp_path, content):
 
 
 def test_formats_whose_decoders_copy_have_half_the_pixels(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", RED.size // 3)
+    monkeypatch.setattr(checks, "MAX_PIXELS", RED.size // 3)
     assert read_image(saved(tmp_path, Image.fromarray(RED), "a.png")).shape == RED.shape
     path = saved(tmp_path, Image.fromarray(RED), "a.webp")
     for read in (read_image, image_size):
@@ -284,86 +284,6 @@ def test_an_image_of_several_strips_is_that_of_one(tmp_path, monkeypatch, mode):
     np.testing.assert_array_equal(read_image(path), whole)
 
 
-# Listing.
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "images/more").mkdir(parents=True)
-    for name in ("b.png", "a.JPG", "more/a.JPG", "notes.txt"):
-        (tmp_path / "images" / name).touch()
-    return tmp_path / "images"
-
-
-def keys(files):
-    return [str(file.key) for file in files]
-
-
-def test_folders_are_searched_in_order(folder):
-    for source in (folder, str(folder), [folder]):
-        assert keys(find_images(source)) == ["a.JPG", "b.png", "more/a.JPG"]
-    assert keys(find_images([folder / "b.png", folder / "more"])) == ["b.png", "a.JPG"]
-
-
-def test_the_same_file_twice_is_listed_once(folder):
-    assert len(find_images([folder / "a.JPG", folder / "a.JPG"])) == 1
-
-
-def test_results_of_an_earlier_run_are_left_out(folder):
-    out = folder / "results"
-    out.mkdir()
-    (out / "a.JPG.png").touch()
-    for marker in (None, "features.json"):
-        with pytest.raises(ValueError, match="holds images: choose another folder"):
-            find_images(folder, out, marker)
-    (out / "features.json").touch()
-    assert keys(find_images(folder, out, "features.json")) == ["a.JPG", "b.png", "more/a.JPG"]
-
-
-@pytest.mark.parametrize(
-    ("sources", "out", "message"),
-    [
-        (["none"], None, "There is no file or folder none"),
-        (["{}/empty"], None, "must hold files of .jpg.*Received: .*empty, which holds no image"),
-        (["{}/a.JPG", "{}/more"], None, "would write the same result a.JPG"),
-        (["{}"], "{}", "holds images: choose another folder"),
-        (["{}/more"], "{}/more", "holds images: choose another folder"),
-    ],
-)
-def test_sources_that_cannot_be_used(folder, sources, out, message):
-    (folder / "empty").mkdir()
-    sources, out = [s.format(folder) for s in sources], out and out.format(folder)
-    with pytest.raises(ValueError, match=message):
-        find_images(sources, out)
-
-
-def test_names_that_differ_in_case_only(tmp_path, monkeypatch):
-    """They have two results, but not on file systems that ignore case."""
-    for name in ("one/a.png", "two/A.png"):
-        (tmp_path / name).parent.mkdir()
-        Image.new("RGB", (8, 8)).save(tmp_path / name)
-    sources, out = [tmp_path / "one", tmp_path / "two"], tmp_path / "new/out"
-    ignores_case = (tmp_path / "ONE").exists()
-    assert images.ignores_case(out) == ignores_case
-    if not ignores_case:
-        assert keys(find_images(sources, out)) == ["a.png", "A.png"]
-    monkeypatch.setattr(images, "ignores_case", lambda folder: True)
-    assert keys(find_images(sources)) == ["a.png", "A.png"]
-    with pytest.raises(ValueError, match=r"would write the same result A\.png"):
-        find_images(sources, out)
-
-
-def test_linked_folders_are_followed_once(tmp_path):
-    for name in ("a.png", "store/b.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / name)
-    (tmp_path / "folder").mkdir()
-    for name in ("store", ".hidden"):
-        (tmp_path / "folder" / name).symlink_to(tmp_path / "store")
-    (tmp_path / "folder/cycle").symlink_to(tmp_path / "folder")
-    assert [file.key.as_posix() for file in find_images(tmp_path / "folder")] == ["store/b.png"]
-
-
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp", "ppm"])
 @pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 7, 8])
 def test_the_size_of_a_file_is_that_of_its_pixels(tmp_path, suffix, orientation):
@@ -381,3 +301,18 @@ def test_sizes_of_files_that_are_no_images(tmp_path):
         image_size(tmp_path / "a.jpg")
     with pytest.raises(ImageError, match=r"b\.jpg: no such file"):
         image_size(tmp_path / "b.jpg")
+
+
+@pytest.mark.parametrize("magic", [b"P6", b"P4"])
+@pytest.mark.parametrize("rest", [b"\n#%b\n4 4 255\n", b" 4 4#%b\n 255\n", b" 4 %b\n4 255\n"])
+def test_a_ppm_header_without_an_end(tmp_path, magic, rest):
+    """Pillow reads it byte by byte."""
+    path = tmp_path / "a.ppm"
+    for length, is_read in ((1000, True), (70_000, magic == b"P4" and rest.startswith(b" 4 4"))):
+        path.write_bytes(magic + rest % (b" " * length) + bytes(48))
+        for image in (path, path.read_bytes()):
+            if is_read:
+                assert read_image(image).shape == (4, 4, 3)
+            else:
+                with pytest.raises(ImageError, match="a header of more than 65536 bytes"):
+                    read_image(image)
