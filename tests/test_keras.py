@@ -1,5 +1,6 @@
 """Import of the package: what it loads, which backend it chooses, which classes Keras knows."""
 
+import json
 import os
 import sys
 from importlib import import_module
@@ -21,17 +22,43 @@ BACKENDS = {"jax", "torch", "tensorflow"}
 # What is loaded, in fresh processes.
 
 
-def test_import_loads_nothing_that_is_not_needed():
-    """Only modules that Keras and its backend load are allowed."""
-    code = """
-import sys, keras
+FRESH = """
+import importlib.util, json, os, sys
+backend, home = sys.argv[1:]
+find = importlib.util.find_spec
+hidden = {"jax", "torch", "tensorflow"} - {backend}
+importlib.util.find_spec = lambda name, *rest: None if name in hidden else find(name, *rest)
+os.environ["KERAS_HOME"] = home
+del os.environ["KERAS_BACKEND"]
+before = set(sys.modules)
+import cspdarknet
+added = set(sys.modules) - before
+import keras
 before = set(sys.modules)
 import cspdarknet.models
 layer = cspdarknet.models.CSPDarkNetBackbone([4, 6], [1, 1], True).layers[2]
 keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-print(*{name.split(".")[0] for name in set(sys.modules) - before})
+added |= set(sys.modules) - before
+keras.utils.set_random_seed(3)
+print(json.dumps({
+    "backend": keras.backend.backend(),
+    "added": sorted({name.split(".")[0] for name in added}),
+    "loaded": "tensorflow" in sys.modules,
+    "random": float(keras.random.uniform(())),
+}))
 """
-    added = set(run_python(code).stdout.split())
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """What a fresh process says in which only the backend of the tests seems to be installed."""
+    done = run_python(FRESH, keras.backend.backend(), tmp_path_factory.mktemp("home"))
+    return {**json.loads(done.stdout.splitlines()[-1]), "stderr": done.stderr}
+
+
+def test_import_loads_nothing_that_is_not_needed(fresh):
+    """Only modules that Keras and its backend load are allowed."""
+    added = set(fresh["added"])
     assert "cspdarknet" in added
     assert not added & {"kagglehub", "huggingface_hub", "rich", "typer", "sklearn", "safetensors"}
     # A backend imports some of its own modules when it first computes.
@@ -52,8 +79,9 @@ print(*sys.modules)
 
 
 @pytest.mark.one_backend
-def test_every_module_may_be_imported_first():
+def test_every_module_may_be_imported_first_and_keras_on_openvino_predicts():
     """There are no import circles; Keras and its backend are loaded once."""
+    pytest.importorskip("openvino")
     code = """
 import importlib, pkgutil, sys
 import cspdarknet
@@ -63,40 +91,22 @@ for name in names:
         del sys.modules[loaded]
     importlib.import_module(f"cspdarknet.{name}")
 print(*names)
-"""
-    assert {"models", "layers", "inference", "export"} <= set(run_python(code).stdout.split())
-
-
-@pytest.mark.one_backend
-def test_keras_on_openvino_predicts():
-    pytest.importorskip("openvino")
-    code = """
 import cspdarknet as keras_cv
 import numpy as np
 model = keras_cv.models.CSPDarkNetBackbone([4, 6], [1, 1], True)
 print(model.predict(np.ones((1, 32, 48, 3)), verbose=0).shape)
 """
-    done = run_python(code, backend="openvino")
-    assert done.stdout.strip() == "(1, 4, 6, 6)"
+    names, shape = run_python(code, backend="openvino").stdout.splitlines()
+    assert {"models", "layers", "inference", "export"} <= set(names.split())
+    assert shape == "(1, 4, 6, 6)"
 
 
 # Which backend is chosen.
 
 
-def test_an_installed_backend_is_chosen_when_keras_is_imported(tmp_path):
+def test_an_installed_backend_is_chosen_when_keras_is_imported(fresh):
     """In a fresh process, where the other backends are hidden."""
-    present = keras.backend.backend()
-    code = f"""
-import importlib.util, os
-find = importlib.util.find_spec
-hidden = {BACKENDS - {present}}
-importlib.util.find_spec = lambda name, *rest: None if name in hidden else find(name, *rest)
-os.environ["KERAS_HOME"] = {str(tmp_path)!r}
-del os.environ["KERAS_BACKEND"]
-import cspdarknet, keras
-print(keras.backend.backend())
-"""
-    assert run_python(code).stdout.split()[-1] == present
+    assert fresh["backend"] == keras.backend.backend()
 
 
 @pytest.fixture
@@ -245,20 +255,12 @@ def test_serialization_and_seeds_know_tensorflow_once_it_is_imported(monkeypatch
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
-def test_a_seed_does_not_import_tensorflow_for_another_backend():
+def test_a_seed_does_not_import_tensorflow_for_another_backend(fresh):
     """The numbers are those of Keras's own function; that of TensorFlow is seeded if it is used."""
-    code = """
-import sys
-import cspdarknet, keras
-keras.utils.set_random_seed(3)
-print("tensorflow" in sys.modules, float(keras.random.uniform(())), file=sys.stderr)
-"""
     is_used = keras.backend.backend() == "tensorflow"
-    process = run_python(code)
     keras.utils.set_random_seed(3)
-    expected = f"{is_used} {float(keras.random.uniform(()))}"
-    assert process.stderr.splitlines()[-1] == expected
-    assert is_used or process.stderr == f"{expected}\n"
+    assert (fresh["loaded"], fresh["random"]) == (is_used, float(keras.random.uniform(())))
+    assert is_used or fresh["stderr"] == ""
 
 
 # Which classes Keras knows.

@@ -1,6 +1,5 @@
 """Functions that run in several processes of PyTorch, which train together."""
 
-import multiprocessing
 import os
 import signal
 import traceback
@@ -11,18 +10,14 @@ import keras
 import numpy as np
 
 from cspdarknet.train.distributed.launch import WORKER, worker_variables
-
-TIMEOUT = 120  # seconds
-PRELOADED = ["cspdarknet.train.distributed.torch", "grain", __name__]
+from forked import TIMEOUT, fork_context
 
 
 def run_in_processes(processes, function, *args):
     """Call `function(*args)` in new processes; return the results, or their errors as texts."""
     from torch.distributed import TCPStore
 
-    # Its processes are forked from one that has imported the packages, and has run nothing.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context = fork_context()
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     connections, children = [], []
     for index in range(processes):

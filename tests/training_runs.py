@@ -1,16 +1,20 @@
 """Finished trainings of tiny models, for tests of trainings."""
 
 import csv
+import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import h5py
 import numpy as np
 from rich.console import Console
 
 from cspdarknet.models import CSPDarkNetBackbone
+from cspdarknet.reports import evaluation
 from cspdarknet.train import (
     DetectionRecipe,
     Phase,
@@ -42,7 +46,9 @@ class Run(NamedTuple):
     Attributes:
         path: the run folder.
         history: metrics of each epoch.
-        train: trains with the same dataset, preset and recipe: `train(out=..., recipe=...)`.
+        train: trains with the same dataset, preset and recipe: `train(out=..., recipe=...)`. The
+            pictures of its report are empty, as drawing them takes half of the time; not with
+            `pictures=True`.
         recipe: the recipe.
         data: the dataset.
         preset: the preset that it started from.
@@ -69,8 +75,20 @@ class Run(NamedTuple):
 
 
 def _finished_run(function, data, preset, recipe, folder):
-    train = partial(function, data, model=preset, recipe=recipe, console=Console(quiet=True))
-    return Run(folder, train(out=folder), train, recipe, data, preset)
+    options = {"model": preset, "recipe": recipe, "console": Console(quiet=True)}
+    train = partial(_train, function, data, **options)
+    return Run(folder, train(out=folder, pictures=True), train, recipe, data, preset)
+
+
+def _train(function, *args, pictures=False, **options):
+    write = evaluation.write_picture
+
+    def write_empty(folder, picture):
+        return write(folder, dataclasses.replace(picture, draw=lambda file: None))
+
+    replaced = mock.patch.object(evaluation, "write_picture", write_empty)
+    with nullcontext() if pictures else replaced:
+        return function(*args, **options)
 
 
 def finished_run_of_a_classifier(folder):

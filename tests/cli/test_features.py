@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from cspdarknet.models import CSPDarkNetBackbone
-from support import TINY_NET, randomize, run_command, run_python
+from forked import run_forked
+from support import TINY_NET, randomize, run_command
 
 pytestmark = pytest.mark.one_backend
 
@@ -73,7 +74,7 @@ def test_levels_by_default(preset, folder, tmp_path):
 def test_interrupted_and_continued(preset, folder, tmp_path):
     out = tmp_path / "out"
     arguments = (preset, folder, "--out", out, "--levels", "P2")
-    ended = run_python(INTERRUPTED, *arguments, check=False)
+    ended = run_forked(INTERRUPTED, *arguments)
     assert ended.returncode == 130, ended.stderr
     assert "Run the same command again to continue." in ended.stdout
     written = sorted(out.glob("*.npz"))

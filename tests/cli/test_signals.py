@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
-from support import run_python
+from forked import run_forked
 
 pytestmark = [
     pytest.mark.one_backend,
@@ -50,7 +50,7 @@ def test_a_signal_in_the_middle_of_a_file(folder, tmp_path):
     path.write_text("an earlier file")
     moment = ("cspdarknet._files", "Path.replace")
     command = ("convert", folder / "detector", path)
-    done = run_python(SENDING, signal.SIGTERM.value, *moment, *command, check=False)
+    done = run_forked(SENDING, signal.SIGTERM.value, *moment, *command)
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stderr.splitlines()[-1] == "Interrupted."
     assert "Traceback" not in done.stderr
@@ -61,7 +61,7 @@ def test_a_signal_in_the_middle_of_a_file(folder, tmp_path):
 def test_a_command_that_can_be_continued_says_so(folder, tmp_path):
     moment = ("cspdarknet.inference.features", "FeatureExtractor._known_result")
     command = ("features", folder / "detector", folder / "a.png", "--out", tmp_path / "out")
-    done = run_python(SENDING, signal.SIGHUP.value, *moment, *command, check=False)
+    done = run_forked(SENDING, signal.SIGHUP.value, *moment, *command)
     assert done.returncode == 128 + signal.SIGHUP
     assert done.stdout == "Interrupted. Run the same command again to continue.\n"
     assert "Traceback" not in done.stderr

@@ -127,7 +127,7 @@ def test_a_training_continues_when_there_is_space_again(classification_run, tmp_
     ):
         run.train(out=out)
     assert not [path for path in out.iterdir() if path.name.startswith(".") and path.is_dir()]
-    run.train(out=out)
+    run.train(out=out, pictures=True)
     assert_same_run(run.path, out)
 
 

@@ -76,5 +76,5 @@ def test_a_killed_training_continues_to_the_same_result(task, moment, request, t
     )
     expected = signal.SIGXFSZ if moment.startswith("write") else signal.SIGKILL
     assert done.returncode == -expected, done.stderr[-3000:].decode()
-    run.train(out=tmp_path / "run")
+    run.train(out=tmp_path / "run", pictures=True)
     assert_same_run(run.path, tmp_path / "run")

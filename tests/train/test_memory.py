@@ -72,5 +72,5 @@ def test_a_training_continues_when_there_is_memory_again(classification_run, tmp
     monkeypatch.setattr(keras.Model, "train_on_batch", run_out)
     with pytest.raises(ValueError, match="The memory does not suffice"):
         run.train(out=out)
-    run.train(out=out)
+    run.train(out=out, pictures=True)
     assert_same_run(run.path, out)
