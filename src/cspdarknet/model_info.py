@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from cspdarknet._image_size import ImageSize, check_image_size
 from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
 
 TASKS = ("features", "classification", "detection")
@@ -26,8 +27,8 @@ class ModelInfo:
         raw_outputs: detectors: whether the outputs are those of the head, without box decoding
             and NMS.
         class_names: names of the classes of a classifier or detector, or `None`.
-        image_size: side in pixels of the square images that the model takes, or `None` if it takes
-            images of any size.
+        image_size: side in pixels of the square images that the model takes, or their height and
+            width; `None` if it takes images of any size.
         inputs: dtype of the images, `"float32"` or `"uint8"`.
         letterbox: detectors: whether the graph letterboxes images of any size itself.
         data_format: `"channels_last"` or `"channels_first"`, of the images.
@@ -35,6 +36,12 @@ class ModelInfo:
         score_threshold: detectors: the lowest confidence of a detection, or that of each class. Raw
             outputs are not filtered by it. `None` where it is unknown.
         class_agnostic_nms: detectors: whether NMS drops overlapping boxes of other classes, too.
+        max_detections: detectors: maximum number of detections per image; `None` where unknown.
+        max_detections_per_class: detectors: maximum number of detections of each class in an image;
+            `None` for no limit.
+        channels: number of channels of the images.
+        levels: detectors: pyramid levels of the anchor points, the largest feature map first, in
+            whose order raw outputs are; `None` where unknown.
 
     Raises:
         ValueError: if the task is unknown.
@@ -48,13 +55,17 @@ class ModelInfo:
     task: str
     raw_outputs: bool = False
     class_names: tuple[str, ...] | None = None
-    image_size: int | None = None
+    image_size: ImageSize | None = None
     inputs: str = "float32"
     letterbox: bool = False
     data_format: str = "channels_last"
     precision: str = "float32"
     score_threshold: ScoreThreshold | None = None
     class_agnostic_nms: bool = False
+    max_detections: int | None = None
+    max_detections_per_class: int | None = None
+    channels: int = 3
+    levels: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -77,8 +88,10 @@ class ModelInfo:
                 cspdarknet exported.
         """
         try:
-            # Files of version 0.1 have neither.
-            later = {"score_threshold": None, "class_agnostic_nms": False}
+            # Files of version 0.1 have none of these.
+            later: dict[str, Any] = {"score_threshold": None, "class_agnostic_nms": False}
+            later |= dict.fromkeys(("max_detections", "max_detections_per_class", "levels"))
+            later["channels"] = 3
             stored = {**later, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
@@ -89,6 +102,9 @@ class ModelInfo:
         names, scores = values["class_names"], values["score_threshold"]
         try:
             values["class_names"] = None if names is None else tuple(names)
+            values["levels"] = values["levels"] and tuple(values["levels"])
+            if isinstance(values["image_size"], list):
+                values["image_size"] = check_image_size(values["image_size"])
             values["score_threshold"] = None if scores is None else check_score_threshold(scores)
             return cls(**values)
         except ValueError as error:

@@ -54,7 +54,7 @@ def test_the_defaults_of_both_tasks(command):
     assert console is not None
     assert options == {
         **{"load_weights": None, "validation_split": 0.15, "check": True, "workers": 2},
-        **{"tensorboard": False, "on_problem": "raise", "format": None},
+        **{"log": (), "on_problem": "raise", "format": None},
         **{"auto_batch_size": False, "image_cache": None},
     }
     assert options.keys() == more.keys() - {"console"}
@@ -90,6 +90,7 @@ def test_the_batch_size_is_a_number_or_found(command):
         ["--task", "detection", "--class-weights", "balanced"],
         ["--task", "classification", "--flip-vertical", "1"],
         ["--task", "classification", "--tile", "64"],
+        ["--task", "classification", "--levels", "P2,P3"],
     ],
 )
 def test_options_of_the_other_task_are_refused(command, options):
@@ -138,3 +139,14 @@ def test_the_backend_is_that_of_the_run_that_is_continued_or_the_fastest(tmp_pat
         assert run_command("train", tmp_path / "none", "--out", tmp_path / name).exit_code == 1
     run_command("train", tmp_path / "none", "--out", tmp_path / "new", "--join", "a:1,2,0")
     assert preferred == ["tensorflow", "torch", "torch", "torch", "jax"]
+
+
+def test_levels_of_a_detector(command):
+    command("--levels", "P2, P3,P4", data="boxes")
+    ((_, _, recipe, _),) = command.calls
+    assert recipe.levels == ("P2", "P3", "P4")
+    for levels, remedy in (("P3,P2", "pass ('P2', 'P3')"), ("P2,P4", "add P3"), ("", "''")):
+        result = command("--levels", levels, data="boxes")
+        assert "`levels` must be one or more consecutive" in str(result.exception)
+        assert remedy in str(result.exception)
+    assert len(command.calls) == 1

@@ -63,7 +63,7 @@ def detection_batches(data, cache):
     ("write", "batches_of", "decoder"),
     [
         (write_class_folders, classification_batches, "classification.source.open_image"),
-        (write_yolo_dataset, detection_batches, "detection.source.read_image"),
+        (write_yolo_dataset, detection_batches, "detection.source.pixels_of"),
     ],
 )
 def test_batches_are_the_same(tmp_path, monkeypatch, write, batches_of, decoder, is_packed):

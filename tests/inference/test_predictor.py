@@ -165,10 +165,12 @@ def test_arrays_of_another_shape_are_refused(classifier, onnx_file):
             predictor.run(images)
 
 
-def test_models_of_other_images_are_refused():
+def test_images_of_other_channels_than_the_model_are_refused():
     gray = CSPDarkNetBackbone([8, 12], [1, 1], False, input_shape=(None, None, 1))
-    with pytest.raises(ValueError, match=r"of 3 channels\. Received: a model of 1"):
-        Predictor(gray, runtime="keras")
+    predictor = Predictor(gray, runtime="keras")
+    assert predictor(np.zeros((32, 32, 1), "uint8"))["features"].shape[2] == 12
+    with pytest.raises(ImageError, match=r"the 1 channels of the model\. Received: 3 channels"):
+        predictor(np.zeros((32, 32, 3), "uint8"))
 
 
 def test_another_process_needs_a_predictor_of_its_own(classifier, monkeypatch):

@@ -66,3 +66,15 @@ def test_attributes_of_recipe_and_augmentation():
 def test_an_attribute_that_does_not_exist():
     with pytest.raises(ValueError, match="ClassificationRecipe has no attribute 'mosaic'"):
         customize(FINETUNE, mosaic=1.0)
+
+
+def test_rectangular_sizes_keep_their_ratio():
+    changed = customize(DETECTION_RECIPES["scratch"], image_size=(384, 640))
+    sizes = [phase.image_size for phase in changed.phases]
+    assert sizes == [(192, 320), (288, 480), (384, 640), (384, 640)]
+    assert changed.image_size == (384, 640)
+    assert type(changed).from_json(changed.to_json()) == changed
+    with pytest.raises(ValueError, match=r"must be a multiple of 32.*\(384, 650\)"):
+        customize(DETECTION_RECIPES["scratch"], image_size=(384, 650))
+    with pytest.raises(ValueError, match="`channels` must be an integer"):
+        customize(FINETUNE, channels=0)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from cspdarknet.checkpoints import LevelsWarning
 from cspdarknet.cli import app
 from cspdarknet.data import (
     DetectionAugmentation,
@@ -17,8 +19,8 @@ from cspdarknet.data import (
     training_batches,
 )
 from cspdarknet.evaluate import ClassThreshold, DetectionEvaluation, evaluate_detector
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
-from cspdarknet.train import train_detector
+from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector, load_model
+from cspdarknet.train import Phase, train_detector
 from cspdarknet.train.loop import Training
 from image_datasets import BOXED_COLORS, write_yolo_dataset
 
@@ -125,3 +127,15 @@ def test_four_images_are_learned_by_heart(tmp_path):
 def distance(a, b):
     """Return the distance of the centers of two boxes, along the axis where it is larger."""
     return np.abs((a[:2] + a[2:]) - (b[:2] + b[2:])).max() / 2
+
+
+def test_training_with_other_levels_lists_what_it_starts_from(detection_run, tmp_path):
+    levels = ("P3", "P4", "P5")
+    recipe = replace(detection_run.recipe, phases=(Phase(1, 64),), levels=levels)
+    with pytest.warns(LevelsWarning, match="neck_p6_lateral"):
+        detection_run.train(out=tmp_path / "run", model=detection_run.path, recipe=recipe)
+    model = load_model(tmp_path / "run")
+    assert model.levels == levels
+    listed = json.loads((tmp_path / "run/transfer.json").read_text())
+    assert sorted(listed["loaded"] + listed["new"]) == sorted(v.path for v in model.weights)
+    assert not (detection_run.path / "transfer.json").exists()

@@ -141,3 +141,12 @@ def test_tiles_of_a_recipe_survive_json():
             DetectionRecipe.from_json({"phases": [{"epochs": 1}], "tiles": tiles})
     with pytest.raises(ValueError, match="`tiles` must be Tiles"):
         DetectionRecipe((Phase(1, 64),), tiles=96)
+
+
+def test_levels_of_a_recipe_survive_json():
+    recipe = DetectionRecipe((Phase(1, 64),), levels=["P2", "P3"])
+    assert recipe.levels == ("P2", "P3")
+    assert DetectionRecipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert DetectionRecipe.from_json({"phases": [{"epochs": 1}]}).levels is None
+    with pytest.raises(ValueError, match=r"`levels` must be one or more.*pass \('P2', 'P3'\)"):
+        DetectionRecipe((Phase(1, 64),), levels=["P3", "P2"])

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cspdarknet.checkpoints import LevelsWarning
 from cspdarknet.data import ClassificationDataset, load_detection_dataset
+from cspdarknet.data.detection.augment import DetectionAugmentation
 from cspdarknet.evaluate import ClassThreshold
 from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
 from cspdarknet.tiles import Tiles
 from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase
-from cspdarknet.train.tasks import ClassificationTask, DetectionTask, class_weights
+from cspdarknet.train.tasks import ClassificationTask, DetectionTask, check_sizes, class_weights
 
 pytestmark = pytest.mark.one_backend
 
@@ -59,3 +61,22 @@ def test_training_and_validation_are_in_the_tiles_of_the_recipe(detection_run):
     plain = DetectionTask(detection_run.recipe).build_predictor(model, 64, 1)
     assert predictor._tiles == recipe.tiles
     assert plain._tiles is None
+
+
+def test_image_sizes_fit_the_levels_of_the_model(tmp_path):
+    backbone = CSPDarkNetBackbone([4, 4, 4, 4], [0, 0, 0, 0], include_rescaling=True)
+    YOLOXDetector(backbone, 1, image_size=64).save_to_preset(tmp_path / "start")
+
+    def recipe(*sizes, **changes):
+        phases = tuple(Phase(1, size) for size in sizes)
+        return DetectionRecipe(phases, levels=("P4", "P5", "P6"), **changes)
+
+    with pytest.warns(LevelsWarning):
+        model = DetectionTask(recipe(64, 128)).build_model(tmp_path / "start", None, ("cell",))
+    assert (model.levels, model.largest_stride) == (("P4", "P5", "P6"), 64)
+    with pytest.raises(ValueError, match=r"a multiple of 64 .* Received: image_size=96"):
+        check_sizes(recipe(96, 128), 64)
+    augmentation = DetectionAugmentation(multi_scale=(0.5, 1.5))
+    with pytest.raises(ValueError, match="`multi_scale` must be"):
+        check_sizes(recipe(64, 128, augmentation=augmentation), 64)
+    check_sizes(recipe(96, augmentation=augmentation), 32)

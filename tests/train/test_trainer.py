@@ -37,7 +37,9 @@ def test_the_number_of_workers(classification_run, tmp_path):
     [
         ("grain", "classification_run", "train", {}),
         ("matplotlib", "classification_run", "train", {}),
-        ("tensorboardX", "classification_run", "tensorboard", {"tensorboard": True}),
+        ("tensorboardX", "classification_run", "tensorboard", {"log": ["tensorboard"]}),
+        ("wandb", "classification_run", "wandb", {"log": ["wandb:cells"]}),
+        ("mlflow", "classification_run", "mlflow", {"log": ["mlflow"]}),
         ("pycocotools", "detection_run", "detect", {}),
     ],
 )
@@ -204,16 +206,6 @@ def test_images_that_are_lost_while_training_are_named(classification_run, tmp_p
         console=Console(width=300),
     )
     assert f"Skipped while training: {images / 'red/bad.png'}" in capsys.readouterr().out
-
-
-def test_tensorboard_logs(classification_run, tmp_path):
-    pytest.importorskip("tensorboardX")
-    recipe = dataclasses.replace(classification_run.recipe, phases=(Phase(1, 32),))
-    classification_run.train(out=tmp_path / "run", recipe=recipe, tensorboard=True)
-    (file,) = (tmp_path / "run/tensorboard").iterdir()
-    content = file.read_bytes()
-    for name in (b"loss", b"val_accuracy", b"learning_rate"):
-        assert name in content
 
 
 def test_the_start_of_a_training_says_what_it_is(classification_run, monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cspdarknet._image_size import sides
 from cspdarknet.cli.options import ImageSizeOption, ModelArgument
 from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.inference.runtimes import is_installed
@@ -47,8 +48,8 @@ def benchmark(
             threads=threads,
             on_step=status.update,
         )
-    size, peak = comparison.image_size, comparison.peak / 1e9
-    title = f"{model}: {batch_size} x {size} x {size} pixels, peak {peak:.0f} GFLOP/s"
+    (height, width), peak = sides(comparison.image_size), comparison.peak / 1e9
+    title = f"{model}: {batch_size} x {height} x {width} pixels, peak {peak:.0f} GFLOP/s"
     console.print(title, soft_wrap=True, highlight=False, markup=False)
     print_table(console, _table(comparison, batch_size))
 

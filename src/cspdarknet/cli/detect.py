@@ -16,6 +16,7 @@ from cspdarknet.cli.choices import RESULT_FORMATS
 from cspdarknet.cli.detect_results import open_results, unfinished, wanted_forms, write_forms
 from cspdarknet.cli.engine import RAY, EngineOption, run_on_engine
 from cspdarknet.cli.options import (
+    AugmentOption,
     BatchSizeOption,
     ClassAgnosticNMSOption,
     ClassesOption,
@@ -121,6 +122,7 @@ def detect(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     with_whole: WithWholeOption = False,
+    augment: AugmentOption = False,
     batch_size: BatchSizeOption = 8,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
@@ -148,6 +150,7 @@ def detect(
         "precision": precision,
         "device": device,
         **given_tiles(tile, overlap, with_whole),
+        **({"augment": True} if augment else {}),
     }
     results_files = {"--json": json, "--csv": csv, "--coco-results": coco_results}
     unfit = {**results_files, "--coco-annotations": coco_annotations, "--format": result_format}

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cspdarknet._files import OutputFolder
 from cspdarknet.cli.options import (
+    AugmentOption,
     ClassAgnosticNMSOption,
     ClassesOption,
     DeviceOption,
@@ -71,6 +72,7 @@ def evaluate(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     with_whole: WithWholeOption = False,
+    augment: AugmentOption = False,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Default: 32 for classifiers, 8 for detectors.", min=1),
@@ -133,7 +135,7 @@ def evaluate(
             format=format,
             unfit={
                 **{"--image-size": image_size, "--batch-size": batch_size, "--runtime": runtime},
-                **{"--last": last, "--save-thresholds": save_thresholds},
+                **{"--last": last, "--save-thresholds": save_thresholds, "--augment": augment},
                 **{"--class-agnostic-nms": class_agnostic_nms is not None},
                 **{"--max-detections-per-class": max_detections_per_class, "--tile": tile},
             },
@@ -145,6 +147,7 @@ def evaluate(
         settings: dict[str, Any] = {
             **{"batch_size": batch_size, "runtime": runtime, "precision": precision},
             **{"device": device, "image_size": image_size, "workers": workers, **tiles},
+            "augment": augment,
             "options": detection_options(
                 classes=classes,
                 class_agnostic_nms=class_agnostic_nms,

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.evaluate import DetectionEvaluation, score_threshold_of
 from cspdarknet.evaluate.thresholds import MIN_BOXES
@@ -18,7 +19,7 @@ def preset_to_change(
     model: str,
     which: str,
     thresholds: str | None,
-    image_size: int | None,
+    image_size: ImageSize | None,
     classes: str | None = None,
 ) -> Path:
     """Return the preset folder that `--save-thresholds` writes to.

@@ -108,7 +108,8 @@ def _facts(model: str) -> Table:
         "format": file.format,
         "task": file.task,
         "classes": _classes(file),
-        "image size": file.image_size,
+        "image size": _image_size(file),
+        "channels": file.channels,
         "input": file.input_convention and f"{INPUTS[file.input_convention]}{magnitude}",
         "activation": file.activation,
         "parameters": file.num_parameters and f"{file.num_parameters:,}",
@@ -122,6 +123,13 @@ def _facts(model: str) -> Table:
     for note in file.notes:
         table.add_row("note", escape(note))
     return table
+
+
+def _image_size(file: "WeightFile") -> str | None:
+    size = file.image_size
+    if size is None:
+        return None
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
 
 
 def _classes(file: "WeightFile") -> str | None:

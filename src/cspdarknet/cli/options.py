@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cspdarknet._arguments import MAX_IMAGE_SIZE, check_count
+from cspdarknet._image_size import ImageSize, parse_image_size
 from cspdarknet._keras import build_on_numpy
 from cspdarknet.cli import choices
 from cspdarknet.detections import DetectionOptions
@@ -50,9 +51,28 @@ DeviceOption = Annotated[
         "tensorrt with ONNX Runtime. auto takes a GPU if the installed software can use it.",
     ),
 ]
+
+
+def _parsed_image_size(text: str) -> ImageSize:
+    try:
+        return parse_image_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def image_size_option(help: str) -> Any:
+    """Return an option for a number of pixels, or height and width, such as 384x640."""
+    return typer.Option(
+        "--image-size", parser=_parsed_image_size, metavar="PIXELS|HEIGHTxWIDTH", help=help
+    )
+
+
 ImageSizeOption = Annotated[
-    int | None,
-    typer.Option(help="Side of the images in pixels. Default: the model's own size.", min=1),
+    Any,
+    image_size_option(
+        "Side of the images in pixels, or height and width, such as 384x640. Default: the model's "
+        "own size."
+    ),
 ]
 BatchSizeOption = Annotated[int, typer.Option(help="Maximum number of images in a batch.", min=1)]
 WorkersOption = Annotated[int, typer.Option(help="Number of threads that read images.", min=1)]
@@ -138,6 +158,14 @@ WithWholeOption = Annotated[
     bool,
     typer.Option(
         "--with-whole", help="With --tile: use the whole image, shrunk, too, for large objects."
+    ),
+]
+AugmentOption = Annotated[
+    bool,
+    typer.Option(
+        "--augment",
+        help="Predict each image flipped, too: detections are merged, probabilities averaged. It "
+        "takes twice the time.",
     ),
 ]
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from cspdarknet._files import write_text
 from cspdarknet.cli.engine import RAY, EngineOption, run_on_engine
 from cspdarknet.cli.options import (
+    AugmentOption,
     BatchSizeOption,
     DeviceOption,
     ImagesArgument,
@@ -59,6 +60,7 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(help="Number of classes to show per image.", min=1)] = 3,
     image_size: ImageSizeOption = None,
+    augment: AugmentOption = False,
     batch_size: BatchSizeOption = 8,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = "float32",
@@ -71,6 +73,7 @@ def predict(
         "runtime": runtime,
         "precision": precision,
         "device": device,
+        **({"augment": True} if augment else {}),
     }
     if engine == RAY:
         unfit = {"--json": json, "--csv": csv}

@@ -8,6 +8,7 @@ import typer
 
 from cspdarknet.cli.choices import TRACKERS, choice
 from cspdarknet.cli.options import (
+    AugmentOption,
     BatchSizeOption,
     ClassAgnosticNMSOption,
     ClassesOption,
@@ -91,6 +92,7 @@ def track(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     with_whole: WithWholeOption = False,
+    augment: AugmentOption = False,
     image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 8,
     runtime: RuntimeOption = None,
@@ -135,6 +137,7 @@ def track(
         "precision": precision,
         "device": device,
         **given_tiles(tile, overlap, with_whole),
+        **({"augment": True} if augment else {}),
     }
     predictor = stream_predictor(console, model, stream, batch_size, settings)
     results = track_frames(detect_frames(predictor, stream), assigned)

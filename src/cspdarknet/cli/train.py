@@ -24,6 +24,7 @@ from cspdarknet.cli.options import (
     WithWholeOption,
     WorkersOption,
     given_tiles,
+    image_size_option,
 )
 from cspdarknet.cli.progress import interruptible
 from cspdarknet.presets.config import RUN_SETTINGS
@@ -88,7 +89,25 @@ def train(
         int | None, typer.Option(help="Number of epochs of all phases together.")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the images of the last phase, in pixels.")
+        Any,
+        image_size_option(
+            "Side of the images of the last phase in pixels, or height and width, such as 384x640."
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of channels of the images, such as 1 for gray or 4 for multispectral "
+            "ones. Default: that of the model to start from.",
+            min=1,
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="Detection: pyramid levels of the model, such as P2,P3,P4,P5 for small objects. "
+            "Default: those of the model to start from."
+        ),
     ] = None,
     tile: TileOption = None,
     overlap: OverlapOption = None,
@@ -129,6 +148,33 @@ def train(
         float | None,
         typer.Option(help="Detection: probability of a vertical flip."),
     ] = None,
+    copy_paste: Annotated[
+        float | None,
+        typer.Option(help="Detection: probability that objects of another image are pasted."),
+    ] = None,
+    repeat_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Repeat images of rare classes: those that less than this fraction of the images "
+            "has."
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Distillation: a larger model of the same classes, whose outputs are learned, "
+            "too: a preset name or folder, a run folder or a weight file."
+        ),
+    ] = None,
+    teacher_weight: Annotated[
+        float | None, typer.Option(help="Factor of the loss of --teacher. Default: 1.")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="Classification: temperature of the probabilities of --teacher. Default: 4."
+        ),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after this number of epochs without improvement.")
     ] = None,
@@ -146,7 +192,13 @@ def train(
     check: Annotated[
         bool, typer.Option(help="Decode every image once before training, and skip damaged ones.")
     ] = True,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TRACKER[:PROJECT]",
+            help="Log to a tracker of experiments: tensorboard, wandb or mlflow; may be repeated.",
+        ),
+    ] = None,
     devices: Annotated[
         str | None,
         typer.Option(
@@ -176,22 +228,25 @@ def train(
         return
     if task is None:
         task = recognized_task(data, format)
-    _for_task(task, "detection", tile=tile)
+    _for_task(task, "detection", tile=tile, levels=levels)
     if join is not None:
         distributed.join_from_text(join)
     changes = {
         "epochs": epochs,
-        "image_size": image_size,
+        **{"image_size": image_size, "channels": channels},
         "batch_size": _number(batch_size),
         "learning_rate": learning_rate,
         "precision": precision,
         "accumulate": accumulate,
-        "patience": patience,
-        "seed": seed,
+        **{"patience": patience, "seed": seed},
         **_for_task(task, "classification", class_weights=class_weights),
-        **_for_task(task, "detection", flip_vertical=flip_vertical),
+        **_for_task(task, "detection", flip_vertical=flip_vertical, copy_paste=copy_paste),
+        "repeat_threshold": repeat_threshold,
+        "levels": None if levels is None else tuple(map(str.strip, levels.split(","))),
         **tiles,
     }
+    _for_task(task, "classification", temperature=temperature)
+    distillation = _teacher(teacher, teacher_weight, temperature)
     detects = task == "detection"
     start: Any = training.train_detector if detects else training.train_classifier
     with distributed.joined():
@@ -208,9 +263,10 @@ def train(
                 format=format,
                 check=check,
                 workers=workers,
-                tensorboard=tensorboard,
+                log=log or (),
                 auto_batch_size=batch_size == AUTO,
                 image_cache=image_cache,
+                teacher=distillation,
                 console=console,
             )
     best = max(history, key=lambda row: (row["best"], row["epoch"]))
@@ -230,6 +286,26 @@ def _backend_of(run: Path) -> str | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None  # a new run; or the training itself says what is wrong
     return backend if isinstance(backend, str) else None
+
+
+def _teacher(model: str | None, weight: float | None, temperature: float | None) -> Any:
+    """Return the teacher that options name, if any.
+
+    Raises:
+        ValueError: if a value is out of range, or there is no `--teacher`.
+    """
+    from cspdarknet.train import Teacher
+
+    named = {"weight": weight, "temperature": temperature}
+    given = {name: value for name, value in named.items() if value is not None}
+    if model is not None:
+        return Teacher(model, **given)
+    if given:
+        raise ValueError(
+            "`--teacher-weight` and `--temperature` need `--teacher`, such as --teacher "
+            "runs/large. Received: no --teacher"
+        )
+    return None
 
 
 def _number(batch_size: str | None) -> int | None:

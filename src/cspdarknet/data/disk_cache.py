@@ -23,6 +23,9 @@ VERSION = 1
 FOLDER, SUFFIX = "decoded-images", ".rgb"
 # In front of the pixels: height, width, factor of resizing, and the checksum of the pixels.
 HEADER = struct.Struct("<IIdI")
+RGB = 3  # channels
+# Images of 8 bits, and of more, by the number of bytes of a value.
+DTYPES = {1: "uint8", 4: "float32"}
 # Fraction of the disk that stays free.
 RESERVE = 0.05
 
@@ -62,19 +65,24 @@ class DiskCache:
         self._closing = contextlib.ExitStack()
         weakref.finalize(self, self._closing.close)
 
-    def get(self, path: Path, settings: str, read: Callable[[], Resized]) -> Resized:
+    def get(
+        self, path: Path, settings: str, read: Callable[[], Resized], channels: int = RGB
+    ) -> Resized:
         """Return the result of `read()`, from the disk where possible.
 
         Args:
             path: the image file.
             settings: what `read` asks of the decoder.
             read: decodes the file.
+            channels: number of channels of the image.
         """
+        if channels != RGB:
+            settings = f"{settings} with {channels} channels"
         try:
             file = self._file(path, settings)
         except (OSError, ValueError):  # the decoder says what is wrong
             return read()
-        found = _read(file)
+        found = _read(file, channels)
         if found is None:
             found = read()
             if not self._is_full:
@@ -138,7 +146,7 @@ def clear_disk_cache(folder: str | Path = "disk") -> tuple[int, int]:
     return count, size
 
 
-def _read(file: Path) -> Resized | None:
+def _read(file: Path, channels: int) -> Resized | None:
     """Return the image in a file; `None` if there is none, or it is damaged."""
     try:
         with file.open("rb") as opened:
@@ -147,6 +155,7 @@ def _read(file: Path) -> Resized | None:
     except (OSError, struct.error):
         return None
     pixels = memoryview(content)[HEADER.size :]
-    if len(pixels) != height * width * 3 or zlib.crc32(pixels) != checksum:
+    dtype = DTYPES.get(len(pixels) / max(1, height * width * channels))
+    if dtype is None or zlib.crc32(pixels) != checksum:
         return None
-    return np.frombuffer(pixels, "uint8").reshape(height, width, 3), ratio
+    return np.frombuffer(pixels, dtype).reshape(height, width, channels), ratio

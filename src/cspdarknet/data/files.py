@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet.data.splits import SPLIT_NAMES, split_name
-from cspdarknet.images import has_image_suffix, walk
+from cspdarknet.images import has_image_suffix, walk, without_cached_arrays
 
 # Folders of annotation files, whose images are beside the folder.
 ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "labels", "json")
@@ -70,7 +70,7 @@ class DatasetFiles:
     @cached_property
     def images(self) -> list[str]:
         """Names of the image files, sorted. Broken links are listed, and reported as missing."""
-        return [name for name in self.names if has_image_suffix(name)]
+        return without_cached_arrays(name for name in self.names if has_image_suffix(name))
 
     def with_suffix(self, *suffixes: str) -> list[str]:
         """Return the names of the files with one of these suffixes, in lower or upper case.

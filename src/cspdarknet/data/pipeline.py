@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet._image_size import ImageSize
 from cspdarknet.data.dataset import ImageDataset
 from cspdarknet.data.disk_cache import DiskCache
 
@@ -37,6 +38,7 @@ class TrainingSource(abc.ABC):
         process: index of this process and the number of processes: each gets an equal fraction of
             every batch.
         disk_cache: keeps decoded images on disk; it does not change the result.
+        channels: number of channels of the images.
         failures: image files that could not be read, and why; filled while batches are read.
     """
 
@@ -47,6 +49,7 @@ class TrainingSource(abc.ABC):
     workers: int = 2
     process: tuple[int, int] = (0, 1)
     disk_cache: DiskCache | None = None
+    channels: int = 3
     failures: dict[Path, str] = field(default_factory=dict)
 
     @property
@@ -55,7 +58,7 @@ class TrainingSource(abc.ABC):
         return replace(self, augmentation=self.augmentation.no_mixing)
 
     @abc.abstractmethod
-    def load(self, index: int, size: int, rng: np.random.Generator) -> tuple[Any, ...]:
+    def load(self, index: int, size: ImageSize, rng: np.random.Generator) -> tuple[Any, ...]:
         """Return one augmented image and its targets, of equal shapes for all images."""
 
     @abc.abstractmethod
@@ -64,7 +67,7 @@ class TrainingSource(abc.ABC):
 
 
 def training_batches(
-    source: TrainingSource, size: int, start: int, steps: int
+    source: TrainingSource, size: ImageSize, start: int, steps: int
 ) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
     """Yield batches `start` to `start + steps` of an endless, shuffled sequence.
 
@@ -73,13 +76,13 @@ def training_batches(
 
     Args:
         source: a `ClassificationSource` or `DetectionSource`.
-        size: side of the square images, in pixels.
+        size: side of the square images in pixels, or height and width.
         start: index of the first batch.
         steps: number of batches.
 
     Yields:
         `(images, targets, weights)`, as the source's `finish` returns them: float32 images
-        `(batch, size, size, 3)` in 0..255, the targets of the task, and float32 weights
+        `(batch, height, width, channels)` in 0..255, the targets of the task, and float32 weights
         `(batch,)`, which are 0 for images that could not be read.
 
     Raises:

@@ -7,12 +7,12 @@ from typing import Any, Self
 import numpy as np
 
 from cspdarknet._arguments import (
-    MAX_IMAGE_SIZE,
     check_bool,
     check_count,
     check_fraction,
     is_integer,
 )
+from cspdarknet._image_size import ImageSize, check_image_size
 from cspdarknet.score_thresholds import (
     NamedThresholds,
     ScoreThreshold,
@@ -26,7 +26,6 @@ MAX_DETECTIONS = 100_000
 COUNTS = {
     "max_detections": MAX_DETECTIONS,
     "max_detections_per_class": MAX_DETECTIONS,
-    "image_size": MAX_IMAGE_SIZE,
 }
 
 
@@ -41,7 +40,8 @@ class DetectionOptions:
         iou_threshold: float in 0..1. NMS drops a box whose IoU with a higher-scoring box of the
             same class is above it.
         max_detections: maximum number of detections per image.
-        image_size: side in pixels of the square that images are letterboxed to.
+        image_size: side in pixels of the square that images are letterboxed to, or a pair (height,
+            width).
         classes: names or ids of the classes to detect; `None` for all. Objects of other classes
             are dropped before NMS. The ids of the classes stay those of the model.
         class_agnostic_nms: whether NMS drops a box whatever the class of the higher-scoring box
@@ -63,7 +63,7 @@ class DetectionOptions:
     score_threshold: ScoreThreshold | NamedThresholds | None = None
     iou_threshold: float | None = None
     max_detections: int | None = None
-    image_size: int | None = None
+    image_size: ImageSize | None = None
     classes: Sequence[str | int] | None = None
     class_agnostic_nms: bool | None = None
     max_detections_per_class: int | None = None
@@ -80,6 +80,8 @@ class DetectionOptions:
             for name, most in COUNTS.items()
             if name in given
         }
+        if "image_size" in given:
+            checked["image_size"] = check_image_size(given["image_size"])
         scores: Any = given.get("score_threshold")
         if isinstance(scores, Mapping) or is_named(scores):
             checked["score_threshold"] = check_named_thresholds(dict(scores))
@@ -99,7 +101,7 @@ class DetectionOptions:
         score_threshold: ScoreThreshold,
         iou_threshold: float,
         max_detections: int,
-        image_size: int,
+        image_size: ImageSize,
         class_agnostic_nms: bool = False,
         max_detections_per_class: int | None = None,
     ) -> Self:

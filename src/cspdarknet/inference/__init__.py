@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cspdarknet._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from cspdarknet.inference.augmented import Augment
     from cspdarknet.inference.benchmark import benchmark_runtimes
     from cspdarknet.inference.counts import Counts
     from cspdarknet.inference.detect import ObjectDetector
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cspdarknet.inference.tracks import Tracker, track
 
 __all__ = [
+    "Augment",
     "Counts",
     "FeatureExtractor",
     "FrameStream",
@@ -33,6 +35,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "Augment": "augmented",
         "FeatureExtractor": "features",
         "benchmark_runtimes": "benchmark",
         "ObjectDetector": "detect",

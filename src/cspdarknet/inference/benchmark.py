@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.inference.model_source import file_runtimes, graph_runtimes
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.inference.runtimes import PRECISIONS, is_installed
@@ -42,13 +43,13 @@ class SpeedComparison:
 
     Attributes:
         speeds: the runtimes and precisions, the fastest first.
-        image_size: side of the images in pixels.
+        image_size: side of the images in pixels, or height and width.
         peak: FLOP/s of a large matrix product in float32 on this machine.
         flops: FLOPs of a batch, or `None` where they cannot be counted.
     """
 
     speeds: tuple[RuntimeSpeed, ...]
-    image_size: int
+    image_size: ImageSize
     peak: float
     flops: int | None
 
@@ -61,7 +62,7 @@ def benchmark_runtimes(
     model: str | Path,
     *,
     batch_size: int = 1,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     seconds: float = 3.0,
     threads: int | None = None,
     on_step: Callable[[str], object] = str,
@@ -74,7 +75,8 @@ def benchmark_runtimes(
     Args:
         model: anything that `load_model` takes, or an exported file.
         batch_size: batch size.
-        image_size: side of the images in pixels; `None` for the model's own, or 224.
+        image_size: side of the images in pixels, or a pair (height, width); `None` for the model's
+            own, or 224.
         seconds: time for each runtime and precision.
         threads: number of threads of OpenVINO and ONNX Runtime; `None` for all.
         on_step: called with a text about each step, for a progress display.
@@ -158,11 +160,11 @@ def _without_bfloat16(variants: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _start(
-    source: Any, runtime: str, precision: str, image_size: int | None, threads: int | None
+    source: Any, runtime: str, precision: str, image_size: ImageSize | None, threads: int | None
 ) -> Predictor:
     calibration = None
     if precision == "int8" and not is_exported_file(source):
-        shape = (CALIBRATION_IMAGES, DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE, 3)
+        shape = (CALIBRATION_IMAGES, DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE, source.channels)
         calibration = list(np.random.default_rng(0).integers(0, 256, shape, "uint8"))
     return Predictor(
         source,
@@ -174,8 +176,10 @@ def _start(
     )
 
 
-def _batch_run(predictor: Predictor, batch_size: int, image_size: int) -> Callable[[], object]:
-    shape = (batch_size, image_size, image_size, 3)
+def _batch_run(
+    predictor: Predictor, batch_size: int, image_size: ImageSize
+) -> Callable[[], object]:
+    shape = (batch_size, *sides(image_size), predictor.info.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     return lambda: predictor.run(images)
 
@@ -185,15 +189,17 @@ def _matrix_product() -> Callable[[], object]:
     return lambda: a @ b
 
 
-def _flops(source: Any, info: ModelInfo, batch_size: int, image_size: int) -> int | None:
+def _flops(source: Any, info: ModelInfo, batch_size: int, image_size: ImageSize) -> int | None:
     """Return the FLOPs of a batch, or `None` without the onnx package or for an .xml file."""
     if not is_installed("onnx") or str(source).endswith(".xml"):
         return None
     from cspdarknet.export.onnx.flops import count_flops
 
-    square = (image_size, image_size)
+    size = sides(image_size)
     is_channels_first = info.data_format == "channels_first"
-    shape = (batch_size, 3, *square) if is_channels_first else (batch_size, *square, 3)
+    shape = (batch_size, *size, info.channels)
+    if is_channels_first:
+        shape = (batch_size, info.channels, *size)
     try:
         return count_flops(_onnx_graph(source, info), shape)
     except ValueError:  # the shapes depend on the content of the images

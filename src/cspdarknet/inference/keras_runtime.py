@@ -6,7 +6,9 @@ import keras
 import numpy as np
 
 from cspdarknet.detections import DetectionOptions
-from cspdarknet.export.inference_graph import inference_graph
+from cspdarknet.export.inference_graph import inference_graph, pixels_dtype
+from cspdarknet.model_info import ModelInfo
+from cspdarknet.models.steps import use_torch_functions
 
 
 class KerasRuntime:
@@ -21,7 +23,8 @@ class KerasRuntime:
 
     def __init__(self, model: keras.Model, options: DetectionOptions | None = None) -> None:
         self._model, self._options = model, options
-        self._graph, self.info = inference_graph(model, options=options)
+        self._graph, self.info = self._inference_graph()
+        use_torch_functions(self._graph, self.info.data_format)
         self.output_names = sorted(self._graph.output)
         self.input_shape = tuple(self._graph.inputs[0].shape)
         self._largest_batch: dict[tuple[int, ...], int] = {}
@@ -37,12 +40,16 @@ class KerasRuntime:
         outputs = self._call(images)
         return {name: _as_array(value)[:count] for name, value in outputs.items()}
 
+    def _inference_graph(self) -> tuple[keras.Model, ModelInfo]:
+        inputs = pixels_dtype(self._model)
+        return inference_graph(self._model, inputs=inputs, options=self._options)
+
     def update_weights(self) -> None:
         """Load the current weights of the model, without a recompilation."""
         own = {id(variable) for variable in self._graph.variables}
         if own.isdisjoint(id(variable) for variable in self._model.variables):
             # The graph of a float16 or bfloat16 model is a float32 copy.
-            graph, _ = inference_graph(self._model, options=self._options)
+            graph, _ = self._inference_graph()
             self._graph.set_weights(graph.get_weights())
         if keras.backend.backend() == "jax":
             self._copy_jax_variables()

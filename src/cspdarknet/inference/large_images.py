@@ -1,6 +1,5 @@
 """Images strip by strip: TIFFs that are too large to be decoded at once, and all others whole."""
 
-import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import TiffImagePlugin
 
-from cspdarknet._extras import require
 from cspdarknet._prefetch import prefetch_map, thread_pool
-from cspdarknet.images import MAX_PIXELS, ImageError, as_image_array, read_image
+from cspdarknet.images import MAX_PIXELS, RGB, ImageError, pixels_of
+from cspdarknet.images.array_files import TIFF_STARTS, tiff_package
 
-EXTRA, PURPOSE = "large", "Reading a TIFF in strips"
 MAX_LARGE_PIXELS = 100_000_000_000
 MAX_LARGE_SIDE = 1_000_000
 MAX_SEGMENT_BYTES = 2**29  # of a strip or tile of a TIFF, decoded
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 GRAY_OR_COLOR = ("MINISWHITE", "MINISBLACK", "RGB", "YCBCR")
 JPEG = (6, 7)  # compressions whose decoder converts YCbCr to RGB
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
@@ -46,21 +43,23 @@ class ImageStrips(Protocol):
         """Close the file."""
 
 
-def open_strips(item: Any) -> ImageStrips:
+def open_strips(item: Any, channels: int = 3) -> ImageStrips:
     """Open an image for reading in strips.
 
     A TIFF of more than 180 megapixels is read in strips; other images are decoded whole.
 
     Args:
         item: a path, the bytes of an image file, a Pillow image, or an array.
+        channels: number of channels; images of other than three are read whole.
 
     Raises:
         ImageError: if it is not an image, or is one that cannot be read.
     """
+    if channels != RGB:
+        return WholeImage(pixels_of(item, channels))
     if isinstance(item, (str, Path)) and _is_large_tiff(Path(item)):
         return LargeTiff(Path(item))
-    is_file = isinstance(item, (str, Path, bytes))
-    return WholeImage(read_image(item) if is_file else as_image_array(item))
+    return WholeImage(pixels_of(item))
 
 
 def _is_large_tiff(path: Path) -> bool:
@@ -78,14 +77,8 @@ def _pixels_of_tiff(path: Path) -> int:
         with TiffImagePlugin.TiffImageFile(path) as image:  # not `open`: it refuses large sizes
             return math.prod(image.size)
     except Exception:  # Pillow knows fewer kinds of pixels
-        with _tifffile().TiffFile(path) as file:
+        with tiff_package().TiffFile(path) as file:
             return int(file.pages[0].imagelength) * int(file.pages[0].imagewidth)
-
-
-def _tifffile() -> Any:
-    # It logs what is wrong with a file, and raises errors, too.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
-    return require("tifffile", EXTRA, PURPOSE)
 
 
 class WholeImage:
@@ -124,7 +117,7 @@ class LargeTiff:
         self.pixels: np.ndarray | None = None
         self._path = path
         try:
-            package = _tifffile()
+            package = tiff_package()
         except ImportError as error:
             raise ImageError(f"{path}: {error}") from error
         try:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.export.calibration import MAX_IMAGES, check_calibration
 from cspdarknet.inference.devices import check_device
@@ -55,7 +56,7 @@ class ModelSettings:
         runtime: options of the runtime.
         levels: backbones: pyramid levels.
         calibration: images for int8.
-        image_size: side in pixels of the square that the model takes.
+        image_size: side in pixels of the square that the model takes, or its height and width.
         longer_side: maximum length of an image's longer side.
         options: detectors: the `DetectionOptions`.
     """
@@ -63,7 +64,7 @@ class ModelSettings:
     runtime: RuntimeOptions
     levels: Sequence[str | int] | None = None
     calibration: Any = None
-    image_size: int | None = None
+    image_size: ImageSize | None = None
     longer_side: int | None = None
     options: DetectionOptions | None = None
 
@@ -177,14 +178,18 @@ class KerasModel:
 
     def graph(self, runtime: str) -> Any:
         """Return the bytes of an ONNX graph, or an `openvino.Model` in int8."""
-        from cspdarknet.export.inference_graph import inference_graph
+        from cspdarknet.export.inference_graph import inference_graph, pixels_dtype
         from cspdarknet.export.onnx.model import onnx_for_runtime
 
         settings = self.settings
-        sizes = {"image_size": settings.image_size, "longer_side": settings.longer_side}
+        sizes: dict[str, Any] = {
+            "image_size": settings.image_size,
+            "longer_side": settings.longer_side,
+        }
         # Keras's NumPy backend computes with arbitrary numbers to know the shapes of a graph.
         with np.errstate(all="ignore"):
-            graph, info = inference_graph(self.model, options=self.options)
+            inputs = pixels_dtype(self.model)
+            graph, info = inference_graph(self.model, inputs=inputs, options=self.options)
             info = replace(info, precision=settings.runtime.precision)
             model = onnx_for_runtime(graph, info, runtime, settings.calibration, **sizes)
         return model.SerializeToString() if hasattr(model, "SerializeToString") else model

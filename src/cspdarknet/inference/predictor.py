@@ -2,19 +2,23 @@
 
 import os
 import reprlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
 
 from cspdarknet._arguments import check_choice, check_count
+from cspdarknet._image_size import ImageSize, check_image_size, sides
 from cspdarknet._prefetch import prefetch_map, thread_pool
 from cspdarknet.detections import DetectionOptions, Detections, check_options
-from cspdarknet.images import ImageError
+from cspdarknet.images import RGB, ImageError, as_picture
 from cspdarknet.inference import runtimes
+from cspdarknet.inference.augmented import Augment, augment_for, infer_augmented, with_copies
+from cspdarknet.inference.batches import Item, batches
 from cspdarknet.inference.devices import DEVICES
 from cspdarknet.inference.model_source import ModelSettings, model_source
 from cspdarknet.inference.runtime_choice import check_choices, start_runtime
@@ -26,15 +30,6 @@ from cspdarknet.tiles import Tiles
 THROUGHPUT_BATCH_SIZE = 8
 Results = Generator[tuple[Any, ...], None, None]
 ONE_PROCESS = "A Predictor belongs to the process that made it: make one in each process."
-
-
-class _Item(NamedTuple):
-    """One item of a stream: as given, its preprocessed pixels or the error, and its image."""
-
-    given: Any
-    inputs: np.ndarray | ImageError
-    image_size: tuple[int, int]
-    image: np.ndarray | None
 
 
 class Predictor:
@@ -58,7 +53,8 @@ class Predictor:
         precision: `"float32"`; `"bfloat16"` if the CPU supports it (OpenVINO only); or `"int8"`,
             for an int8 file or with `calibration`.
         mode: `"latency"`: all threads work on one batch; `"throughput"`: each works on its own.
-        image_size: side in pixels of the square that the model takes, in place of its own.
+        image_size: side in pixels of the square that the model takes, or a pair (height, width), in
+            place of its own.
         longer_side: backbones: maximum length of an image's longer side; larger ones are shrunk.
         batch_size: maximum number of images in a batch, which are of one size. `None` is 1 for
             latency and 8 for throughput.
@@ -73,6 +69,8 @@ class Predictor:
         options: detectors: a `DetectionOptions` in place of the model's own thresholds.
         tiles: detectors: `Tiles`, to detect in overlapping tiles of large images, and merge the
             detections. `max_detections` of the options is then that of each tile.
+        augment: classifiers and detectors: `True`, or `Augment`, to predict flipped or shrunk
+            copies of each image, too, and to average the probabilities or merge the detections.
 
     Attributes:
         info: the `ModelInfo`: task, class names, image size and so on.
@@ -100,7 +98,7 @@ class Predictor:
         runtime: str | None = None,
         precision: str = "float32",
         mode: str = "latency",
-        image_size: int | None = None,
+        image_size: ImageSize | None = None,
         longer_side: int | None = None,
         batch_size: int | None = None,
         levels: Sequence[str | int] | None = None,
@@ -110,11 +108,14 @@ class Predictor:
         calibration: str | Path | Sequence[Any] | None = None,
         options: DetectionOptions | None = None,
         tiles: Tiles | None = None,
+        augment: bool | Augment | None = None,
     ) -> None:
         check_choices(runtime, precision, mode)
         check_choice("device", device, DEVICES)
-        sizes = {
-            "image_size": _one_image_size(_check_optional("image_size", image_size), options),
+        if image_size is not None:
+            image_size = check_image_size(image_size)
+        sizes: dict[str, Any] = {
+            "image_size": _one_image_size(image_size, options),
             "longer_side": _check_optional("longer_side", longer_side),
         }
         runtime_options = runtimes.RuntimeOptions(
@@ -129,10 +130,11 @@ class Predictor:
         self.runtime, self._runtime = start_runtime(
             source, runtime, self._batch_size, sizes["image_size"]
         )
-        self.info: ModelInfo = self._runtime.info
         self._image_shape = runtimes.image_shape(self._runtime)
+        self.info: ModelInfo = replace(self._runtime.info, channels=self._image_shape[2])
         self._preprocess = preprocessor(self.info, **sizes)
         self._tiles = tiles_for(self.info, tiles)
+        self._copies = augment_for(self.info, augment)
         self._process = os.getpid()
 
     def __reduce__(self) -> NoReturn:
@@ -233,16 +235,16 @@ class Predictor:
         return self._stream(images, with_pixels, self._prepare)
 
     def _stream_tiles(self, tiles: Iterable[Tile]) -> Results:
-        def prepare(tile: Tile) -> _Item:
+        def prepare(tile: Tile) -> Item:
             given = tile._replace(pixels=None)  # whose memory is free as soon as possible
             if isinstance(tile.pixels, ImageError):
-                return _Item(given, tile.pixels, (0, 0), None)
+                return Item(given, tile.pixels, (0, 0), None)
             return self._prepare(tile.pixels)._replace(given=given)
 
         return self._stream(tiles, False, prepare)
 
     def _stream(
-        self, images: Iterable[Any], with_pixels: bool, prepare_one: Callable[[Any], _Item]
+        self, images: Iterable[Any], with_pixels: bool, prepare_one: Callable[[Any], Item]
     ) -> Results:
         failures: list[Exception] = []
 
@@ -252,15 +254,15 @@ class Predictor:
             except Exception as error:
                 failures.append(error)
 
-        def prepare(given: Any) -> _Item:
+        def prepare(given: Any) -> Item:
             item = prepare_one(given)
             # A whole image takes more memory than its letterboxed pixels.
             return item if with_pixels else item._replace(image=None)
 
-        def infer(batch: list[_Item]) -> list[tuple[Any, ...]]:
+        def infer(batch: list[Item]) -> list[tuple[Any, ...]]:
             results = zip(batch, self._infer(batch), strict=True)
             if with_pixels:
-                return [(item.given, result, item.image) for item, result in results]
+                return [(item.given, result, self._picture(item)) for item, result in results]
             return [(item.given, result) for item, result in results]
 
         streams = self._runtime.streams
@@ -271,21 +273,33 @@ class Predictor:
             closing(given()) as source,
         ):
             prepared = prefetch_map(prepare, source, readers, depth)
-            batches = _batches(prepared, self._batch_size)
-            for results in prefetch_map(infer, batches, runners, streams):
+            grouped = batches(prepared, self._batch_size)
+            for results in prefetch_map(infer, grouped, runners, streams):
                 yield from results
         if failures:
             raise failures[0]
 
-    def _prepare(self, given: Any) -> _Item:
+    def _picture(self, item: Item) -> np.ndarray | None:
+        """Return the image of an item in RGB."""
+        if self.info.channels == RGB or item.image is None:
+            return item.image
+        return as_picture(item.image)
+
+    def _prepare(self, given: Any) -> Item:
         try:
             inputs, image = self._preprocess(given)
         except ImageError as error:
-            return _Item(given, error, (0, 0), None)
-        return _Item(given, inputs, (image.shape[0], image.shape[1]), image)
+            return Item(given, error, (0, 0), None)
+        item = Item(given, inputs, (image.shape[0], image.shape[1]), image)
+        return with_copies(item, self._copies, self._preprocess) if self._copies else item
 
-    def _infer(self, batch: list[_Item]) -> list[Any]:
+    def _infer(self, batch: list[Item]) -> list[Any]:
         """Return the results of a batch of items of one size, and the errors among them."""
+        if self._copies:
+            return infer_augmented(self._infer_once, batch, self._copies, self.info)
+        return self._infer_once(batch)
+
+    def _infer_once(self, batch: list[Item]) -> list[Any]:
         arrays = [item.inputs for item in batch if not isinstance(item.inputs, ImageError)]
         outputs = self.run(np.stack(arrays)) if arrays else {}
         rows = iter(range(len(arrays)))
@@ -299,14 +313,15 @@ class Predictor:
                 results.append(self._result(one, item))
         return results
 
-    def _result(self, outputs: dict[str, np.ndarray], item: _Item) -> Any:
+    def _result(self, outputs: dict[str, np.ndarray], item: Item) -> Any:
         info = self.info
         if info.task == "classification":
             return outputs["probabilities"]
         if info.task == "detection" and not info.raw_outputs:
             if not info.letterbox:
                 assert info.image_size is not None
-                ratio = min(info.image_size / side for side in item.image_size)
+                pairs = zip(sides(info.image_size), item.image_size, strict=True)
+                ratio = min(largest / side for largest, side in pairs)
                 outputs = {**outputs, "boxes": outputs["boxes"] / np.float32(ratio)}
             path = Path(item.given) if isinstance(item.given, (str, Path)) else None
             return Detections.from_outputs(outputs, item.image_size, info.class_names, path)
@@ -320,8 +335,9 @@ class Predictor:
         """Run the model on one batch of preprocessed images.
 
         Args:
-            images: array `(batch, height, width, 3)`, RGB in 0..255. Floats are rounded if the
-                model takes uint8, as all do but files that were exported for float32.
+            images: array `(batch, height, width, 3)`, RGB in 0..255, or with as many channels as
+                the model has. Floats are rounded if the model takes uint8, as RGB models do, but
+                not files that were exported for float32.
 
         Returns:
             The outputs by name: `probabilities`; `boxes` in pixels of the images, `confidence`,
@@ -341,29 +357,13 @@ class Predictor:
         return self._runtime.run(np.ascontiguousarray(images, self.info.inputs))
 
 
-def _batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:
-    """Group successive items of one size; those that cannot be used go along."""
-    batch: list[_Item] = []
-    shape: tuple[int, ...] | None = None
-    for item in items:
-        if not isinstance(item.inputs, ImageError):
-            if shape not in (None, item.inputs.shape):
-                yield batch
-                batch = []
-            shape = item.inputs.shape
-        batch.append(item)
-        if len(batch) >= batch_size:
-            yield batch
-            batch, shape = [], None
-    if batch:
-        yield batch
-
-
 def _check_optional(name: str, value: Any) -> int | None:
     return None if value is None else check_count(name, value)
 
 
-def _one_image_size(image_size: int | None, options: DetectionOptions | None) -> int | None:
+def _one_image_size(
+    image_size: ImageSize | None, options: DetectionOptions | None
+) -> ImageSize | None:
     """Return the image size that is given by itself, in the options, or in both."""
     check_options(options)
     other = None if options is None else options.image_size
@@ -382,12 +382,14 @@ def _is_one_image(images: Any) -> bool:
     return getattr(images, "ndim", None) in (0, 2, 3)
 
 
-def _check_images(images: Any, size: tuple[int | None, int | None]) -> None:
-    """Accept a batch of images of a height and width, `None` for any."""
+def _check_images(images: Any, size: tuple[int | None, int | None, int]) -> None:
+    """Accept a batch of images of a height, width and number of channels, `None` for any."""
     shape = tuple(getattr(images, "shape", ()))
-    expected = (None, *size, 3)
+    expected = (None, *size)
     fits = len(shape) == 4 and all(b in (None, a) for a, b in zip(shape, expected, strict=True))
     if not fits or 0 in shape:
-        height, width = (a or name for a, name in zip(size, ("height", "width"), strict=True))
+        height, width, channels = size[0] or "height", size[1] or "width", size[2]
         received = f"the shape {shape}" if shape else f"a {type(images).__name__}"
-        raise ValueError(f"`images` must be (batch, {height}, {width}, 3). Received: {received}")
+        raise ValueError(
+            f"`images` must be (batch, {height}, {width}, {channels}). Received: {received}"
+        )

@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from cspdarknet._arguments import check_choice
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet._prefetch import thread_pool
 from cspdarknet.inference.devices import runtimes_for
 from cspdarknet.inference.model_source import ModelSource
@@ -33,7 +34,7 @@ def check_choices(runtime: str | None, precision: str, mode: str) -> None:
 
 
 def start_runtime(
-    source: ModelSource, runtime: str | None, batch_size: int, image_size: int | None
+    source: ModelSource, runtime: str | None, batch_size: int, image_size: ImageSize | None
 ) -> tuple[str, Runtime]:
     """Start a runtime on a model.
 
@@ -73,11 +74,14 @@ def start_runtime(
     return fastest
 
 
-def _seconds_per_batch(runtime: Runtime, batch_size: int, image_size: int | None) -> float:
+def _seconds_per_batch(runtime: Runtime, batch_size: int, image_size: ImageSize | None) -> float:
     """Return the seconds that a batch takes while all streams of a runtime are busy."""
     info = runtime.info
-    size = image_size or info.image_size or DEFAULT_IMAGE_SIZE
-    shape = [given or size for given in runtime.input_shape[1:]]
+    size = sides(image_size or info.image_size or DEFAULT_IMAGE_SIZE)
+    default = (*size, info.channels)
+    if info.data_format == "channels_first":
+        default = (info.channels, *size)
+    shape = [given or own for given, own in zip(runtime.input_shape[1:], default, strict=True)]
     images = np.random.default_rng(0).integers(0, 256, (batch_size, *shape)).astype(info.inputs)
     rounds = []
     with thread_pool(runtime.streams) as pool:

@@ -267,18 +267,10 @@ def _origin(model: Any) -> str:
     return str(model) if isinstance(model, (str, Path)) else "a model"
 
 
-def image_shape(runtime: Runtime) -> tuple[int | None, int | None]:
-    """Return the height and width of a model's images, `None` where it takes any.
-
-    Raises:
-        ValueError: if they are not RGB.
-    """
+def image_shape(runtime: Runtime) -> tuple[int | None, int | None, int]:
+    """Return the height, width (`None` where it takes any) and channels of a model's images."""
     _, *shape = runtime.input_shape
     if runtime.info.data_format == "channels_first":
         shape = [*shape[1:], shape[0]]
     height, width, channels = shape
-    if channels != 3:
-        raise ValueError(
-            f"The model must take RGB images, of 3 channels. Received: a model of {channels}"
-        )
-    return height, width
+    return height, width, channels or runtime.info.channels

@@ -1,5 +1,6 @@
 """Large images through a predictor of detections, as tiles."""
 
+import functools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -9,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet._prefetch import thread_pool
 from cspdarknet.detections import Detections
-from cspdarknet.images import ImageError
+from cspdarknet.images import RGB, ImageError, as_picture
 from cspdarknet.inference.large_images import ImageStrips, open_strips
 from cspdarknet.inference.tiles import merge_tiles
 from cspdarknet.model_info import ModelInfo
@@ -94,8 +96,9 @@ def stream_tiles(
         info: the detector's.
         with_pixels: whether to yield the pixels, too.
     """
-    sides = info.image_size or tiles.size, PICTURE_SIDE if with_pixels else None
-    with closing(predict(_tiles_of(images, tiles, *sides))) as results:
+    sizes = info.image_size or tiles.size, PICTURE_SIDE if with_pixels else None
+    opened = functools.partial(open_strips, channels=info.channels)
+    with closing(predict(_tiles_of(images, tiles, opened, *sizes))) as results:
         for tile, result, *_ in results:
             image = tile.image
             if not isinstance(result, ImageError):
@@ -104,17 +107,23 @@ def stream_tiles(
                     continue
                 result = _merge(image, info.class_agnostic_nms)
             pixels = None if isinstance(result, ImageError) else image.pixels
+            if pixels is not None and info.channels != RGB:
+                pixels = as_picture(pixels)
             yield (image.given, result, pixels) if with_pixels else (image.given, result)
 
 
 def _tiles_of(
-    images: Iterable[Any], tiles: Tiles, image_size: int, picture_side: int | None
+    images: Iterable[Any],
+    tiles: Tiles,
+    open_image: Callable[[Any], ImageStrips],
+    image_size: ImageSize,
+    picture_side: int | None,
 ) -> Iterator[Tile]:
     """Yield the tiles of all images; of one that cannot be read, one tile with the error."""
 
     def opened(given: Any) -> TiledImage:
         try:
-            return TiledImage(given, open_strips(given))
+            return TiledImage(given, open_image(given))
         except ImageError as error:
             return TiledImage(given, error)
 
@@ -157,7 +166,7 @@ def _tiles_of_one(
     image: TiledImage,
     strips: ImageStrips,
     tiles: Tiles,
-    image_size: int,
+    image_size: ImageSize,
     picture_side: int | None,
 ) -> Iterator[Tile]:
     windows = tiles.windows(*strips.size)
@@ -183,10 +192,12 @@ def _tiles_of_one(
 
 
 class _Shrunk(StripResizer):
-    """An image that is read in strips, shrunk to a longer side."""
+    """An image that is read in strips, shrunk to fit a size."""
 
-    def __init__(self, size: tuple[int, int], side: int) -> None:
-        height, width, self.ratio = fitted_size(*size, min(side, max(size)))
+    def __init__(self, size: tuple[int, int], limit: ImageSize) -> None:
+        height, width, self.ratio = fitted_size(*size, limit)
+        if self.ratio > 1:
+            (height, width), self.ratio = size, 1.0
         super().__init__(size[0], height, width)
 
 

@@ -74,6 +74,7 @@ def merge_tiles(
     windows: Sequence[Window],
     image_size: tuple[int, int],
     class_agnostic: bool = False,
+    average: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge the detections in tiles into those of the image.
 
@@ -82,6 +83,9 @@ def merge_tiles(
         windows: the tiles. One that is the whole image cuts nothing.
         image_size: height and width of the image, in pixels.
         class_agnostic: whether boxes of different classes may be of one object.
+        average: for tiles that all are the whole image: whether to average the boxes of an object,
+            weighted by confidence, and its confidence over all tiles, which is 0 where it is not
+            detected: weighted boxes fusion (https://arxiv.org/abs/1910.13302).
 
     Returns:
         Boxes `(n, 4)` in pixels of the image, confidence and class id `(n,)`, in descending order
@@ -97,7 +101,7 @@ def merge_tiles(
     boxes = _in_image(detections, windows, image_size, class_agnostic)
     if len(windows) > 1:
         boxes = boxes.take(~_is_shown_better(boxes, _margin(windows)))
-        boxes = _merged(boxes)
+        boxes = _merged(boxes, average)
     order = np.argsort(-boxes.confidence, kind="stable")
     return boxes.xyxy[order].astype("float32"), boxes.confidence[order], boxes.class_id[order]
 
@@ -165,7 +169,7 @@ def _overlapping(windows: np.ndarray, tile: int) -> np.ndarray:
     return found
 
 
-def _merged(boxes: _Boxes) -> _Boxes:
+def _merged(boxes: _Boxes, average: bool) -> _Boxes:
     """Return one box for each object."""
     neighbors: dict[int, list[int]] = {}
     for i, j in _agreeing(boxes):
@@ -175,18 +179,23 @@ def _merged(boxes: _Boxes) -> _Boxes:
     is_shrunk = boxes.shows_whole[boxes.tile]
     taken: set[int] = set()
     keep = np.ones(len(is_cut), bool)
-    xyxy, highest = boxes.xyxy.copy(), boxes.confidence.copy()
+    xyxy, total = boxes.xyxy.copy(), boxes.confidence.copy()
     for seed in sorted(neighbors, key=lambda i: (-confidence[i], i)):
         if seed in taken:
             continue
         group = _group(seed, neighbors, taken, boxes.tile, is_cut, confidence)
         best = min(group, key=lambda i: (is_cut[i], is_shrunk[i], -confidence[i]))
         keep[group] = False
-        keep[best], highest[best] = True, confidence[seed]
-        if is_cut[best]:
+        keep[best], total[best] = True, confidence[seed]
+        if average:
+            weights = np.maximum(boxes.confidence[group], np.finfo("float32").tiny)
+            xyxy[best] = np.average(boxes.xyxy[group], axis=0, weights=weights)
+            total[best] = boxes.confidence[group].sum()
+        elif is_cut[best]:
             parts = boxes.xyxy[group]
             xyxy[best, :2], xyxy[best, 2:] = parts[:, :2].min(axis=0), parts[:, 2:].max(axis=0)
-    return replace(boxes, xyxy=xyxy, confidence=highest).take(keep)
+    merged = replace(boxes, xyxy=xyxy, confidence=total / (len(boxes.windows) if average else 1))
+    return merged.take(keep)
 
 
 def _group(

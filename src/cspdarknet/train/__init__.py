@@ -6,6 +6,7 @@ from cspdarknet.train.customize import customize
 from cspdarknet.train.detection import train_detector
 from cspdarknet.train.recipe import ClassificationRecipe, DetectionRecipe, Phase
 from cspdarknet.train.recipes import CLASSIFICATION_RECIPES, DETECTION_RECIPES, load_recipe
+from cspdarknet.train.teacher import Teacher
 
 __all__ = [
     "CLASSIFICATION_RECIPES",
@@ -14,6 +15,7 @@ __all__ = [
     "ClassificationRecipe",
     "DetectionRecipe",
     "Phase",
+    "Teacher",
     "customize",
     "fit_batch_size",
     "load_recipe",

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import keras
 
 from cspdarknet._arguments import check_count
+from cspdarknet._image_size import num_pixels, sides
 from cspdarknet.train import distributed
 from cspdarknet.train.free_memory import free_memory
 from cspdarknet.train.gpu_memory import check_on_demand
@@ -153,9 +154,9 @@ def _command(program: str) -> Sequence[str]:
 
 
 def _too_small(recipe: BaseRecipe, found: BatchSize) -> str:
-    size = max(phase.image_size for phase in recipe.phases)
+    height, width = sides(max((phase.image_size for phase in recipe.phases), key=num_pixels))
     return (
-        f"The memory does not suffice for one image of {size} x {size} pixels on each device: a "
+        f"The memory does not suffice for one image of {height} x {width} pixels on each device: a "
         f"training needs {found.needed / 1e9:.1f} GB, and {found.free / 1e9:.1f} GB are free. "
         "Train with a smaller `image_size` or a smaller model."
     )

@@ -1,5 +1,6 @@
 """Training of image classifiers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from cspdarknet.train.recipe import ClassificationRecipe
 from cspdarknet.train.recipes import load_recipe
 from cspdarknet.train.tasks import ClassificationTask, Row
+from cspdarknet.train.teacher import Teacher, as_teacher
 from cspdarknet.train.trainer import Trainer
 
 
@@ -23,9 +25,10 @@ def train_classifier(
     format: str | None = None,
     check: bool = True,
     workers: int = 2,
-    tensorboard: bool = False,
+    log: Sequence[str] = (),
     auto_batch_size: bool = False,
     image_cache: str | Path | None = None,
+    teacher: str | Path | Teacher | None = None,
     console: Console | None = None,
 ) -> list[Row]:
     """Train an image classifier.
@@ -49,13 +52,16 @@ def train_classifier(
         format: name of the format of the dataset; `None` to recognize it.
         check: whether each image is decoded once before the training, and damaged ones are skipped.
         workers: number of threads that read and augment images.
-        tensorboard: whether logs for TensorBoard are written too.
+        log: trackers of experiments: any of `"tensorboard"`, `"wandb"` and `"mlflow"`, with a
+            project if one is wanted, as in `"mlflow:cells"`.
         auto_batch_size: whether to train with the largest batch that fits into memory, and to
             accumulate gradients to the recipe's batch. A run that is continued keeps what it began
             with.
         image_cache: folder to keep decoded images in, which later epochs and trainings read in
             place of the image files, with the same result; `"disk"` for one in the user's cache
             folder. `None` keeps none.
+        teacher: a larger model of the same classes, whose outputs are targets, too (distillation):
+            a `Teacher`, or everything that `load_model` takes.
         console: the console that shows the progress; `None` for the standard output.
 
     Returns:
@@ -78,7 +84,9 @@ def train_classifier(
         (2, ('cat', 'dog'))
     """
     return Trainer(
-        ClassificationTask(load_recipe(recipe, "classification"), on_problem, format),
+        ClassificationTask(
+            load_recipe(recipe, "classification"), on_problem, format, as_teacher(teacher)
+        ),
         data,
         out,
         model,
@@ -86,7 +94,7 @@ def train_classifier(
         validation_split,
         check,
         workers,
-        tensorboard,
+        log,
         console or Console(),
         auto_batch_size,
         image_cache,

@@ -4,13 +4,17 @@ import dataclasses
 from typing import Any, TypeVar
 
 from cspdarknet._arguments import check_count
+from cspdarknet._image_size import ImageSize, check_image_size, of_sides, scaled, sides
 from cspdarknet.train.recipe import BaseRecipe, Phase
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
 
 def customize(
-    recipe: AnyRecipe, epochs: int | None = None, image_size: int | None = None, **changes: Any
+    recipe: AnyRecipe,
+    epochs: int | None = None,
+    image_size: ImageSize | None = None,
+    **changes: Any,
 ) -> AnyRecipe:
     """Return a recipe with some values replaced; those that are `None` stay as they are.
 
@@ -19,8 +23,8 @@ def customize(
         epochs: number of epochs of all phases together. They are divided in the ratio of the
             recipe's phases; with fewer epochs than phases, the first phases are left out. Few
             epochs are those of the recipe's `short` phase, if it has one.
-        image_size: image size of the last phase, in pixels. Those of the other phases keep their
-            ratio to it.
+        image_size: image size of the last phase in pixels, a side or a pair (height, width). Those
+            of the other phases keep their ratio to it.
         **changes: attributes of the recipe, or of its augmentation.
 
     Returns:
@@ -59,15 +63,21 @@ def customize(
     return dataclasses.replace(recipe, **{"phases": phases, "short": short, **given})
 
 
-def _with_image_size(phases: tuple[Phase, ...], size: int) -> tuple[Phase, ...]:
+def _with_image_size(phases: tuple[Phase, ...], size: ImageSize) -> tuple[Phase, ...]:
     """Scale the image sizes of all phases, those before the last to multiples of 32 pixels."""
-    ratio = size / phases[-1].image_size
-    rounded = [max(32, round(phase.image_size * ratio / 32) * 32) for phase in phases[:-1]]
-    sizes = [min(size, side) for side in rounded]
+    size = check_image_size(size)
+    last = min(sides(phases[-1].image_size))
+    sizes = [_part_of(size, min(sides(phase.image_size)) / last) for phase in phases[:-1]]
     return tuple(
-        dataclasses.replace(phase, image_size=side)
-        for phase, side in zip(phases, [*sizes, size], strict=True)
+        dataclasses.replace(phase, image_size=size)
+        for phase, size in zip(phases, [*sizes, size], strict=True)
     )
+
+
+def _part_of(size: ImageSize, factor: float) -> ImageSize:
+    """Return an image size times a factor, and at most the size itself."""
+    height, width = sides(scaled(size, factor, 32))
+    return of_sides(min(height, sides(size)[0]), min(width, sides(size)[1]))
 
 
 def _with_epochs(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:

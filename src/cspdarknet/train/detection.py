@@ -1,5 +1,6 @@
 """Training of object detectors."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from cspdarknet.train.recipe import DetectionRecipe
 from cspdarknet.train.recipes import load_recipe
 from cspdarknet.train.tasks import DetectionTask, Row
+from cspdarknet.train.teacher import Teacher, as_teacher
 from cspdarknet.train.trainer import Trainer
 
 
@@ -23,9 +25,10 @@ def train_detector(
     format: str | None = None,
     check: bool = True,
     workers: int = 2,
-    tensorboard: bool = False,
+    log: Sequence[str] = (),
     auto_batch_size: bool = False,
     image_cache: str | Path | None = None,
+    teacher: str | Path | Teacher | None = None,
     console: Console | None = None,
 ) -> list[Row]:
     """Train an object detector.
@@ -49,13 +52,16 @@ def train_detector(
         format: name of the format of the dataset; `None` to recognize it.
         check: whether each image is decoded once before the training, and damaged ones are skipped.
         workers: number of threads that read and augment images.
-        tensorboard: whether logs for TensorBoard are written too.
+        log: trackers of experiments: any of `"tensorboard"`, `"wandb"` and `"mlflow"`, with a
+            project if one is wanted, as in `"mlflow:cells"`.
         auto_batch_size: whether to train with the largest batch that fits into memory, and to
             accumulate gradients to the recipe's batch. A run that is continued keeps what it began
             with.
         image_cache: folder to keep decoded images in, which later epochs and trainings read in
             place of the image files, with the same result; `"disk"` for one in the user's cache
             folder. `None` keeps none.
+        teacher: a larger model of the same classes, whose outputs are targets, too (distillation):
+            a `Teacher`, or everything that `load_model` takes.
         console: the console that shows the progress; `None` for the standard output.
 
     Returns:
@@ -82,7 +88,7 @@ def train_detector(
         (1, ('cell',))
     """
     return Trainer(
-        DetectionTask(load_recipe(recipe, "detection"), on_problem, format),
+        DetectionTask(load_recipe(recipe, "detection"), on_problem, format, as_teacher(teacher)),
         data,
         out,
         model,
@@ -90,7 +96,7 @@ def train_detector(
         validation_split,
         check,
         workers,
-        tensorboard,
+        log,
         console or Console(),
         auto_batch_size,
         image_cache,

@@ -32,6 +32,8 @@ def _of_mappings(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Iterato
         before, after = stored.get(key), given.get(key)
         if before == after or key in FREE_SETTINGS:
             continue
+        if key not in stored and not after:  # an option that is off, which the run did not have yet
+            continue
         if key == "phases" and isinstance(before, list) and isinstance(after, list):
             yield from _of_phases(before, after)
         elif key in SPLITS and isinstance(before, dict) and isinstance(after, dict):
@@ -46,7 +48,7 @@ def _of_phases(before: Sequence[Any], after: Sequence[Any]) -> Iterator[str]:
     """Describe totals, as a user gives them; the single phases only where the totals agree."""
     totals = {
         "epochs": [sum(phase["epochs"] for phase in phases) for phases in (before, after)],
-        "image size": [phases[-1]["image_size"] for phases in (before, after)],
+        "image size": [_size(phases[-1]["image_size"]) for phases in (before, after)],
     }
     changed = {name: values for name, values in totals.items() if values[0] != values[1]}
     if changed:
@@ -56,6 +58,10 @@ def _of_phases(before: Sequence[Any], after: Sequence[Any]) -> Iterator[str]:
         old, new = ([phase.get(key) for phase in phases] for phases in (before, after))
         if old != new:
             yield f"{key.replace('_', ' ')} of the phases {_text(old)} → {_text(new)}"
+
+
+def _size(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _of_images(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

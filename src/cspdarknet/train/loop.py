@@ -1,13 +1,13 @@
 """The training loop: phases, epochs, EMA, validation, and a state on disk after each epoch."""
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, to_text
 from cspdarknet.checkpoints.loading import load_weights
 from cspdarknet.data import training_batches
 from cspdarknet.inference import Predictor
@@ -16,12 +16,17 @@ from cspdarknet.presets.save import save_preset
 from cspdarknet.train import distributed
 from cspdarknet.train.averages import WeightAverages
 from cspdarknet.train.display import Display
+from cspdarknet.train.loggers import Loggers
+from cspdarknet.train.loggers.logger import numbers
 from cspdarknet.train.memory import memory_errors
 from cspdarknet.train.optimizer import build_optimizer
 from cspdarknet.train.recipe import BaseRecipe, Phase
 from cspdarknet.train.run_folder import RunFolder
 from cspdarknet.train.state import STATE, State, save_state
 from cspdarknet.train.tasks import Row, Task
+from cspdarknet.train.teacher import LoadedTeacher
+
+LOGGED_EVERY = 10  # batches
 
 
 @dataclass
@@ -37,7 +42,8 @@ class Training:
         validation: the validation dataset.
         run: the run folder.
         display: shows the progress.
-        on_epoch: functions that are called with the metrics of each finished epoch.
+        teacher: the teacher of a distillation.
+        loggers: the training's runs in trackers of experiments.
         history: metrics of the finished epochs.
     """
 
@@ -48,11 +54,12 @@ class Training:
     validation: Any
     run: RunFolder
     display: Display
-    on_epoch: Sequence[Callable[[Row], object]] = ()
+    teacher: LoadedTeacher | None = None
+    loggers: Loggers = field(default_factory=Loggers)
     history: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._predictors: dict[int, Predictor] = {}  # by image size
+        self._predictors: dict[ImageSize, Predictor] = {}  # by image size
 
     @property
     def recipe(self) -> BaseRecipe:
@@ -63,6 +70,12 @@ class Training:
     def steps(self) -> int:
         """Number of batches in an epoch."""
         return max(1, round(len(self.source.dataset) / self.source.batch_size))
+
+    @property
+    def _logged_metrics(self) -> tuple[str, ...]:
+        """Names of the metrics of an epoch that trackers of experiments get."""
+        computed = (*self.task.metrics, *self.task.validation_metrics)
+        return (*computed, "learning_rate", "images_per_second")
 
     def fit(self) -> list[Row]:
         """Train to the end of the recipe, and return the metrics of all epochs."""
@@ -137,7 +150,7 @@ class Training:
             "epoch": epoch + 1,
             "phase": self.recipe.phase_number(epoch),
             "train": phase.train,
-            "image_size": phase.image_size,
+            "image_size": _size_in_row(phase),
             "learning_rate": float(self.model.optimizer.learning_rate),
             **metrics,
             "seconds": round(seconds, 2),
@@ -167,6 +180,8 @@ class Training:
                     f"{next(iter(self.source.failures.values()))} Run the same training again "
                     "when they are available."
                 )
+            if self.teacher is not None:
+                targets = self.teacher.targets(images, targets)
             if self.model.backbone.data_format == "channels_first":
                 images = images.transpose(0, 3, 1, 2)
             self.model.reset_metrics()
@@ -175,6 +190,8 @@ class Training:
             self._averages.update((earlier + step) % self.recipe.accumulate == 0)
             means = {name: value / step for name, value in sums.items()}
             self.display.batch(epoch, step, self.steps, self.source.batch_size, means)
+            if step % LOGGED_EVERY == 0:
+                self.loggers.batch(epoch * self.steps + step, means)
         return distributed.mean(means)
 
     def _finish_epoch(self, row: Row, phase: Phase) -> None:
@@ -185,17 +202,17 @@ class Training:
             row |= distributed.from_first_process(lambda: self._validation_row(phase))
         row["best"] = self._is_best(row)
         self.history.append(row)
+        # Before the state, so that no epoch is missing after a kill.
+        self.loggers.epoch(row["epoch"], numbers(row, self._logged_metrics))
         if distributed.is_first_process():
             self._save(row)
         self.display.epoch(row)
-        for function in self.on_epoch:
-            function(row)
 
     def _validation_row(self, phase: Phase) -> Row:
         """Return the validation metrics of the saved model's present weights."""
         return self.task.validation_row(self._evaluate(self.recipe.evaluation_size(phase)))
 
-    def _evaluate(self, image_size: int) -> Any:
+    def _evaluate(self, image_size: ImageSize) -> Any:
         """Return the evaluation of the saved model's present weights on the validation dataset."""
         if image_size not in self._predictors:
             self._predictors[image_size] = self.task.build_predictor(
@@ -218,7 +235,7 @@ class Training:
 
     def _has_final_size(self, row: Row) -> bool:
         """Whether an epoch had the image size that the trained model is for."""
-        return bool(row["image_size"] == self.recipe.phases[-1].image_size)
+        return bool(row["image_size"] == _size_in_row(self.recipe.phases[-1]))
 
     def _save(self, row: Row) -> None:
         # The state comes last: an epoch that it lacks is run again, with the same result.
@@ -227,6 +244,12 @@ class Training:
         save_preset(self.saved_model, self.run.path / LAST)
         self.run.write_history(self.history)
         save_state(self.run, self.model, self._averages, self.history)
+
+
+def _size_in_row(phase: Phase) -> int | str:
+    """Return the image size of a phase as it is in a row of metrics."""
+    size = phase.image_size
+    return size if isinstance(size, int) else to_text(size)
 
 
 def set_trained_layers(model: keras.Model, train: str) -> None:

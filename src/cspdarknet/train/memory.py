@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from cspdarknet._image_size import of_sides, sides, to_text
 from cspdarknet.train.recipe import BaseRecipe, Phase
 
 # What backends say, in errors of classes of their own: PyTorch on processors and on GPUs, JAX and
@@ -34,10 +35,11 @@ def memory_errors(recipe: BaseRecipe, phase: Phase, epochs: int, run: Path) -> I
         if not is_about_memory(error):
             raise
         finished = f"Epochs up to {epochs} are kept in {run}. " if epochs else ""
+        height, width = sides(phase.image_size)
         start = f" and `--model {run}`" if epochs else ""
         raise ValueError(
             f"The memory does not suffice for batches of {recipe.batch_size} images of "
-            f"{phase.image_size} x {phase.image_size} pixels, in epoch {epochs + 1}. {finished}"
+            f"{height} x {width} pixels, in epoch {epochs + 1}. {finished}"
             f"Train in a new folder with {_remedies(recipe)}{start}."
         ) from error
 
@@ -58,6 +60,9 @@ def _remedies(recipe: BaseRecipe) -> str:
         batches = recipe.accumulate * -(-recipe.batch_size // size)
         remedies.append(f"`--batch-size {size} --accumulate {batches}` (steps as large as before)")
     multiple = recipe.image_size_multiple
-    if side := int(recipe.phases[-1].image_size * SMALLER) // multiple * multiple:
-        remedies.append(f"`--image-size {side}`")
+    height, width = (
+        int(side * SMALLER) // multiple * multiple for side in sides(recipe.phases[-1].image_size)
+    )
+    if height and width:
+        remedies.append(f"`--image-size {to_text(of_sides(height, width))}`")
     return " or ".join([*remedies, "a smaller model"])

@@ -14,11 +14,14 @@ from cspdarknet._arguments import (
     check_fraction,
     is_number,
 )
+from cspdarknet._image_size import ImageSize, check_image_size, scaled, sides
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.detection.augment import DetectionAugmentation
 from cspdarknet.tiles import Tiles, check_tiles
+from cspdarknet.yolox.levels import check_levels
 
 OPTIMIZERS = ("adamw", "sgd")
+MAX_IMAGE_CHANNELS = 1024
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CLASS_WEIGHTS = ("equal", "balanced")
 
@@ -34,22 +37,23 @@ class Phase:
 
     Attributes:
         epochs: number of passes over the training images.
-        image_size: side of the square training images, in pixels.
+        image_size: side of the square training images in pixels, or a pair (height, width).
         train: the layers that are trained: `"all"`, `"head"`, or the name of a pyramid level, such
             as `"P4"`, for the head and the backbone from this level on.
         learning_rate: peak learning rate, as a factor of the recipe's.
-        no_mixing: whether mosaic, MixUp and CutMix are off. A detector is then trained with the
-            L1 loss too.
+        no_mixing: whether mosaic, MixUp, CutMix and copy-paste are off. A detector is then trained
+            with the L1 loss too.
     """
 
     epochs: int
-    image_size: int = 224
+    image_size: ImageSize = 224
     train: str = "all"
     learning_rate: float = 1.0
     no_mixing: bool = False
 
     def __post_init__(self) -> None:
-        _check(self, check_count, "epochs", "image_size")
+        _check(self, check_count, "epochs")
+        object.__setattr__(self, "image_size", check_image_size(self.image_size))
         _check(self, _check_positive, "learning_rate")
         _check(self, check_bool, "no_mixing")
 
@@ -62,6 +66,10 @@ class BaseRecipe:
         phases: phases of the training, in order.
         short: the only phase of a training that `customize` gives at most as many epochs as this
             has; `None` for the last of `phases`, with an epoch each.
+        channels: number of channels of the images; `None` for that of the model to start from. The
+            first kernel of a model for RGB images is adapted (`checkpoints.stem.for_channels`).
+        repeat_threshold: fraction of the images below which a class is rare: images of rare classes
+            are repeated within an epoch (`cspdarknet.data.repeats`); 0 repeats none.
         evaluation_scale: side of the validation images, as a factor of the training images'. Random
             crops show objects enlarged, so that more than 1 can be better
             (https://arxiv.org/abs/1906.06423). It was worse in this project's own trainings.
@@ -108,6 +116,8 @@ class BaseRecipe:
     evaluate_every: int = 1
     seed: int = 0
     short: Phase | None = None
+    channels: int | None = None
+    repeat_threshold: float = 0.0
 
     image_size_multiple: ClassVar[int]
     augmentation_class: ClassVar[type[Any]]
@@ -117,9 +127,12 @@ class BaseRecipe:
             raise ValueError("`phases` must hold at least one phase. Received: phases=()")
         _check(self, check_count, "batch_size", "accumulate", "evaluate_every")
         _check(self, check_count, "patience", "seed", least=0)
+        if self.channels is not None:
+            _check(self, check_count, "channels", most=MAX_IMAGE_CHANNELS)
         _check(self, check_choice, "optimizer", choices=OPTIMIZERS)
         _check(self, check_choice, "precision", choices=PRECISIONS)
         _check(self, check_fraction, "warmup_fraction", "hold_fraction", "layer_decay")
+        _check(self, check_fraction, "repeat_threshold")
         _check(
             self,
             check_fraction,
@@ -151,15 +164,13 @@ class BaseRecipe:
         return 1 + sum(epoch >= end for end in ends)
 
     @property
-    def image_size(self) -> int:
-        """Side of the images that the trained model takes, in pixels."""
+    def image_size(self) -> ImageSize:
+        """Size of the images that the trained model takes, in pixels."""
         return self.evaluation_size(self.phases[-1])
 
-    def evaluation_size(self, phase: Phase) -> int:
-        """Return the side of the validation images in a phase, in pixels."""
-        multiple = self.image_size_multiple
-        size = round(phase.image_size * self.evaluation_scale / multiple) * multiple
-        return max(multiple, size)
+    def evaluation_size(self, phase: Phase) -> ImageSize:
+        """Return the size of the validation images in a phase, in pixels."""
+        return scaled(phase.image_size, self.evaluation_scale, self.image_size_multiple)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON types."""
@@ -226,6 +237,8 @@ class DetectionRecipe(BaseRecipe):
     Attributes:
         max_boxes: maximum number of ground-truth boxes per image; the largest ones are kept.
         tiles: `Tiles` to train on in place of large images, and to validate by; or `None`.
+        levels: pyramid levels of the detector, such as `("P2", "P3", "P4", "P5")`; `None` for those
+            of the model to start from.
         augmentation: random changes of the training images.
 
     Example:
@@ -235,6 +248,7 @@ class DetectionRecipe(BaseRecipe):
 
     max_boxes: int = 120
     tiles: Tiles | None = None
+    levels: tuple[str, ...] | None = None
     augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
 
     image_size_multiple = 32
@@ -244,8 +258,10 @@ class DetectionRecipe(BaseRecipe):
         super().__post_init__()
         _check(self, check_count, "max_boxes")
         check_tiles(self.tiles)
+        if self.levels is not None:
+            object.__setattr__(self, "levels", check_levels(self.levels))
         for phase in filter(None, (*self.phases, self.short)):
-            if phase.image_size % self.image_size_multiple:
+            if any(side % self.image_size_multiple for side in sides(phase.image_size)):
                 raise ValueError(
                     "The `image_size` of a detector's phases must be a multiple of "
                     f"{self.image_size_multiple}. Received: image_size={phase.image_size}"

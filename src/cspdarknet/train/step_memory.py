@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, num_pixels, scaled, sides
 from cspdarknet.data.detection.source import ImageCache
 from cspdarknet.data.pipeline import PREFETCHED_BATCHES
 from cspdarknet.train import distributed
@@ -70,6 +71,11 @@ class Steps:
         """Number of bytes of the weights."""
         return BYTES_PER_VALUE * int(self._model.count_params())
 
+    @property
+    def values_per_image(self) -> int:
+        """Number of values of an image."""
+        return int(self._model.channels) * num_pixels(self.image_size)
+
     def run(self, batch_size: int) -> None:
         """Train with a batch twice: the second step has the memory of all that follow."""
         batch = self._batch(batch_size)
@@ -80,16 +86,18 @@ class Steps:
 
     def _batch(self, count: int) -> tuple[Any, ...]:
         """Return gray images, with as many boxes as a recipe allows."""
-        shape = (count, self.image_size, self.image_size, 3)
+        height, width = sides(self.image_size)
+        shape = (count, height, width, self._model.channels)
         if self._model.backbone.data_format == "channels_first":
-            shape = (count, 3, self.image_size, self.image_size)
+            shape = (count, self._model.channels, height, width)
         images, weights = np.full(shape, 128, "float32"), np.ones(count, "float32")
         recipe: Any = self._task.recipe
         if self._task.name == "classification":
             return images, np.eye(self._num_classes, dtype="float32")[[0] * count], weights
         rng = np.random.default_rng(0)
-        corner = rng.uniform(0, self.image_size / 2, (count, recipe.max_boxes, 2))
-        boxes = np.concatenate([corner, corner + self.image_size / 3], axis=2).astype("float32")
+        lengths = np.array([width, height])
+        corner = rng.uniform(0, lengths / 2, (count, recipe.max_boxes, 2))
+        boxes = np.concatenate([corner, corner + lengths / 3], axis=2).astype("float32")
         classes = np.zeros((count, recipe.max_boxes), "int32")
         return images, {"boxes": boxes, "classes": classes}, weights
 
@@ -201,22 +209,22 @@ def _largest_phase(phases: Sequence[Phase]) -> Phase:
     trained = [phase.train for phase in phases]
     levels = sorted(train for train in trained if train not in ("all", "head"))
     train = "all" if "all" in trained else [*levels, "head"][0]
-    return Phase(1, max(phase.image_size for phase in phases), train)
+    return Phase(1, max((phase.image_size for phase in phases), key=num_pixels), train)
 
 
-def _largest_size(task: Task, phase: Phase) -> int:
-    """Return the largest side of the images, of those that are drawn for each batch."""
+def _largest_size(task: Task, phase: Phase) -> ImageSize:
+    """Return the largest size of the images, of those that are drawn for each batch."""
     augmentation = task.recipe.augmentation  # type: ignore[attr-defined]
     factor = getattr(augmentation, "multi_scale", (1.0, 1.0))[1]
-    return max(phase.image_size, 32 * round(factor * phase.image_size / 32))
+    return max(phase.image_size, scaled(phase.image_size, factor, 32), key=num_pixels)
 
 
 def _fixed_bytes(steps: Steps, num_images: int) -> int:
     """Return what a training holds besides: copies of the weights, and images of a detector."""
-    cached = num_images * 3 * steps.image_size**2 if steps.keeps_images else 0
+    cached = num_images * steps.values_per_image if steps.keeps_images else 0
     return COPIES * steps.weights_bytes + min(cached, ImageCache().capacity)
 
 
 def _bytes_per_image(steps: Steps) -> int:
     """Return what the batches hold that are made ahead, for each of their images."""
-    return (PREFETCHED_BATCHES + 1) * BYTES_PER_VALUE * 3 * steps.image_size**2
+    return (PREFETCHED_BATCHES + 1) * BYTES_PER_VALUE * steps.values_per_image

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from cspdarknet._files import OutputFolder
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data import (
     ClassificationDataset,
     ClassificationSource,
@@ -20,6 +21,7 @@ from cspdarknet.data import (
 )
 from cspdarknet.data.detection.tiles import tiled_dataset
 from cspdarknet.data.disk_cache import DiskCache
+from cspdarknet.data.repeats import repeated_indices
 from cspdarknet.evaluate import (
     ClassificationEvaluation,
     DetectionEvaluation,
@@ -28,6 +30,7 @@ from cspdarknet.evaluate import (
     evaluation_predictor,
     score_threshold_of,
 )
+from cspdarknet.images import RGB
 from cspdarknet.inference import Predictor
 from cspdarknet.models import ImageClassifier, YOLOXDetector
 from cspdarknet.presets.save import save_score_threshold
@@ -36,7 +39,9 @@ from cspdarknet.reports import (
     write_classification_report,
     write_detection_report,
 )
+from cspdarknet.train.distillation import DISTILLED
 from cspdarknet.train.recipe import BaseRecipe, ClassificationRecipe, DetectionRecipe, Phase
+from cspdarknet.train.teacher import Teacher
 
 Row = dict[str, Any]
 
@@ -49,6 +54,7 @@ class Task(abc.ABC):
         recipe: the recipe of the training.
         on_problem: what is done about invalid annotations: `"raise"` or `"fix"`.
         format: name of the format of the dataset; `None` to recognize it.
+        teacher: the teacher of a distillation; `None` to train without one.
         name: name of the task, as in `run.json`.
         metrics: metrics of a training step, the loss first. An epoch has their means.
         validation_metrics: metrics of an evaluation.
@@ -62,6 +68,7 @@ class Task(abc.ABC):
     recipe: BaseRecipe
     on_problem: str = "raise"
     format: str | None = None
+    teacher: Teacher | None = None
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
@@ -93,7 +100,10 @@ class Task(abc.ABC):
         self, preset: str | Path, load_weights: bool | None, class_names: tuple[str, ...]
     ) -> keras.Model:
         """Return the model to train, with the weights of a preset."""
-        return self.model_class.from_preset(
+        channels = self.recipe.channels
+        distills = self.teacher is not None
+        model_class = DISTILLED[self.model_class] if distills else self.model_class
+        model: keras.Model = model_class.from_preset(
             preset,
             load_weights,
             num_classes=len(class_names),
@@ -101,8 +111,11 @@ class Task(abc.ABC):
             image_size=self.recipe.image_size,
             batch_norm_momentum=self.recipe.batch_norm_momentum,
             dtype=self.recipe.precision,
+            **({} if channels is None else {"channels": channels}),
             **self._model_arguments(),
         )
+        model.teacher = self.teacher
+        return model
 
     def build_saved_model(self, model: keras.Model) -> keras.Model:
         """Return a model of the same layers for the weights that are evaluated and saved."""
@@ -114,8 +127,13 @@ class Task(abc.ABC):
         workers: int,
         process: tuple[int, int],
         disk_cache: DiskCache | None = None,
+        channels: int = RGB,
     ) -> Any:
         """Return the source of the training batches."""
+        if threshold := self.recipe.repeat_threshold:
+            labels = self._labels(dataset)
+            seed, num_classes = self.recipe.seed, len(dataset.class_names)
+            dataset = dataset.take(repeated_indices(labels, threshold, seed, num_classes))
         return self.source_class(
             dataset=dataset,
             augmentation=self.recipe.augmentation,  # type: ignore[attr-defined]
@@ -124,15 +142,21 @@ class Task(abc.ABC):
             workers=workers,
             process=process,
             disk_cache=disk_cache,
+            channels=channels,
             **self._source_arguments(dataset),
         )
 
-    def build_predictor(self, model: keras.Model, image_size: int, workers: int) -> Predictor:
+    def build_predictor(self, model: keras.Model, image_size: ImageSize, workers: int) -> Predictor:
         """Return a `Predictor` of a saved model, for evaluations at an image size."""
         tiles = getattr(self.recipe, "tiles", None)
         return evaluation_predictor(
             model, self.name, image_size=image_size, workers=workers, tiles=tiles
         )
+
+    @staticmethod
+    @abc.abstractmethod
+    def _labels(dataset: Any) -> list[np.ndarray]:
+        """Return the class ids of each image."""
 
     @abc.abstractmethod
     def _model_arguments(self) -> dict[str, Any]:
@@ -206,6 +230,10 @@ class ClassificationTask(Task):
         """Return a model of the same layers that outputs probabilities in place of logits."""
         return self.model_class.from_config({**model.get_config(), "activation": "softmax"})
 
+    @staticmethod
+    def _labels(dataset: ClassificationDataset) -> list[np.ndarray]:
+        return list(dataset.labels[:, None])
+
     def _model_arguments(self) -> dict[str, Any]:
         return {"activation": None, "dropout": self.recipe.dropout}
 
@@ -256,8 +284,24 @@ class DetectionTask(Task):
             dataset = tiled_dataset(dataset, self.recipe.tiles)
         return super().build_source(dataset, *args, **options)
 
+    def build_model(self, *args: Any) -> keras.Model:
+        """Return the detector to train, whose levels fit the image sizes of the recipe.
+
+        Raises:
+            ValueError: if they do not.
+        """
+        model = super().build_model(*args)
+        check_sizes(self.recipe, model.largest_stride)
+        return model
+
+    @staticmethod
+    def _labels(dataset: DetectionDataset) -> list[np.ndarray]:
+        rows = zip(dataset.labels, dataset.ignored, strict=True)
+        return [labels[~ignored] for labels, ignored in rows]
+
     def _model_arguments(self) -> dict[str, Any]:
-        return {"bounding_box_format": "xyxy"}
+        levels = {} if self.recipe.levels is None else {"levels": self.recipe.levels}
+        return {"bounding_box_format": "xyxy", **levels}
 
     def _source_arguments(self, _: DetectionDataset) -> dict[str, Any]:
         return {"max_boxes": self.recipe.max_boxes}
@@ -308,3 +352,25 @@ def class_weights(dataset: ClassificationDataset, kind: str) -> np.ndarray | Non
     if kind == "equal":
         return None
     return (len(dataset) / (len(dataset.class_names) * dataset.counts)).astype("float32")
+
+
+def check_sizes(recipe: DetectionRecipe, stride: int) -> None:
+    """Check that the sides of all training images are multiples of a model's largest stride.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if stride <= recipe.image_size_multiple:
+        return
+    for phase in recipe.phases:
+        if any(side % stride for side in sides(phase.image_size)):
+            raise ValueError(
+                f"The `image_size` of all phases must be a multiple of {stride} for a model with "
+                f"this stride. Received: image_size={phase.image_size}"
+            )
+    if recipe.augmentation.multi_scale != (1.0, 1.0):
+        raise ValueError(
+            f"`multi_scale` must be (1, 1) for a model of stride {stride}, since it draws "
+            f"multiples of {recipe.image_size_multiple}. Received: multi_scale="
+            f"{recipe.augmentation.multi_scale}"
+        )

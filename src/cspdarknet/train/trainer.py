@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from cspdarknet._arguments import check_count
 from cspdarknet._extras import require
+from cspdarknet._image_size import to_text
 from cspdarknet.data import Problem, check_images, summary
 from cspdarknet.data.disk_cache import DiskCache, disk_cache_folder
 from cspdarknet.data.problems import count_of
 from cspdarknet.data.sources import source_path
+from cspdarknet.presets.channels import stored_channels
 from cspdarknet.presets.config import BEST, RUN_SETTINGS
 from cspdarknet.reports import TrainingRecord
 from cspdarknet.train import distributed
 from cspdarknet.train.batch_size import fit_batch_size, same_step
 from cspdarknet.train.differences import differences
 from cspdarknet.train.display import Display, live_progress
+from cspdarknet.train.loggers import check_loggers, open_loggers
 from cspdarknet.train.loop import Training, check_trained_layers
 from cspdarknet.train.recipe import BaseRecipe
 from cspdarknet.train.run_folder import SKIPPED, RunFolder
 from cspdarknet.train.tasks import Row, Task
+from cspdarknet.train.teacher import LoadedTeacher
 
 PROBLEMS = "problems.csv"
+TRANSFER = "transfer.json"  # which weights were loaded into a detector of other levels
 PACKAGES = ("cspdarknet", "keras", "numpy", "pillow", "grain")
 
 
@@ -46,7 +51,7 @@ class Trainer:
         validation_split: fraction of the images to validate on, if the dataset has no such split.
         check: whether each image is decoded once before the training.
         workers: number of threads that read images.
-        tensorboard: whether logs for TensorBoard are written.
+        log: trackers of experiments, as of `check_loggers`.
         console: the console that shows the progress.
         auto_batch_size: whether the largest batch is used that fits into memory.
         image_cache: folder of decoded images, or `"disk"`; `None` for no such folder.
@@ -60,7 +65,7 @@ class Trainer:
     validation_split: float = 0.15
     check: bool = True
     workers: int = 2
-    tensorboard: bool = False
+    log: Sequence[str] = ()
     console: Console = field(default_factory=Console)
     auto_batch_size: bool = False
     image_cache: str | Path | None = None
@@ -81,7 +86,9 @@ class Trainer:
             return fitted._train_on(splits, run, writes)
 
     def _train_on(self, splits: Any, run: RunFolder, writes: bool) -> list[Row]:
-        settings = self._settings(splits)
+        teacher = self._load_teacher(splits.class_names)
+        given = None if teacher is None else teacher.settings
+        settings = {**self._settings(splits), "teacher": given}
         self._check_settings(settings)
         if writes:
             run.begin(settings)
@@ -89,15 +96,15 @@ class Trainer:
             self._print_summary(splits)
             self._report_problems(run, splits.problems)
         skipped = self._skipped(run, splits)
-        training = self._build(run, _without(splits, run, skipped))
-        with training.display, self._loggers(run) as loggers:
-            training.on_epoch = loggers
-            history = training.fit()
-        for reason in training.source.failures.values():
-            self._print(f"Skipped while training: {reason}")
-        if writes:
-            record = TrainingRecord(history, run.read_json(RUN_SETTINGS), skipped)
-            self._write_report(run, training, record)
+        training = self._build(run, _without(splits, run, skipped), teacher)
+        with open_loggers(self.log if writes else (), run.path, settings) as training.loggers:
+            with training.display:
+                history = training.fit()
+            for reason in training.source.failures.values():
+                self._print(f"Skipped while training: {reason}")
+            if writes:
+                record = TrainingRecord(history, run.read_json(RUN_SETTINGS), skipped)
+                self._write_report(run, training, record)
         return history
 
     def _with_batch_size(self, run: RunFolder, splits: Any) -> "Trainer":
@@ -124,9 +131,13 @@ class Trainer:
     def _check_arguments(self) -> None:
         for module, extra in self.task.requirements:
             require(module, extra, f"Training for {self.task.name}")
-        if self.tensorboard:
-            require("tensorboardX", "tensorboard", "Writing logs for TensorBoard")
+        check_loggers(self.log)
         check_count("workers", self.workers)
+        if self.task.teacher is not None and self.auto_batch_size:
+            raise ValueError(
+                "An automatic batch size does not count the memory of a teacher. Received: "
+                f"{self.task.teacher}: give the batch size as a number, or leave the teacher out."
+            )
         data, folders = source_path(self.data), {"run folder": Path(self.out)}
         if self.image_cache is not None:
             folders["image cache"] = disk_cache_folder(self.image_cache)
@@ -168,7 +179,8 @@ class Trainer:
         """Print how the dataset was understood, and what is trained on it."""
         recipe = self.task.recipe
         phases = ", then ".join(
-            f"{count_of(phase.epochs, 'epoch')} of {phase.train} at {phase.image_size} pixels"
+            f"{count_of(phase.epochs, 'epoch')} of {phase.train} at "
+            f"{to_text(phase.image_size)} pixels"
             for phase in recipe.phases
         )
         for line in summary(splits):
@@ -210,16 +222,34 @@ class Trainer:
             return [
                 problem
                 for dataset in (splits.train, splits.validation)
-                for problem in check_images(dataset, self.workers, lambda: progress.advance(bar))[1]
+                for problem in check_images(
+                    dataset, self.workers, lambda: progress.advance(bar), self._channels
+                )[1]
             ]
 
-    def _build(self, run: RunFolder, splits: Any) -> Training:
+    @property
+    def _channels(self) -> int:
+        """Number of channels of the images, which the recipe or the model states."""
+        return self.task.recipe.channels or stored_channels(self.model)
+
+    def _load_teacher(self, class_names: tuple[str, ...]) -> LoadedTeacher | None:
+        options = self.task.teacher
+        if options is None:
+            return None
+        with self.console.status("loading the teacher"):
+            return LoadedTeacher(options, self.task.name, class_names)
+
+    def _build(self, run: RunFolder, splits: Any, teacher: LoadedTeacher | None = None) -> Training:
         """Build the model and all else that the loop needs."""
         task, recipe = self.task, self.task.recipe
         task.check_data(splits.train)
         distributed.distribute()
         _set_seed(recipe.seed)
         model = task.build_model(self.model, self.load_weights, splits.class_names)
+        if distributed.is_first_process() and (transfer := getattr(model, "transfer", None)):
+            run.write_json(TRANSFER, dataclasses.asdict(transfer))
+        if teacher is not None:
+            teacher.check_fits(model)
         for phase in recipe.phases:
             check_trained_layers(model, phase.train)
         run.check_space(4 * model.count_params())
@@ -232,10 +262,13 @@ class Trainer:
             task,
             model,
             saved_model,
-            task.build_source(splits.train, self.workers, process, self._disk_cache()),
+            task.build_source(
+                splits.train, self.workers, process, self._disk_cache(), model.channels
+            ),
             splits.validation,
             run,
             Display(self.console, recipe.epochs, task.metrics, task.validation_metrics),
+            teacher,
         )
 
     def _disk_cache(self) -> DiskCache | None:
@@ -243,29 +276,12 @@ class Trainer:
         folder = self.image_cache
         return None if folder is None else DiskCache(disk_cache_folder(folder))
 
-    @contextlib.contextmanager
-    def _loggers(self, run: RunFolder) -> Iterator[list[Callable[[Row], None]]]:
-        """Yield the functions that log the metrics of each epoch: for TensorBoard, or none."""
-        if not self.tensorboard or not distributed.is_first_process():
-            yield []
-            return
-        package: Any = require("tensorboardX", "tensorboard", "Writing logs for TensorBoard")
-        names = (*self.task.metrics, *self.task.validation_metrics, "learning_rate")
-
-        def log(row: Row) -> None:
-            for name in names:
-                if row[name] is not None:
-                    writer.add_scalar(name, row[name], row["epoch"])
-            writer.flush()
-
-        with package.SummaryWriter(str(run.path / "tensorboard")) as writer:
-            yield [log]
-
     def _write_report(self, run: RunFolder, training: Training, record: TrainingRecord) -> None:
         with self.console.status("writing the report"), distributed.on_one_device():
             title, evaluation = f"Training in {run.path.name}", training.evaluate_best()
             self.task.finish(run.path / BEST, evaluation)
             self.task.write_report(run, evaluation, title, record)
+        training.loggers.finish(self.task.validation_row(evaluation))
 
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)

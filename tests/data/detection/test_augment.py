@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cspdarknet.data import DetectionAugmentation
-from cspdarknet.data.detection.transforms import flip_horizontal, flip_vertical, pad_to_square
+from cspdarknet.data.detection.transforms import flip_horizontal, flip_vertical, pad
 from detection_samples import sample_of
 
 pytestmark = pytest.mark.one_backend
@@ -25,7 +25,7 @@ def test_a_change_that_is_switched_off_does_nothing():
     ):
         augmentation = DetectionAugmentation(**OFF | changes)
         changed = augmentation.sample(sample, no_partner, 64, np.random.default_rng(0))
-        np.testing.assert_array_equal(changed.image, pad_to_square(expected, 64).image)
+        np.testing.assert_array_equal(changed.image, pad(expected, 64).image)
         np.testing.assert_array_equal(changed.boxes, expected.boxes)
     assert (changed.image[48:] == 114).all()
 
@@ -85,3 +85,22 @@ def test_image_sizes_are_multiples_of_32_in_the_range():
 def test_values_out_of_range(wrong):
     with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must"):
         DetectionAugmentation(**wrong)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (96, 64)])
+def test_rectangles(size):
+    sample = sample_of((8, 8, 40, 40), size=(64, 64))
+    augmentation = DetectionAugmentation(mosaic=1, mixup=1, mosaic_scale=(0.9, 1.1))
+    for seed in range(5):
+        changed = augmentation.sample(sample, lambda: sample, size, np.random.default_rng(seed))
+        assert changed.image.shape == (*size, 3)
+        if len(changed.boxes):
+            assert changed.boxes[:, [0, 2]].max() <= size[1]
+            assert changed.boxes[:, [1, 3]].max() <= size[0]
+
+
+def test_multi_scale_keeps_the_ratio_of_the_sides():
+    augmentation, rng = DetectionAugmentation(multi_scale=(0.5, 1.5)), np.random.default_rng(0)
+    sizes = {augmentation.image_size((192, 320), rng) for _ in range(200)}
+    assert sizes == {(32 * n, 32 * round(n * 5 / 3)) for n in range(3, 10)}
+    assert DetectionAugmentation().image_size((192, 320), rng) == (192, 320)

@@ -74,9 +74,9 @@ def test_the_whole_image_is_a_tile_of_its_own(tmp_path):
 @pytest.mark.parametrize("cache", ["memory", "none", "disk"])
 def test_boxes_are_where_the_pixels_are_and_images_are_decoded_once(tmp_path, monkeypatch, cache):
     rows = [(5, 5, 25, 25), (50, 10, 90, 40), (150, 60, 180, 100), (10, 80, 40, 110)]
-    rng, reads, original = np.random.default_rng(0), [], source_module.read_image
+    rng, reads, original = np.random.default_rng(0), [], source_module.pixels_of
     tiled = tiled_dataset(dataset_of(tmp_path, (190, 120, rows)), TILES)
-    monkeypatch.setattr(source_module, "read_image", lambda p: reads.append(p) or original(p))
+    monkeypatch.setattr(source_module, "pixels_of", lambda p, n: reads.append(p) or original(p, n))
     disk = DiskCache(tmp_path / "cache", reserve=0) if cache == "disk" else None
     capacity = 10**9 if cache == "memory" else 0
     source = DetectionSource(

@@ -119,3 +119,41 @@ def test_each_shift_of_colors_is_applied_with_probability_1_2():
     values = [int(jitter_colors(image, (0, 0, 30), rng)[0, 0, 1]) for _ in range(200)]
     assert 70 <= min(values) < 80
     assert 120 < max(values) <= 130
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_are_moved_like_those_of_rgb(channels, dtype):
+    """Each channel moves like the red one, and keeps what 8 bits would lose."""
+    rgb = sample_of((3, 5, 20, 40), size=(64, 48))
+    image = np.repeat(rgb.image[..., :1], channels, axis=2).astype(dtype)
+    sample = rgb._replace(image=image)
+    matrix = affine_matrix(10, 0.8, np.array([2.0, 1.0]), 32, np.array([30.0, 34.0]))
+
+    def changes(item):
+        yield flip_horizontal(item)
+        yield flip_vertical(item)
+        yield mosaic([item] * 4, (64, 96), 60, 50)
+        yield mixup(item, item, (0.5, 1.5), np.random.default_rng(0))
+
+    for changed, expected in zip(changes(sample), changes(rgb), strict=True):
+        assert changed.image.dtype == dtype
+        np.testing.assert_array_equal(changed.boxes, expected.boxes)
+        np.testing.assert_allclose(
+            changed.image, expected.image[..., :1].repeat(channels, 2), atol=1
+        )
+    warped, expected = (warp(item, (64, 96), matrix, 114) for item in (sample, rgb))
+    np.testing.assert_allclose(warped.image[..., 0], expected.image[..., 0], atol=1)
+    assert warped.image.shape == (64, 96, channels)
+
+
+def test_colors_of_other_channels_change_in_value_only():
+    image = np.full((4, 5, 4), 100, "uint8")
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        changed = jitter_colors(image, (5, 30, 30), rng)
+        assert np.ptp(changed) == 0
+    brighter = [jitter_colors(image, (0, 0, 30), np.random.default_rng(i)) for i in range(9)]
+    assert any((item != image).any() for item in brighter)
+    floats = jitter_colors(image.astype("float32"), (0, 0, 30), np.random.default_rng(0))
+    assert floats.dtype == np.float32

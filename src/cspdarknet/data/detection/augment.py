@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cspdarknet._arguments import check_fraction
+from cspdarknet._image_size import ImageSize, scaled, sides
+from cspdarknet.data.detection.copy_paste import copy_paste
 from cspdarknet.data.detection.transforms import (
     DetectionSample,
     affine_matrix,
@@ -18,7 +20,7 @@ from cspdarknet.data.detection.transforms import (
     jitter_colors,
     mixup,
     mosaic,
-    pad_to_square,
+    pad,
     warp,
 )
 from cspdarknet.yolox.letterbox import PADDING
@@ -40,6 +42,7 @@ class DetectionAugmentation:
         shear: largest angle by which a mosaic is sheared, in degrees.
         mixup: probability that a mosaic is blended with one more image.
         mixup_scale: smallest and largest factor by which that image is scaled.
+        copy_paste: probability that objects of another image are pasted at random places.
         hsv: largest shifts of hue (of 180 for a full turn), saturation and value (of 255), each
             applied with probability 1/2. A linear color transform approximates the change in HSV:
             it is ten times faster, and gray stays gray.
@@ -64,13 +67,14 @@ class DetectionAugmentation:
     shear: float = 2.0
     mixup: float = 0.0
     mixup_scale: tuple[float, float] = (0.5, 1.5)
+    copy_paste: float = 0.0
     hsv: tuple[float, float, float] = (5.0, 30.0, 30.0)
     flip: float = 0.5
     flip_vertical: float = 0.0
     multi_scale: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name in ("mosaic", "mixup", "flip", "flip_vertical", "translate"):
+        for name in ("mosaic", "mixup", "copy_paste", "flip", "flip_vertical", "translate"):
             check_fraction(name, getattr(self, name))
         for name in ("mosaic_scale", "mixup_scale", "multi_scale"):
             factors = getattr(self, name)
@@ -88,22 +92,22 @@ class DetectionAugmentation:
 
     @property
     def no_mixing(self) -> "DetectionAugmentation":
-        """The same augmentation without mosaic, and so without warp and MixUp."""
-        return replace(self, mosaic=0.0)
+        """The same augmentation without copy-paste and mosaic, and so without warp and MixUp."""
+        return replace(self, mosaic=0.0, copy_paste=0.0)
 
     def sample(
         self,
         sample: DetectionSample,
         partner: Callable[[], DetectionSample],
-        size: int,
+        size: ImageSize,
         rng: np.random.Generator,
     ) -> DetectionSample:
-        """Return an augmented sample on a square.
+        """Return an augmented sample on a square or rectangle.
 
         Args:
-            sample: an image with boxes, resized to fit the square.
-            partner: returns another such sample, for mosaic and MixUp.
-            size: side of the square, in pixels.
+            sample: an image with boxes, resized to fit the size.
+            partner: returns another such sample, for mosaic, MixUp and copy-paste.
+            size: side of the square in pixels, or height and width.
             rng: random number generator.
 
         Example:
@@ -119,28 +123,37 @@ class DetectionAugmentation:
             sample = self._mosaic([sample, partner(), partner(), partner()], size, rng)
             if rng.random() < self.mixup:
                 sample = mixup(sample, partner(), self.mixup_scale, rng)
+        if self.copy_paste and rng.random() < self.copy_paste:  # else nothing is drawn
+            sample = copy_paste(sample, partner(), rng)
         sample = sample._replace(image=jitter_colors(sample.image, self.hsv, rng))
         if rng.random() < self.flip:
             sample = flip_horizontal(sample)
         if rng.random() < self.flip_vertical:
             sample = flip_vertical(sample)
-        return pad_to_square(sample, size)
+        return pad(sample, size)
 
     def _mosaic(
-        self, samples: list[DetectionSample], size: int, rng: np.random.Generator
+        self, samples: list[DetectionSample], size: ImageSize, rng: np.random.Generator
     ) -> DetectionSample:
-        x, y = rng.uniform(0.5 * size, 1.5 * size, 2).astype(int)
+        center = np.array(sides(size)[::-1], "float64")
+        x, y = rng.uniform(0.5 * center, 1.5 * center).astype(int)
         canvas = mosaic(samples, size, x, y)
         matrix = affine_matrix(
             angle=rng.uniform(-self.degrees, self.degrees),
             scale=rng.uniform(*self.mosaic_scale),
             shear=rng.uniform(-self.shear, self.shear, 2),
-            center=size,
-            target=size * (0.5 + rng.uniform(-self.translate, self.translate, 2)),
+            center=center,
+            target=center * (0.5 + rng.uniform(-self.translate, self.translate, 2)),
         )
         return warp(canvas, size, matrix, PADDING)
 
-    def image_size(self, size: int, rng: np.random.Generator) -> int:
-        """Draw the image size of a batch, from the range of `multi_scale` times `size`."""
-        low, high = (max(1, round(factor * size / 32)) for factor in self.multi_scale)
-        return size if low == high else 32 * int(rng.integers(low, high + 1))
+    def image_size(self, size: ImageSize, rng: np.random.Generator) -> ImageSize:
+        """Draw the image size of a batch, from the range of `multi_scale` times `size`.
+
+        The shorter side is drawn; the longer one keeps its ratio to it, to the next multiple of 32.
+        """
+        shorter = min(sides(size))
+        low, high = (max(1, round(factor * shorter / 32)) for factor in self.multi_scale)
+        if low == high:
+            return size
+        return scaled(size, 32 * int(rng.integers(low, high + 1)) / shorter, 32)

@@ -8,13 +8,14 @@ from threading import Lock
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, of_sides, sides, to_text
 from cspdarknet.data.detection.augment import DetectionAugmentation
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.detection.transforms import DetectionSample
 from cspdarknet.data.pipeline import TrainingSource
-from cspdarknet.images import ImageError, read_image
+from cspdarknet.images import RGB, ImageError, pixels_of
 from cspdarknet.tiles import Window
-from cspdarknet.yolox.letterbox import PADDING, fitted_size, resize
+from cspdarknet.yolox.letterbox import fitted_size, gray_image, resize
 
 # An image resized to fit a square, and the factor of resizing.
 Resized = tuple[np.ndarray, float]
@@ -37,11 +38,13 @@ class ImageCache:
     def __init__(self, capacity: int = 1_000_000_000) -> None:
         self.capacity = capacity
         self._lock = Lock()
-        self._size = 0
+        self._size: ImageSize = 0
         self._images: dict[Part, Resized] = {}
         self._room = capacity
 
-    def get(self, part: Part, size: int, read: Callable[[Part, int], Resized]) -> Resized:
+    def get(
+        self, part: Part, size: ImageSize, read: Callable[[Part, ImageSize], Resized]
+    ) -> Resized:
         """Return the result of `read(part, size)`, from the cache where possible."""
         with self._lock:
             if self._size != size:
@@ -53,7 +56,7 @@ class ImageCache:
         self.add(part, size, resized)
         return resized
 
-    def add(self, part: Part, size: int, resized: Resized) -> bool:
+    def add(self, part: Part, size: ImageSize, resized: Resized) -> bool:
         """Keep an image if there is room for it, and return whether there is."""
         with self._lock:
             fits = resized[0].nbytes <= self._room and self._size == size
@@ -67,7 +70,9 @@ class ImageCache:
 class DetectionSource(TrainingSource):
     """Data source of `training_batches` for a detector. Ignored boxes are not trained on.
 
-    Attributes: those of `TrainingSource`, and:
+    It has the attributes of `TrainingSource`, and these.
+
+    Attributes:
         max_boxes: number of boxes that each image is padded to; of more boxes, the largest are
             kept.
         cache: keeps decoded images, of which a mosaic needs four; it does not change the result.
@@ -90,7 +95,7 @@ class DetectionSource(TrainingSource):
     cache: ImageCache = field(default_factory=ImageCache)
 
     def load(
-        self, index: int, size: int, rng: np.random.Generator
+        self, index: int, size: ImageSize, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.float32]:
         """Return one augmented image, its padded boxes and class ids (-1 for padding), its weight.
 
@@ -100,15 +105,18 @@ class DetectionSource(TrainingSource):
         sample = self._read(index, size)
         weight = np.float32(sample is not None)
         if sample is None:
-            sample = _gray_sample(size)
+            sample = self._gray_sample(size)
         else:
 
             def partner() -> DetectionSample:
                 index = int(rng.integers(len(self.dataset)))
-                return self._read(index, size) or _gray_sample(size)
+                return self._read(index, size) or self._gray_sample(size)
 
             sample = self.augmentation.sample(sample, partner, size, rng)
-        return sample.image, *self._padded_targets(sample), weight
+        image = sample.image
+        if self.channels != RGB:  # images of 8 bits and of more, in one batch
+            image = image.astype("float32")
+        return image, *self._padded_targets(sample), weight
 
     def finish(
         self,
@@ -117,15 +125,17 @@ class DetectionSource(TrainingSource):
     ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
         """Turn stacked samples into `(images, {"boxes", "classes"}, weights)` of one image size."""
         images, boxes, labels, weights = stacked
-        size = images.shape[1]
+        height, width = images.shape[1:3]
+        size = of_sides(height, width)
         new_size = self.augmentation.image_size(size, rng)
         if new_size != size:
-            images = np.stack([resize(image, new_size, new_size) for image in images])
-            boxes = boxes * np.float32(new_size / size)
+            new_height, new_width = sides(new_size)
+            images = np.stack([resize(image, new_height, new_width) for image in images])
+            boxes = boxes * np.array([new_width / width, new_height / height] * 2, "float32")
         return images.astype("float32"), {"boxes": boxes, "classes": labels}, weights
 
-    def _read(self, index: int, size: int) -> DetectionSample | None:
-        """Read an image, resized to fit the square, with the boxes to train on."""
+    def _read(self, index: int, size: ImageSize) -> DetectionSample | None:
+        """Read an image, resized to fit the size, with the boxes to train on."""
         path = self.dataset.paths[index]
         try:
             part = path, self.dataset.window(index)
@@ -137,20 +147,20 @@ class DetectionSource(TrainingSource):
         boxes, labels = self.dataset.boxes[index][trained], self.dataset.labels[index][trained]
         return DetectionSample(image, boxes * np.float32(ratio), labels)
 
-    def _decoded(self, part: Part, size: int) -> Resized:
+    def _decoded(self, part: Part, size: ImageSize) -> Resized:
         """Return an image that is not in memory: from the disk, or decoded."""
         path, window = part
 
         def read() -> Resized:
-            image = read_image(path)
+            image = pixels_of(path, self.channels)
             self._keep_other_parts(image, part, size)
             return resized_part(image, window, size)
 
         if self.disk_cache is None:
             return read()
-        return self.disk_cache.get(path, _settings(window, size), read)
+        return self.disk_cache.get(path, _settings(window, size), read, self.channels)
 
-    def _keep_other_parts(self, image: np.ndarray, part: Part, size: int) -> None:
+    def _keep_other_parts(self, image: np.ndarray, part: Part, size: ImageSize) -> None:
         """Keep the other tiles of a decoded image, too, so that it is decoded once."""
         path, window = part
         for other in self.dataset.windows_of(path):
@@ -158,9 +168,13 @@ class DetectionSource(TrainingSource):
                 continue
             if self.disk_cache is not None:
                 read = functools.partial(resized_part, image, other, size)
-                self.disk_cache.get(path, _settings(other, size), read)
+                self.disk_cache.get(path, _settings(other, size), read, self.channels)
             elif not self.cache.add((path, other), size, resized_part(image, other, size)):
                 return
+
+    def _gray_sample(self, size: ImageSize) -> DetectionSample:
+        gray = gray_image(size, self.channels)
+        return DetectionSample(gray, np.zeros((0, 4), "float32"), np.zeros(0, "int32"))
 
     def _padded_targets(self, sample: DetectionSample) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes and class ids in arrays of a fixed size."""
@@ -174,8 +188,8 @@ class DetectionSource(TrainingSource):
         return boxes, labels
 
 
-def resized_part(image: np.ndarray, window: Window | None, size: int) -> Resized:
-    """Resize an image, or a part of it, to fit a square, as a detector's letterbox does.
+def resized_part(image: np.ndarray, window: Window | None, size: ImageSize) -> Resized:
+    """Resize an image, or a part of it, to fit a size, as a detector's letterbox does.
 
     The image is one that was decoded in full: a JPEG that is decoded at a fraction of its size is
     smoother than the images that the trained detector receives.
@@ -186,11 +200,7 @@ def resized_part(image: np.ndarray, window: Window | None, size: int) -> Resized
     return resize(image, height, width), ratio
 
 
-def _settings(window: Window | None, size: int) -> str:
+def _settings(window: Window | None, size: ImageSize) -> str:
     """Return what is asked of the decoder, for the cache on disk."""
-    return f"letterbox {size}" if window is None else f"letterbox {size} {tuple(window)}"
-
-
-def _gray_sample(size: int) -> DetectionSample:
-    gray = np.full((size, size, 3), PADDING, "uint8")
-    return DetectionSample(gray, np.zeros((0, 4), "float32"), np.zeros(0, "int32"))
+    asked = f"letterbox {to_text(size)}"
+    return asked if window is None else f"{asked} {tuple(window)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cspdarknet.images import ImageError, image_size, open_image
+from cspdarknet.images import ImageError, image_size, open_picture
 
 # Side at which an image is decoded, at least. The decoder of JPEG skips most of its work, and still
 # reads every byte.
@@ -52,7 +52,7 @@ def read_facts(path: Path) -> ImageFacts:
     if header.error:
         return header
     try:
-        image = open_image(path, DECODED_SIDE)
+        image = open_picture(path, DECODED_SIDE)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except ImageError as error:
