@@ -15,10 +15,18 @@ PACKAGE = ROOT.name
 LAYERS = (
     ("_kerascv", "_unfinished"),
     (
-        *("_version", "_extras", "_files", "_prefetch", "_arguments", "_initialization"),
+        *(
+            "_version",
+            "_extras",
+            "_files",
+            "_prefetch",
+            "_arguments",
+            "_depthwise",
+            "_initialization",
+        ),
         *("_keras", "_lazy"),
     ),
-    ("_pixels", "_stored_images", "score_thresholds"),
+    ("_pixels", "_stored_images", "_image_size", "score_thresholds"),
     ("images", "model_info", "tiles"),
     ("visualize",),
     ("detections",),
@@ -33,7 +41,7 @@ LAYERS = (
     ("evaluate",),
     ("reports",),
     ("train",),
-    ("scale",),
+    ("scale", "serve"),
     ("cli",),
     ("__main__",),
 )

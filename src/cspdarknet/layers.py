@@ -18,6 +18,7 @@ from typing import Any
 import keras
 
 from cspdarknet._arguments import check_choice, check_fraction, check_positive
+from cspdarknet._depthwise import use_shifted_products
 from cspdarknet._initialization import apply_convolution
 from cspdarknet._kerascv import missing
 
@@ -208,7 +209,7 @@ def depthwise_conv_block(
         dtype=settings.dtype,
         name=_join(depthwise, "conv"),
     )
-    x = apply_convolution(conv, x, "depthwise_initializer")
+    x = apply_convolution(use_shifted_products(conv), x, "depthwise_initializer")
     x = _norm_act(x, depthwise, depthwise, settings)
     return conv_block(x, filters, 1, name=pointwise, output_name=name, settings=settings)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.evaluate.matching import nonzero, ratio
 from cspdarknet.evaluate.predictions import predict_dataset
@@ -143,7 +144,7 @@ def evaluate_classifier(
     model: Any,
     dataset: ClassificationDataset,
     *,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     batch_size: int | None = None,
     workers: int = 2,
     advance: Callable[[int], object] = int,

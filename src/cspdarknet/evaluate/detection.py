@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet._image_size import ImageSize
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.detections import Detections
 from cspdarknet.detections.options import class_ids
@@ -269,7 +270,7 @@ def evaluate_detector(
     model: Any,
     dataset: DetectionDataset,
     *,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     batch_size: int | None = None,
     workers: int = 2,
     advance: Callable[[int], object] = int,

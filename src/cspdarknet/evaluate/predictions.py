@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet.checkpoints.architecture import task_of
 from cspdarknet.data.dataset import AnyDataset
 from cspdarknet.detections import DetectionOptions
@@ -119,7 +120,7 @@ def predict_dataset(
     dataset: AnyDataset,
     task: str,
     *,
-    image_size: int | None,
+    image_size: ImageSize | None,
     batch_size: int | None,
     workers: int,
     advance: Callable[[int], object],

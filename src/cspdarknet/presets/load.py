@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -10,13 +10,16 @@ import keras
 import numpy as np
 
 from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count
-from cspdarknet.checkpoints.architecture import backbone_of, prediction_layers, task_of
+from cspdarknet.checkpoints.architecture import backbone_of, task_of
 from cspdarknet.checkpoints.config import BACKBONE
 from cspdarknet.checkpoints.errors import CheckpointError, shortened
 from cspdarknet.checkpoints.loading import load_targets, load_weights
 from cspdarknet.checkpoints.model_size import config_size
+from cspdarknet.checkpoints.transfer import class_layers, transfer, warn_of_new_layers
+from cspdarknet.presets.channels import with_channels
 from cspdarknet.presets.sources import PresetFiles
-from cspdarknet.yolox.network import NUM_LEVELS, yolox_outputs
+from cspdarknet.yolox.levels import NUM_LEVELS, Pyramid
+from cspdarknet.yolox.network import yolox_outputs
 
 Model = TypeVar("Model")
 
@@ -57,7 +60,8 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
         cls: `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
         files: the files, as `presets.sources.find` returns them.
         overrides: constructor arguments of the head and of the backbone that override the
-            preset's; and `input_convention`, for a weight file of YOLOX.
+            preset's; `input_convention`, for a weight file of YOLOX; and `channels`, for images of
+            another number of channels than those of the weights.
 
     Returns:
         The model.
@@ -66,6 +70,7 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
         ValueError: if arguments are missing or malformed, or the weights do not fit them.
     """
     overrides = dict(overrides)
+    channels = overrides.pop("channels", None)
     with files, _malformed_config_reported(files.origin):
         files = files.read_as(overrides.pop("input_convention", None))
         own, others = _split_overrides(cls, overrides)
@@ -81,8 +86,9 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
             arguments = {**head, "backbone": backbone}
         model = _from_config(cls, arguments, files.origin, is_stored=not overrides)
         if files.weights is not None:
-            _load(model, files, _keeps_head(cls, files, head))
-    return model
+            _load(model, files, _keeps_head(cls, files, head), arguments.get("backbone"))
+    has_weights = files.weights is not None
+    return model if channels is None else with_channels(model, channels, has_weights)
 
 
 @contextmanager
@@ -156,7 +162,7 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
     own = {
         name: value
         for name, value in own.items()
-        if value is not None or name not in ("neck_depth", "head_channels")
+        if value is not None or name not in ("neck_depth", "head_channels", "levels")
     }
     head = {**stored, **own}
     if stored and "num_classes" not in head:
@@ -251,20 +257,42 @@ def _fit_input(files: PresetFiles, overrides: dict[str, Any]) -> dict[str, Any]:
 # Weights.
 
 
-def _load(model: Any, files: PresetFiles, keeps_head: bool) -> None:
+def _load(model: Any, files: PresetFiles, keeps_head: bool, backbone: Any) -> None:
+    """Load the weights into a model, whose backbone has this config."""
     weights = files.weights
     assert weights is not None
-    if keeps_head:
-        load_weights(model, weights)
-    elif task_of(model) == files.task == "detection":
-        layers = prediction_layers(model.levels)
-        classes = [layer for _, output, layer in layers if output == "classes"]
+    is_same_task = task_of(model) == files.task == "detection"
+    classes = () if keeps_head or not is_same_task else class_layers(model.levels)
+    if is_same_task and _stored_levels(files) != model.levels:
+        _load_other_levels(model, files, classes, backbone)
+    elif keeps_head or is_same_task:
         load_weights(model, weights, skip_layers=classes)
     elif files.task == "detection" and weights.numbers_layers:
         detector = _detector_network(backbone_of(model), files.config.head or {})
         load_targets(weights, weights.layout(detector))
     else:
         load_weights(backbone_of(model), weights)
+
+
+def _stored_levels(files: PresetFiles) -> tuple[str, ...]:
+    """Return the levels of a detector's weights."""
+    pyramid = files.config.pyramid
+    if pyramid is None:
+        raise CheckpointError(f"The config of {files.origin!r} is malformed: check its `levels`.")
+    return pyramid.levels
+
+
+def _load_other_levels(
+    model: Any, files: PresetFiles, skip_layers: Sequence[str], backbone: Any
+) -> None:
+    """Load what a detector has in common with one of other levels, and warn about the rest."""
+    assert files.weights is not None
+    assert files.config.head is not None
+    arguments = {**files.config.head, "backbone": backbone}
+    source: Any = _from_config(type(model), arguments, files.origin, is_stored=True)
+    load_weights(source, files.weights)
+    model.transfer = transfer(source, model, skip_layers)
+    warn_of_new_layers(files.origin, source.levels, model.levels, model.transfer)
 
 
 def _detector_network(backbone: Any, head: dict[str, Any]) -> keras.Model:
@@ -280,5 +308,8 @@ def _detector_network(backbone: Any, head: dict[str, Any]) -> keras.Model:
         check_count("neck_depth", depth, least=0, most=MAX_DEPTH)
     if channels is not None:
         check_count("head_channels", channels, most=MAX_CHANNELS)
-    outputs = yolox_outputs(backbone, num_classes, neck_depth=depth, head_channels=channels)
+    levels = Pyramid.of(head.get("levels"), len(backbone.stackwise_channels)).levels
+    outputs = yolox_outputs(
+        backbone, num_classes, neck_depth=depth, head_channels=channels, levels=levels
+    )
     return keras.Model(backbone.input, outputs)

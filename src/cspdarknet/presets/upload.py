@@ -166,7 +166,8 @@ def _pixel_range(config: ModelConfig) -> str:
 def _head_rows(head: dict[str, Any], texts: CardTexts) -> str:
     names = ", ".join(head.get("class_names") or ["not named"])
     side = head.get("image_size")
-    size = f"| {texts.image_size} | {side} x {side} pixels |\n" if side else ""
+    height, width = side if isinstance(side, (list, tuple)) else (side, side)
+    size = f"| {texts.image_size} | {height} x {width} pixels |\n" if side else ""
     return f"| classes | {head['num_classes']}: {names} |\n{size}"
 
 

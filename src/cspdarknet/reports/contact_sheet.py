@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cspdarknet.images import ImageError, open_image
+from cspdarknet.images import ImageError, open_picture
 from cspdarknet.visualize import fit_text
 
 FONT_SIZE, LINE_HEIGHT, MARGIN = 14, 18, 10
@@ -66,7 +66,7 @@ def open_or_blank(path: Path, longer_side: int, size: tuple[int, int]) -> Image.
         size: width and height of the replacement.
     """
     try:
-        return open_image(path, longer_side)
+        return open_picture(path, longer_side)
     except ImageError:
         return Image.new("RGB", size, "white")
 

@@ -17,7 +17,7 @@ ERROR = "error"
 class BatchPredictor:
     """Predicts the images in batches of a table: one `Predictor` in each process.
 
-    Use it with `ray.data.Dataset.map_batches`, which makes one in each of its actors:
+    Use it with `ray.data.Dataset.map_batches`, which makes one in each of its actors::
 
         dataset.map_batches(
             BatchPredictor,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cspdarknet._image_size import ImageSize
 from cspdarknet.checkpoints.published import sha256_of
 from cspdarknet.inference.features import LONGER_SIDE
 from cspdarknet.model_info import is_exported_file, read_model_info
@@ -49,7 +50,7 @@ def feature_options(
     model: str,
     levels: Sequence[str] | None,
     longer_side: int | None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of a `Predictor` for features: levels, sizes and batch size.
 
