@@ -21,6 +21,7 @@ from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
 from cspdarknet.cli.predict import predict
 from cspdarknet.cli.presets import presets
+from cspdarknet.cli.serve import serve
 from cspdarknet.cli.signals import Commands, ended_by_signals
 from cspdarknet.cli.swapped import ModelCommand
 from cspdarknet.cli.track import track
@@ -52,6 +53,7 @@ app.command(cls=ModelCommand)(detect)
 app.command(cls=ModelCommand)(track)
 app.command(cls=ModelCommand)(export)
 app.command(cls=ModelCommand)(benchmark)
+app.command()(serve)
 app.command()(info)
 app.add_typer(data_app, name="data")
 data_app.command("convert")(convert_data)

@@ -1,0 +1,175 @@
+"""The page of the server in a real browser, where Playwright and Chromium are installed."""
+
+import base64
+import contextlib
+import csv
+import json
+import shutil
+
+import pytest
+
+from cspdarknet.serve import ServedModel
+from served_models import PHOTO, Classifier, detector, running
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the page is tested with Playwright")
+expect = sync_api.expect
+
+pytestmark = pytest.mark.one_backend
+
+ARGUMENTS = [
+    "--no-sandbox",  # which a root user needs
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+DROP = """([content, names]) => {
+    const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+    const data = new DataTransfer();
+    for (const name of names) data.items.add(new File([bytes], name, { type: "image/png" }));
+    return data;
+}"""
+PIXEL = """(canvas, [x, y]) => {
+    const scale = canvas.width / 64;
+    return [...canvas.getContext("2d").getImageData(x * scale, y * scale, 1, 1).data].slice(0, 3);
+}"""
+GRAY = [128, 128, 128]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        except sync_api.Error as error:
+            pytest.skip(f"the page is tested with Chromium, which does not start: {error.message}")
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser, api_key=None, width=1280):
+    """Open the page of a server; yield it, and its errors and requests elsewhere."""
+    models = [detector(lowest_score_threshold=0.05), ServedModel("colors", Classifier())]
+    with running(models, api_key=api_key) as (_, port):
+        context = browser.new_context(viewport={"width": width, "height": 844})
+        page = context.new_page()
+        messages, origin = [], f"http://127.0.0.1:{port}/"
+        page.on("console", lambda m: m.type == "error" and messages.append(m.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda r: r.url.startswith((origin, "blob:")) or messages.append(r.url))
+        page.goto(origin)
+        yield page, messages
+        context.close()
+
+
+def drop(page, *names):
+    data = page.evaluate_handle(DROP, [base64.b64encode(PHOTO).decode(), names])
+    page.dispatch_event("#drop", "drop", {"dataTransfer": data})
+
+
+def slide(page, name, value):
+    page.locator(name).fill(str(value))
+
+
+def downloaded(page, button):
+    with page.expect_download() as download:
+        page.click(button)
+    return download.value.path().read_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_from_a_dropped_photo_to_the_downloads(browser, width):
+    with opened(browser, width=width) as (page, messages):
+        drop(page, "=a.png", "b.png")
+        summaries = page.locator(".summary")
+        expect(summaries).to_have_text(["1 red", "1 red"])  # with the model's own threshold
+        canvas = page.locator(".card canvas").first
+        assert canvas.evaluate(PIXEL, [50, 20]) == [30, 30, 220]
+        red_edge = canvas.evaluate(PIXEL, [10, 38])
+        assert red_edge not in (GRAY, [220, 30, 30])
+        assert canvas.evaluate(PIXEL, [20, 38]) == [220, 30, 30]
+
+        slide(page, "#score", 0.5)
+        expect(summaries).to_have_text(["1 red, 1 blue"] * 2)
+        expect(page.locator("#score-value")).to_have_text("50 %")
+        assert canvas.evaluate(PIXEL, [40, 24]) not in (GRAY, [30, 30, 220], red_edge)
+        stored = json.loads(downloaded(page, "#json"))
+        assert stored["model"] == "shapes"
+        assert [image["image"] for image in stored["images"]] == ["=a.png", "b.png"]
+        assert [d["class_name"] for d in stored["images"][0]["detections"]] == ["red", "blue"]
+        assert stored["images"][0]["detections"][0]["xyxy"] == [10, 12, 30, 40]
+
+        page.click("#legend >> text=2 red")
+        expect(summaries).to_have_text(["1 blue"] * 2)
+        rows = list(csv.reader(downloaded(page, "#csv").splitlines()))
+        assert rows[0] == ["image", "class", "confidence", "left", "top", "right", "bottom"]
+        assert rows[1] == ["'=a.png", "blue", "0.6", "40", "5", "60", "25"]
+        assert len(rows) == 3
+
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.click("#clear")
+        expect(page.locator(".card")).to_have_count(0)
+    assert messages == []
+
+
+def test_another_model_looks_at_the_same_photos(browser):
+    with opened(browser) as (page, messages):
+        drop(page, "a.png")
+        expect(page.locator(".summary")).to_have_text("1 red")
+        page.select_option("#model", "colors")
+        expect(page.locator(".summary")).to_have_text("red 33 %, green 33 %, blue 33 %")
+        expect(page.locator("#overlap-field")).to_be_hidden()
+        slide(page, "#score", 0.5)
+        expect(page.locator(".summary")).to_have_text("no class above the minimum")
+    assert messages == []
+
+
+def test_the_camera(browser):
+    with opened(browser) as (page, messages):
+        page.click("#camera")
+        label = page.locator("#live-canvas")
+        expect(label).to_have_attribute("aria-label", "Camera: no objects")
+        page.click("#keep")
+        expect(page.locator(".card h2")).to_contain_text("camera 20")
+        page.click("#stop")
+        expect(page.locator("#live")).to_be_hidden()
+    assert messages == []
+
+
+def test_the_key_is_asked_for(browser):
+    with opened(browser, api_key="e1f") as (page, _):
+        page.fill("#key", "wrong")
+        page.press("#key", "Enter")
+        expect(page.locator("#status")).to_contain_text("needs an API key")
+        page.fill("#key", "e1f")
+        page.press("#key", "Enter")
+        expect(page.locator("#model option")).to_have_count(2)
+        expect(page.locator("#key-form")).to_be_hidden()
+        drop(page, "a.png")
+        expect(page.locator(".summary")).to_have_text("1 red")
+
+
+def test_a_file_that_is_not_an_image_is_named(browser):
+    with opened(browser) as (page, _):
+        file = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no image"}
+        page.set_input_files("#files", [file])
+        expect(page.locator(".summary")).to_contain_text("must be an image file")
+
+
+def test_every_control_has_a_name_and_is_reached_by_keys(browser):
+    with opened(browser) as (page, _):
+        drop(page, "a.png")
+        expect(page.locator(".summary")).to_have_text("1 red")
+        for role, name in (
+            ("combobox", "Model"),
+            ("button", "Choose photos"),
+            ("slider", "Minimum confidence"),
+            ("slider", "Maximum overlap of boxes"),
+            ("button", "1 red"),
+            ("img", "a.png: 1 red"),
+        ):
+            expect(page.get_by_role(role, name=name).first).to_be_visible()
+        page.focus("#score")
+        page.keyboard.press("Home")
+        expect(page.locator(".summary")).to_have_text("1 red, 1 blue")
