@@ -15,11 +15,11 @@ JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/.jax-progr
 OLDEST_KERAS := 3.8.0
 KIND ?= weights
 N ?= 20000
-SOURCES := src tests examples benchmarks tools
+SOURCES := src tests examples benchmarks tools docs/conf.py docs/_ext
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
-.PHONY: demo test test-jax test-tensorflow test-all test-oldest faults fuzz lint format bench dist clean
+.PHONY: demo test test-jax test-tensorflow test-all test-oldest faults fuzz lint format bench docs dist clean
 
 demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
@@ -62,6 +62,9 @@ format: $(VENV)/.dev  ## mend style and format
 bench: $(VENV)/.all  ## speed against KerasCV, which gets a virtual environment of its own
 	$(BIN)/python benchmarks/backbone_speed.py
 
+docs: $(VENV)/.docs  ## the documentation site, in docs/_build/html; its notebooks run once
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html docs docs/_build/html
+
 dist: $(VENV)/.venv  ## wheel and sdist, checked: texts, size, and a prediction in a fresh environment
 	rm -rf dist
 	$(PIP_INSTALL) build twine
@@ -83,6 +86,10 @@ $(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[torch,dev]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
 $(VENV)/.all: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[jax,$(TENSORFLOW)]'
 	@touch $@
@@ -92,4 +99,4 @@ $(VENV)/.oldest-keras: $(VENV)/.venv pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
+	rm -rf $(VENV) dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output

@@ -65,18 +65,19 @@ def options_of(command):
     return set(re.findall(r"--[\w-]+", re.sub(r"\x1b\[[0-9;]*m", "", text)))
 
 
-def run_guide(name):
+def run_guide(name, trainings=TRAININGS):
     """Run the commands and the code of a guide, one after the other.
 
     Args:
         name: of the file in docs/.
+        trainings: options that are added to each training, in order.
 
     Returns:
         The names that the code defined, and the commands that ran.
     """
     page = (ROOT / "docs" / name).read_text()
     names, commands = {}, []
-    trainings = iter(TRAININGS)
+    trainings = iter(trainings)
     for language, block in re.findall(r"^```(shell|python)\n(.*?)^```", page, re.M | re.DOTALL):
         if block.startswith("# needs"):
             continue
