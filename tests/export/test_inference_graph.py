@@ -25,7 +25,7 @@ def test_info_of_each_task(backbone, classifier, detector):
         "score_threshold": detector.score_threshold,
         "levels": detector.levels,
     }
-    info = ModelInfo("detection", letterbox=True, **common)
+    info = ModelInfo("detection", letterbox=True, max_detections=100, **common)
     assert inference_graph(detector, letterbox=True)[1] == info
     info = ModelInfo("detection", raw_outputs=True, **common)
     assert inference_graph(detector, raw_outputs=True)[1] == info

@@ -161,7 +161,8 @@ def test_clone_of_a_feature_pyramid(photo):
     clone.set_weights(extractor.get_weights())
     expected = extractor(photo)
     for level, value in clone(photo).items():
-        np.testing.assert_array_equal(to_numpy(value), to_numpy(expected[level]))
+        # On PyTorch the extractor runs by PyTorch's own functions, and its clone by Keras' layers.
+        np.testing.assert_allclose(to_numpy(value), to_numpy(expected[level]), atol=1e-6)
 
 
 @pytest.mark.one_backend
