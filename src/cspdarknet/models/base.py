@@ -114,6 +114,12 @@ class PresetModel(keras.Model):
 
         return train_step(self, *args, **kwargs)
 
+    def _symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        # Keras walks through all layers before each `train_on_batch`, also when all are built.
+        parts = (self.optimizer, self._compile_metrics, self._compile_loss)
+        if not all(part is None or part.built for part in parts):
+            super()._symbolic_build(*args, **kwargs)
+
     def make_train_function(self, force: bool = False) -> Any:
         """Make the step of `fit`."""
         return make_step(self, "train_function", super().make_train_function, force)

@@ -8,10 +8,9 @@ layout from the first layer to the last. Outputs, gradients and statistics are t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
-from operator import attrgetter
 from typing import Any
 
 import keras
@@ -20,6 +19,7 @@ import torch
 from cspdarknet.models.torch.functions import FUNCTIONS, Call, Inputs, Padding, Run
 from cspdarknet.models.torch.layout import arrange_kernel
 from cspdarknet.models.torch.statistics import update
+from cspdarknet.models.torch.values import reader
 
 # Axes of a kernel in memory: outputs, height, width, inputs; and those of a depthwise convolution.
 KERNEL_ORDERS = {keras.layers.Conv2D: (3, 0, 1, 2), keras.layers.DepthwiseConv2D: (2, 3, 0, 1)}
@@ -70,7 +70,8 @@ class TorchProgram:
 
     def __call__(self, inputs: Inputs, training: bool) -> Any:
         """Return the outputs in the structure of the model; training updates the statistics."""
-        run = Run(training, self._data_format, self._reader())
+        kernel, _ = next(self._kernels(), (None, None))
+        run = Run(training, self._data_format, reader(kernel))
         values = {n: self._view(x) for n, x in zip(self._inputs, inputs, strict=True)}
         for step in self._steps:
             given = [values[number] for number in step.inputs]
@@ -82,15 +83,6 @@ class TorchProgram:
         update(run.statistics)
         outputs = [self._view(values[number], back=True) for number in self._outputs]
         return keras.tree.pack_sequence_as(self._structure, outputs)
-
-    def _reader(self) -> Callable[[Any], torch.Tensor]:
-        """Return the function that returns the tensor of a variable.
-
-        Keras' own property asks each time whether the tensor is replaced or cast.
-        """
-        kernel, _ = next(self._kernels(), (None, None))
-        is_own = kernel is not None and kernel.value is kernel._value
-        return attrgetter("_value") if is_own else attrgetter("value")
 
     def _kernels(self) -> Iterator[tuple[Any, tuple[int, ...]]]:
         """Yield the kernel of each convolution, and the order of its axes in memory."""

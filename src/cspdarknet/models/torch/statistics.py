@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+from cspdarknet.models.torch.values import values
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ def update(statistics: Iterable[BatchStatistics]) -> None:
         moving += [b.layer.moving_variance for b in batches]
         new = [b.mean for b in batches] + [b.variance for b in batches]
         with torch.no_grad():
-            averages = torch._foreach_lerp([v.value for v in moving], new, 1 - momentum)
+            if not in_stateless_scope():
+                torch._foreach_lerp_(values(moving), new, 1 - momentum)
+                continue
+            averages = torch._foreach_lerp(values(moving), new, 1 - momentum)
             for variable, average in zip(moving, averages, strict=True):
-                variable.assign(average)  # which a `keras.StatelessScope` notes
+                variable.assign(average)  # which the scope notes

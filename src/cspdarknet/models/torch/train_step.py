@@ -8,6 +8,7 @@ import torch
 
 from cspdarknet.models.torch import parallel
 from cspdarknet.models.torch.update import apply_gradients
+from cspdarknet.models.torch.values import values
 
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     batch_size = next(t for t in keras.tree.flatten(x) if t is not None).shape[0]
     model._loss_tracker.update_state(loss, sample_weight=batch_size)
     if variables := model.trainable_weights:
-        tensors = [variable.value for variable in variables]
+        tensors = values(variables)
         for tensor in tensors:
             tensor.grad = None
         model.optimizer.scale_loss(loss).backward()

@@ -13,6 +13,7 @@ import keras
 import torch
 
 from cspdarknet.models.torch.layout import arrange_like
+from cspdarknet.models.torch.values import values
 
 Tensors = list[torch.Tensor]
 
@@ -100,7 +101,7 @@ def _sgd(optimizer: Any, gradients: Tensors, variables: Sequence[Any], factor: f
     # Keras multiplies the gradient by the rate before the momentum, PyTorch after it.
     torch._foreach_mul_(gradients, -rate * factor)
     torch._fused_sgd_(
-        [variable.value for variable in variables],
+        values(variables),
         _in_layout(gradients, momenta),
         momenta,
         weight_decay=0.0,
@@ -124,7 +125,7 @@ def _adam(optimizer: Any, gradients: Tensors, variables: Sequence[Any], factor: 
     _decay(optimizer, variables, rate)
     steps = [torch.tensor(step + 1.0, device=means[0].device)] * len(means)
     torch._fused_adam_(
-        [variable.value for variable in variables],
+        values(variables),
         _in_layout(gradients, means),
         means,
         squares,
@@ -145,7 +146,7 @@ def _slots(optimizer: Any, slots: Sequence[Any], variables: Sequence[Any]) -> Te
     """Return the tensors of the optimizer for variables, which lie in memory as those do."""
     own = [slots[optimizer._get_variable_index(variable)] for variable in variables]
     arrange_like(own, variables)
-    return [slot.value for slot in own]
+    return values(own)
 
 
 def _in_layout(gradients: Tensors, slots: Tensors) -> Tensors:
@@ -158,9 +159,9 @@ def _in_layout(gradients: Tensors, slots: Tensors) -> Tensors:
 
 def _decay(optimizer: Any, variables: Sequence[Any], rate: float) -> None:
     """Apply the decoupled weight decay, whose rate Keras does not multiply by the factor."""
-    decayed = [v.value for v in variables if optimizer.weight_decay and _decays(optimizer, v)]
+    decayed = [v for v in variables if optimizer.weight_decay and _decays(optimizer, v)]
     if decayed:
-        torch._foreach_mul_(decayed, 1 - optimizer.weight_decay * rate)
+        torch._foreach_mul_(values(decayed), 1 - optimizer.weight_decay * rate)
 
 
 def _decays(optimizer: Any, variable: Any) -> bool:
