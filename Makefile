@@ -9,6 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # After all tests on PyTorch: only those to which another backend matters.
 OTHER_BACKEND := -m 'not network and not faults and not one_backend'
+ALSO_SLOW := -m 'not network and not faults'
 # Programs that JAX compiled, for the tests and their subprocesses that need the same ones.
 JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/.jax-programs \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
@@ -24,7 +25,7 @@ TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
 
-test: $(VENV)/.dev  ## the tests on PyTorch, which compiles nothing
+test: $(VENV)/.dev  ## the tests on PyTorch, which compiles nothing, but for the slow ones
 	KERAS_BACKEND=torch $(PYTEST)
 
 test-jax: $(VENV)/.all  ## what depends on the backend, on JAX
@@ -34,7 +35,7 @@ test-tensorflow: $(VENV)/.all  ## what depends on the backend, on TensorFlow
 	KERAS_BACKEND=tensorflow $(PYTEST) $(OTHER_BACKEND)
 
 test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what depends on the backend
-	$(MAKE) test
+	KERAS_BACKEND=torch $(PYTEST) $(ALSO_SLOW)
 	$(MAKE) test-jax
 	$(MAKE) test-tensorflow
 

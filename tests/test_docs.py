@@ -200,10 +200,13 @@ def test_the_guide_to_detection(tmp_path, monkeypatch):
     Path("smears/0.png").rename("smears/0.jpg")  # the content counts, not the name
     YOLOXDetector(tiny_backbone(), num_classes=2, image_size=32).save_to_preset("tiny")
     write_short_recipe(DETECTION_RECIPES["finetune"])
-    names, commands = run_guide("detect.md")
+    tiny = ("--model", "tiny")
+    short, small = ("--recipe", "short.json"), ("--image-size", "32", "--epochs", "1", *tiny)
+    names, commands = run_guide("detect.md", [short, small, small, tiny, (*short, *tiny)])
     assert commands == [
-        *("detect", "detect", "detect", "detect", "detect", "data check", "train", "evaluate"),
-        *("detect", "evaluate", "train", "evaluate", "detect", "evaluate", "train"),
+        *("detect", "detect", "detect", "detect", "detect", "detect"),
+        *("data check", "train", "evaluate", "detect", "evaluate"),
+        *("train", "evaluate", "train", "train", "detect", "evaluate", "train"),
     ]
     assert names["boxes"].shape == (1, 50, 4)
     assert names["outputs"]["boxes"].shape == (1, 50, 4)

@@ -184,6 +184,7 @@ def run_notebook(path):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks(path, tmp_path, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib", reason="notebooks draw plots")
@@ -212,6 +213,7 @@ def test_the_landing_page(tmp_path, monkeypatch):
     assert names["detections"].class_names == ("Platelets", "RBC", "WBC")
 
 
+@pytest.mark.slow
 def test_the_tutorial_of_classes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, color in {"daisy": "white", "poppy": "red", "tulip": "yellow"}.items():
@@ -225,6 +227,7 @@ def test_the_tutorial_of_classes(tmp_path, monkeypatch):
     assert names["probabilities"].shape == (3,)
 
 
+@pytest.mark.slow
 def test_the_tutorial_of_objects(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_yolo_dataset(Path("my_images"), count=3)
@@ -236,6 +239,7 @@ def test_the_tutorial_of_objects(tmp_path, monkeypatch):
     assert Path("with_boxes.jpg").exists()
 
 
+@pytest.mark.slow
 def test_the_tutorial_of_yolox(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_yolo_dataset(Path("images_with_boxes"), count=3)
@@ -249,6 +253,7 @@ def test_the_tutorial_of_yolox(tmp_path, monkeypatch):
     assert Path("for_yolox.pth").exists()
 
 
+@pytest.mark.slow
 def test_the_tutorial_of_deployment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_yolo_dataset(Path("smears_with_boxes"), count=2)

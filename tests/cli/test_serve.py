@@ -84,6 +84,7 @@ def test_the_extra_is_named(monkeypatch):
     assert "cspdarknet[serve]" in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM for another process")
 def test_from_the_start_to_sigterm():
     environment = {**os.environ, "KERAS_BACKEND": keras.backend.backend(), KEY: "e1f"}

@@ -55,7 +55,7 @@ def test_the_defaults_of_both_tasks(command):
     assert options == {
         **{"load_weights": None, "validation_split": 0.15, "check": True, "workers": 2},
         **{"log": (), "on_problem": "raise", "format": None},
-        **{"auto_batch_size": False, "image_cache": None},
+        **{"auto_batch_size": False, "image_cache": None, "teacher": None},
     }
     assert options.keys() == more.keys() - {"console"}
 

@@ -18,6 +18,7 @@ def _needs(package):
     return pytest.mark.skipif(missing, reason=f"{package} is not installed")
 
 
+@pytest.mark.slow
 @_needs("tensorflow")
 def test_saved_model_replaces_an_earlier_one(classifier, tmp_path):
     (tmp_path / "model").mkdir()
@@ -30,6 +31,7 @@ def test_saved_model_replaces_an_earlier_one(classifier, tmp_path):
     assert result.num_bytes > 10_000
 
 
+@pytest.mark.slow
 @_needs("tensorflow")
 def test_litert(tiny_detector, tmp_path):
     result = export(tiny_detector, tmp_path / "detector.tflite", raw_outputs=True)
@@ -38,6 +40,7 @@ def test_litert(tiny_detector, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["detector.tflite"]
 
 
+@pytest.mark.slow
 @_needs("torch")
 def test_pytorch_with_nms(tiny_detector, tmp_path):
     result = export(tiny_detector, tmp_path / "detector.pt2")

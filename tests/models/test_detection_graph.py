@@ -148,6 +148,7 @@ def test_boxes_are_computed_in_float32_under_any_policy(detector):
     assert to_numpy(outputs["num_detections"]) == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="about PyTorch's export")
 @pytest.mark.parametrize(
     "options",

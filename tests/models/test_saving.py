@@ -299,6 +299,7 @@ np.save(sys.argv[3], keras.ops.convert_to_numpy(model(np.load(sys.argv[2]))))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.one_backend
 @pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
 def test_same_weights_on_two_backends(backend, photo, tmp_path):

@@ -76,6 +76,7 @@ def test_the_accuracy_is_that_of_the_card():
     assert f"{round(stated * 100)} %" in record
 
 
+@pytest.mark.slow
 @pytest.mark.one_backend
 @pytest.mark.skipif(not BCCD.is_dir(), reason=f"the images are not at {BCCD}")
 def test_the_precision_is_that_of_the_card():

@@ -27,7 +27,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils", reason="the Ray engine 
 pytest.importorskip("aiohttp", reason="web addresses need aiohttp")
 ray = pytest.importorskip("ray", reason="the Ray engine needs Ray")
 
-pytestmark = pytest.mark.one_backend
+pytestmark = [pytest.mark.one_backend, pytest.mark.slow]
 
 SMALL = 80 * 2**20  # bytes: the least that Ray takes for the objects of a node
 QUICK = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}

@@ -48,12 +48,14 @@ def run(classification_run, tmp_path_factory):
         yield folder / "run"
 
 
+@pytest.mark.slow
 def test_tensorboard(run):
     contents = b"".join(path.read_bytes() for path in sorted((run / "tensorboard").iterdir()))
     for name in (b"batch/loss", b"val_accuracy", b"learning_rate", b"recipe.batch_size", b"curves"):
         assert name in contents
 
 
+@pytest.mark.slow
 def test_wandb_continues_the_same_run(run):
     identifier = json.loads((run / "loggers.json").read_text())["wandb"]
     parts = sorted((run / "wandb").glob("offline-run-*"))
@@ -67,6 +69,7 @@ def test_wandb_continues_the_same_run(run):
     assert {name.rpartition("_")[0] for name in pictures} >= {"curves", "confusion", "mistakes"}
 
 
+@pytest.mark.slow
 def test_mlflow_continues_the_same_run(run):
     import mlflow
 
@@ -83,6 +86,7 @@ def test_mlflow_continues_the_same_run(run):
     assert report >= {"report/report.html", "report/curves.png", "report/mistakes.png"}
 
 
+@pytest.mark.slow
 def test_mlflow_loads_the_model(run, classification_run):
     import mlflow
     import pandas as pd

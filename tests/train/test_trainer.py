@@ -3,6 +3,7 @@
 import builtins
 import csv
 import dataclasses
+import functools
 import io
 import json
 import shutil
@@ -231,7 +232,7 @@ def test_a_packed_dataset_is_trained_and_evaluated_on_like_the_folder(run, reque
 
     run = request.getfixturevalue(run)
     packed = pack_dataset(run.data, tmp_path / "packed", "parquet").path
-    train = run.train.func
+    train = functools.partial(run.train.func, run.train.args[0])
     arguments = {**run.train.keywords, "out": tmp_path / "run"}
     history = train(packed, **arguments)
     assert [row["loss"] for row in history] == [row["loss"] for row in run.history]
