@@ -256,7 +256,7 @@ def test_the_guide_to_deployment(tmp_path, monkeypatch):
     shutil.copytree("images_with_boxes/images", "images")
     Path("images/0.png").rename("images/0.jpg")
     names, commands = run_guide("deploy.md")
-    assert commands == ["export"] * 3 + ["evaluate"]
+    assert commands == ["export"] * 4 + ["evaluate"]
     assert Path("cells.bin").exists()
     assert names["exported"].comparison.max_relative_error < 1e-4
     assert len(names["fused"].layers) < 0.5 * len(names["classifier"].backbone.layers)

@@ -68,12 +68,13 @@ def export(
         model: a backbone, its `feature_pyramid()`, a classifier or a detector.
         path: the file to write. It is written atomically.
         format: `"onnx"`, `"openvino"`, `"litert"`, `"torch"` (a PyTorch exported program) or
-            `"saved_model"` (TensorFlow); `None` for the format of the suffix of `path`: .onnx,
+            `"saved_model"` (TensorFlow), or `"triton"` (a folder of Triton's model repository, with
+            an ONNX file); `None` for the format of the suffix of `path`: .onnx,
             .xml, .tflite, .pt2, or none for a SavedModel. LiteRT and SavedModel need TensorFlow,
             .pt2 needs PyTorch, whatever the Keras backend.
         precision: precision of the weights: `"float32"`; `"float16"`, which halves the file, and
-            computes in float32; or `"int8"`. Other precisions than float32 are for ONNX and
-            OpenVINO.
+            computes in float32; or `"int8"`. Other precisions than float32 are for ONNX, OpenVINO
+            and Triton.
         calibration: images for int8, like those that the model will see: a folder, or a list of
             paths or arrays `(height, width, 3)`; the first 128 are used.
         inputs: dtype of the images, `"uint8"` or `"float32"`. Both are in the range that the model

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cspdarknet.export.triton import CONFIG
+
 # The precisions of weights, and the maximum relative error of the outputs in each.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": np.inf}
 PRECISIONS = tuple(TOLERANCES)
@@ -29,13 +31,17 @@ class Format:
     can_letterbox: bool = True
 
 
+# Of two formats with the same suffix, the last one is meant by a path without a format.
 FORMATS = {
     "onnx": Format(".onnx", runtime="onnxruntime", precisions=PRECISIONS),
     "openvino": Format(".xml", runtime="openvino", precisions=PRECISIONS),
     "litert": Format(".tflite", backend="tensorflow", can_letterbox=False),
     "torch": Format(".pt2", backend="torch", can_letterbox=False),
+    "triton": Format("", runtime="onnxruntime", precisions=PRECISIONS),
     "saved_model": Format("", backend="tensorflow"),
 }
+# The formats that are folders, and a file that each of them has.
+FOLDERS = {"triton": CONFIG, "saved_model": "saved_model.pb"}
 
 
 def format_of(path: Path, name: str | None = None) -> str:
@@ -71,13 +77,13 @@ def check_replaceable(path: Path, format: str) -> None:
 def _is_replaceable(path: Path, format: str) -> bool:
     if format == "openvino" and not path.exists():
         return not path.with_suffix(".bin").exists()
-    if format != "saved_model":
+    if format not in FOLDERS:
         return not path.is_dir()
     if path.is_symlink() or path.name in ("", ".."):
         return False
     if not path.exists():
         return True
-    return path.is_dir() and ((path / "saved_model.pb").exists() or not any(path.iterdir()))
+    return path.is_dir() and ((path / FOLDERS[format]).exists() or not any(path.iterdir()))
 
 
 def move_into_place(source: Path, path: Path) -> None:

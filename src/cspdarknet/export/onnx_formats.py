@@ -1,4 +1,4 @@
-"""The formats that are written from an ONNX graph, ONNX and OpenVINO IR, and how files run."""
+"""The formats that are written from an ONNX graph (ONNX, OpenVINO, Triton), and how they run."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._extras import require
+from cspdarknet.export import triton
 from cspdarknet.export.onnx.detection import SCORES
 from cspdarknet.export.onnx.float16 import store_float16
 from cspdarknet.model_info import KEY, ModelInfo
@@ -18,11 +19,16 @@ def write(model: Any, info: ModelInfo, path: Path, format: str) -> None:
         model: from `onnx_for_runtime`, for the runtime of the format.
         info: the `ModelInfo`, which goes into the metadata.
         path: the file.
-        format: `"onnx"` or `"openvino"`.
+        format: `"onnx"`, `"openvino"` or `"triton"`.
 
     Raises:
         ImportError: if a package is missing.
     """
+    if format == "triton":
+        (path / triton.MODEL).parent.mkdir(parents=True)
+        write(model, info, path / triton.MODEL, "onnx")
+        triton.write_files(model, info, path)
+        return
     if format == "onnx":
         model = store_float16(model) if info.precision == "float16" else model
         path.write_bytes(model.SerializeToString())
@@ -42,12 +48,14 @@ def run(
     Args:
         path: the file.
         images: a batch of images as the model takes them.
-        format: `"onnx"` or `"openvino"`.
+        format: `"onnx"`, `"openvino"` or `"triton"`.
         score_factor: detectors: the factor by which the scores are multiplied before NMS.
 
     Raises:
         ImportError: if the runtime is missing.
     """
+    if format == "triton":
+        return _run_onnx(path / triton.MODEL, images, score_factor)
     return (_run_onnx if format == "onnx" else _run_openvino)(path, images, score_factor)
 
 
