@@ -261,14 +261,24 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
     Raises:
         ValueError: if it ends in another suffix.
     """
+    path = check_picture_path(path)
+    make_folder(path.parent)
+    write_whole(path, lambda part: picture.save(part, quality=JPEG_QUALITY))
+
+
+def check_picture_path(path: str | Path) -> Path:
+    """Return the path of a picture.
+
+    Raises:
+        ValueError: if it ends in another suffix than `.jpg`, `.jpeg` or `.png`.
+    """
     path = Path(path)
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise ValueError(
             f"A picture must end in {', '.join(PICTURE_SUFFIXES[:-1])} or {PICTURE_SUFFIXES[-1]}. "
             f"Received: {path}"
         )
-    make_folder(path.parent)
-    write_whole(path, lambda part: picture.save(part, quality=JPEG_QUALITY))
+    return path
 
 
 def _picture(image: Any) -> Image.Image:

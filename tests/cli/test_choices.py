@@ -2,6 +2,7 @@
 
 import pytest
 
+from cspdarknet.analysis import classifiers, neighbors
 from cspdarknet.cli import choices
 from cspdarknet.data.classification.find import ON_PROBLEM
 from cspdarknet.data.formats import FORMATS
@@ -29,6 +30,8 @@ TAKEN = {
     "PACKED_FORMATS": SUFFIXES,
     "SPLIT_BY": STRATEGIES,
     "FEATURE_FORMATS": features.FORMATS,
+    "SEARCH_METHODS": neighbors.METHODS,
+    "PROBE_METHODS": (*classifiers.METHODS, "both"),
     "RESULT_FORMATS": ("images", *RESULT_FORMATS),
     "ENGINES": ("local", "ray"),
     "TRACKERS": TRACKERS,

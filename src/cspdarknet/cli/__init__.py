@@ -15,12 +15,16 @@ from cspdarknet.cli.convert import convert, verify
 from cspdarknet.cli.data import data_app
 from cspdarknet.cli.data_files import clear_cache, convert_data, pack_data, split_data
 from cspdarknet.cli.detect import detect
+from cspdarknet.cli.embed import embed
 from cspdarknet.cli.evaluate import evaluate
 from cspdarknet.cli.export import export
 from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
 from cspdarknet.cli.predict import predict
 from cspdarknet.cli.presets import presets
+from cspdarknet.cli.probe import probe
+from cspdarknet.cli.push import push
+from cspdarknet.cli.search import search
 from cspdarknet.cli.serve import serve
 from cspdarknet.cli.signals import Commands, ended_by_signals
 from cspdarknet.cli.swapped import ModelCommand
@@ -53,6 +57,10 @@ app.command(cls=ModelCommand)(detect)
 app.command(cls=ModelCommand)(track)
 app.command(cls=ModelCommand)(export)
 app.command(cls=ModelCommand)(benchmark)
+app.command()(push)
+app.command()(embed)
+app.command()(search)
+app.command()(probe)
 app.command()(serve)
 app.command()(info)
 app.add_typer(data_app, name="data")

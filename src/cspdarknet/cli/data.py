@@ -68,24 +68,56 @@ def check(
         Path | None,
         typer.Option(help="File for all results, as JSON; - for the standard output."),
     ] = None,
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Also find near duplicates and outliers by the vectors of this model.",
+        ),
+    ] = None,
+    similarity: Annotated[
+        float,
+        typer.Option(help="With --embeddings: lowest cosine of near duplicates.", min=0, max=1),
+    ] = 0.97,
+    sheets: Annotated[
+        Path | None,
+        typer.Option(help="With --embeddings: folder for pictures of what is found."),
+    ] = None,
     workers: WorkersOption = 2,
 ) -> None:
     """Check a dataset: annotations, images, duplicates, classes, sizes of boxes.
 
     The exit status is 1 if a training would stop.
     """
+    from cspdarknet.cli.data_embeddings import print_embedding_check, write_sheets
     from cspdarknet.cli.data_text import print_check
     from cspdarknet.data import check_dataset
 
     check_results_files(ResultsFile("--json", json, JSON_STARTS))
-    console = Console(stderr=True)
+    if sheets is not None and embeddings is None:
+        raise ValueError("`--sheets` needs `--embeddings`. Received: no model: name one.")
+    folder = None if sheets is None else _output_folder(sheets, source)
+    console, looks = Console(stderr=True), None
     with interruptible(console), shown_progress(console) as progress:
         result = check_dataset(
             source, task, format, image_size, cache or _user_cache(), workers, progress
         )
+        if embeddings is not None:
+            from cspdarknet.analysis import check_by_embeddings
+
+            vectors = cache or _user_cache()
+            kept = None if vectors is None else vectors / "embeddings"
+            looks = check_by_embeddings(
+                source, embeddings, task, format, similarity, kept, progress
+            )
+    content = result.to_json() | ({} if looks is None else {"embeddings": looks.to_json()})
     if json != STANDARD_OUTPUT:
         print_check(result, Console())
-    write_results(Console(), "Results", [(json, lambda path: _write_json(path, result.to_json()))])
+        if looks is not None:
+            print_embedding_check(looks, Console())
+    if looks is not None and folder is not None:
+        write_sheets(looks, folder, Console(stderr=json == STANDARD_OUTPUT))
+    write_results(Console(), "Results", [(json, lambda path: _write_json(path, content))])
     if result.stops:
         raise typer.Exit(1)
 

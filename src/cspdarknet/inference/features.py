@@ -133,7 +133,7 @@ class FeatureExtractor:
         self._settings = {
             "levels": names,
             "longer_side": longer_side,
-            "weights_sha256": _weights_sha256(source),
+            "weights_sha256": weights_sha256(source),
             "precision": precision,
         }
         self._folder = OutputFolder(self.out)
@@ -274,7 +274,7 @@ def _failed(file: ImageFile, error: OSError) -> FeatureResult:
     return FeatureResult(file, "failed", f"{file.path}: {error.strerror}.")
 
 
-def _weights_sha256(model: "keras.Model | str | Path") -> str:
+def weights_sha256(model: "keras.Model | str | Path") -> str:
     """Return the SHA-256 of a model's weights, in hexadecimal digits."""
     if isinstance(model, (str, Path)):
         path = Path(model)

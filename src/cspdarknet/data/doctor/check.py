@@ -127,7 +127,7 @@ def check_dataset(
     size_of = partial(known_size, facts)
     damaged = [path for path, item in facts.items() if item.error]
     loaded = load_annotated(source_path(source), annotations, size_of, damaged)
-    groups = find_duplicates(_images(loaded), facts)
+    groups = find_duplicates(dataset_images(loaded), facts)
     summaries = {
         split: summarize(dataset, image_sizes(dataset, size_of), image_size)
         for split, dataset in loaded.splits.items()
@@ -215,7 +215,8 @@ def _image_problems(loaded: InspectedDataset, facts: Mapping[Path, ImageFacts]) 
     return damaged_images(unnamed) + list(extreme_images(unnamed))
 
 
-def _images(loaded: InspectedDataset) -> list[DatasetImage]:
+def dataset_images(loaded: InspectedDataset) -> list[DatasetImage]:
+    """Return the images of all splits, with their classes in a dataset for classification."""
     images = []
     for split, dataset in loaded.splits.items():
         labels = [""] * len(dataset)

@@ -127,7 +127,7 @@ def similar_images(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
             a, b = a[near], b[near]
             alike = abs(thumbnails[a] - thumbnails[b]).mean(axis=(1, 2)) <= MAX_DIFFERENCE
             if alike.any():
-                labels = _joined(labels, a[alike], b[alike])
+                labels = join_labels(labels, a[alike], b[alike])
     return labels
 
 
@@ -149,7 +149,7 @@ def _neighbors(band: np.ndarray, contrasts: np.ndarray) -> Iterator[tuple[np.nda
         yield starts, starts + offset
 
 
-def _joined(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def join_labels(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Join the groups of pairs of images; the lowest label of a group counts."""
     while True:
         joined = labels.copy()
