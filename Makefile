@@ -20,7 +20,7 @@ SOURCES := src tests examples benchmarks tools docs/conf.py docs/_ext
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
-.PHONY: demo test test-jax test-tensorflow test-all test-oldest faults fuzz lint format bench docs dist clean
+.PHONY: demo test test-jax test-tensorflow test-all test-oldest elsewhere faults fuzz lint format bench docs dist extras clean
 
 demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
@@ -42,6 +42,9 @@ test-all: $(VENV)/.all  ## the tests on PyTorch, and on JAX and TensorFlow what 
 test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own files, on the oldest supported Keras
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.oldest-keras $(PYTEST) \
 		tests/golden tests/models/test_saving.py tests/presets
+
+elsewhere: $(VENV)/.all  ## what other software computes from exported files: rewrites the table in docs/elsewhere.md
+	KERAS_BACKEND=torch PYTHONPATH=tests $(BIN)/python -m elsewhere.table
 
 faults: $(VENV)/.all  ## trainings that are killed at every kind of moment, on PyTorch and JAX
 	KERAS_BACKEND=torch $(PYTEST) tests/faults tests/train/distributed -m ''
@@ -72,6 +75,12 @@ dist: $(VENV)/.venv  ## wheel and sdist, checked: texts, size, and a prediction 
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python tools/check_wheel.py dist/*.whl
+
+extras: $(VENV)/.venv  ## each extra alone, in a clean environment of the newest versions; EXTRAS='jax hf' for some
+	rm -rf dist
+	$(PIP_INSTALL) build
+	$(BIN)/python -m build --wheel
+	$(BIN)/python tools/check_extras.py dist/*.whl $(EXTRAS)
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from cspdarknet import conversion
 from cspdarknet.models import CSPDarkNetBackbone
 from fake_detector import paint
+from hub_server import HubServer
 from support import SMALL, TINY_NET
 from yolox_files import yolox_like
 
@@ -97,3 +98,27 @@ def video(tmp_path):
     frames = (paint((48, 81), [("red", 4 + 4 * i, 8, 24 + 4 * i, 28)]) for i in range(12))
     write_video(tmp_path / "clip.mp4", frames, Fraction(10))
     return tmp_path / "clip.mp4"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Starts a stand-in for Hugging Face's hub, which the client uses, with an empty cache."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    server = HubServer()
+    template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # before the client tries again
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def logged_in(hub, monkeypatch):
+    """A login at the stand-in of the hub."""
+    hub.tokens = {"secret"}
+    monkeypatch.setenv("HF_TOKEN", "secret")

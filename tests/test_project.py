@@ -52,3 +52,23 @@ def test_images_install_extras_that_exist(name):
     extras = re.search(r"\.whl\)\[([\w,-]+)\]", text)[1].split(",")
     assert set(extras) <= set(PROJECT["optional-dependencies"])
     assert 'ENTRYPOINT ["cspdarknet"]' in text
+
+
+def test_the_package_with_jax_needs_nothing_of_other_extras():
+    names = {re.match(r"[\w-]+", line)[0] for line in PROJECT["dependencies"]}
+    assert names == {"keras", "numpy", "h5py", "pillow", "rich", "typer", "kagglehub"}
+    assert [re.match(r"[\w-]+", line)[0] for line in PROJECT["optional-dependencies"]["jax"]] == [
+        "jax"
+    ]
+
+
+def test_every_extra_is_checked_alone(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import extras
+
+    checked = {*PROJECT["optional-dependencies"]} - {"dev", "docs"}
+    assert {*extras.CHECKS} == {"none", *checked}
+    matrix = load(".github/workflows/extras.yml")["jobs"]["alone"]["strategy"]["matrix"]
+    assert matrix["extra"] == [*extras.CHECKS]
+    for program in (*extras.CHECKS.values(), *(code for _, code in extras.FAILURES.values())):
+        compile(extras.PREPARATION + program, "program", "exec")

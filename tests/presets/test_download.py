@@ -94,19 +94,6 @@ def test_bad_kaggle_handle(offline):
         download.fetch("kaggle://nonsense", "config.json")
 
 
-def test_hugging_face(offline, monkeypatch):
-    hub = pytest.importorskip("huggingface_hub")
-    with pytest.raises(ValueError, match="not a Hugging Face repository"):
-        download.fetch("hf://a/b/c", "config.json")
-
-    def unreachable(repository, file):
-        raise hub.errors.LocalEntryNotFoundError("cannot find the host")
-
-    monkeypatch.setattr(hub, "hf_hub_download", unreachable)
-    with pytest.raises(ConnectionError, match="from Hugging Face"):
-        download.fetch("hf://me/net", "config.json")
-
-
 def test_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r"pip install 'cspdarknet\[hf\]'"):

@@ -200,11 +200,6 @@ class TestHubs:
         assert (files.task, files.folder) == ("classification", None)
         assert kaggle == [("me/net/keras/v", "config.json")]
 
-    def test_hugging_face(self, preset, backbone, monkeypatch):
-        hub = pytest.importorskip("huggingface_hub")
-        monkeypatch.setattr(hub, "hf_hub_download", lambda repository, file: str(preset / file))
-        assert_same_weights(CSPDarkNetBackbone.from_preset("hf://me/net"), backbone)
-
 
 @needs_nano
 @pytest.mark.network
