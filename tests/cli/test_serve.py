@@ -3,10 +3,12 @@
 import http.client
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
+import webbrowser
 
 import keras
 import pytest
@@ -61,6 +63,16 @@ def test_an_open_server_is_pointed_out(served, monkeypatch, has_key):
         monkeypatch.setenv(KEY, "e1f")
     result = run_command("serve", "a", "--host", "0.0.0.0")
     assert ("set CSPDARKNET_API_KEY" in result.output) is not has_key
+
+
+def test_the_page_is_opened_on_demand(served, monkeypatch):
+    opened = queue.Queue()
+    monkeypatch.setattr(webbrowser, "open", opened.put)
+    for arguments in ([], ["--open"]):
+        assert run_command("serve", "a", *arguments).exit_code == 0
+        served["on_start"](None, "http://0.0.0.0:8000")
+    assert opened.get(timeout=60) == "http://127.0.0.1:8000"
+    assert opened.empty()
 
 
 @pytest.mark.parametrize(

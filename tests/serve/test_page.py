@@ -1,13 +1,13 @@
 """The page of the server in a real browser, where Playwright and Chromium are installed."""
 
-import base64
 import contextlib
 import csv
 import json
-import shutil
 
 import pytest
 
+import browsers
+from browsers import chromium, opened_page
 from cspdarknet.serve import ServedModel
 from served_models import PHOTO, Classifier, detector, running
 
@@ -16,18 +16,6 @@ expect = sync_api.expect
 
 pytestmark = pytest.mark.one_backend
 
-ARGUMENTS = [
-    "--no-sandbox",  # which a root user needs
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-DROP = """([content, names]) => {
-    const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
-    const data = new DataTransfer();
-    for (const name of names) data.items.add(new File([bytes], name, { type: "image/png" }));
-    return data;
-}"""
 PIXEL = """(canvas, [x, y]) => {
     const scale = canvas.width / 64;
     return [...canvas.getContext("2d").getImageData(x * scale, y * scale, 1, 1).data].slice(0, 3);
@@ -37,35 +25,23 @@ GRAY = [128, 128, 128]
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_api.sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        except sync_api.Error as error:
-            pytest.skip(f"the page is tested with Chromium, which does not start: {error.message}")
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @contextlib.contextmanager
 def opened(browser, api_key=None, width=1280):
     """Open the page of a server; yield it, and its errors and requests elsewhere."""
     models = [detector(lowest_score_threshold=0.05), ServedModel("colors", Classifier())]
-    with running(models, api_key=api_key) as (_, port):
-        context = browser.new_context(viewport={"width": width, "height": 844})
-        page = context.new_page()
-        messages, origin = [], f"http://127.0.0.1:{port}/"
-        page.on("console", lambda m: m.type == "error" and messages.append(m.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("request", lambda r: r.url.startswith((origin, "blob:")) or messages.append(r.url))
-        page.goto(origin)
-        yield page, messages
-        context.close()
+    with (
+        running(models, api_key=api_key) as (_, port),
+        opened_page(browser, f"http://127.0.0.1:{port}/", width) as opened,
+    ):
+        yield opened
 
 
 def drop(page, *names):
-    data = page.evaluate_handle(DROP, [base64.b64encode(PHOTO).decode(), names])
-    page.dispatch_event("#drop", "drop", {"dataTransfer": data})
+    browsers.drop(page, "#drop", PHOTO, *names)
 
 
 def slide(page, name, value):

@@ -1,6 +1,8 @@
 """`cspdarknet serve`: an HTTP server for models, with a page."""
 
 import os
+import webbrowser
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,6 +84,9 @@ def serve(
     timeout: Annotated[
         int, typer.Option(help="Maximum number of seconds until a result.", min=1)
     ] = 30,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser of this machine.")
+    ] = False,
 ) -> None:
     """Serve models over HTTP, with a page at /.
 
@@ -130,6 +135,10 @@ def serve(
     def show(server: "Server", address: str) -> None:
         servers.append(server)
         console.print(f"Serving at {address} (Ctrl-C ends)", highlight=False, soft_wrap=True)
+        if open_page:
+            # In a thread, because browsers of the terminal do not return.
+            page = address.replace("//0.0.0.0:", "//127.0.0.1:")
+            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
     def stop() -> None:
         for server in servers:
