@@ -4,6 +4,7 @@ import dataclasses
 import doctest
 import functools
 import importlib
+import importlib.util
 import json
 import re
 import shlex
@@ -23,9 +24,11 @@ from cspdarknet.cli import app
 from cspdarknet.data import load_detection_dataset
 from cspdarknet.inference.video import write_video
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from cspdarknet.presets.measured import costs
+from cspdarknet.presets.records import PRESETS
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES, Phase
 from fake_detector import paint
-from image_datasets import write_yolo_dataset
+from image_datasets import write_class_folders, write_yolo_dataset
 from support import randomize
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,12 +136,12 @@ def test_commands_have_the_options_that_are_shown(page):
 
 
 @pytest.mark.one_backend
-def test_readme_preset_table():
-    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+)M", README, re.MULTILINE)
-    presets = CSPDarkNetBackbone.presets
-    assert [name for name, _ in rows] == list(presets)
-    for name, millions in rows:
-        assert float(millions) == pytest.approx(presets[name]["metadata"]["params"] / 1e6, abs=5e-3)
+def test_the_readmes_table_of_models_is_that_of_the_records():
+    spec = importlib.util.spec_from_file_location("model_table", ROOT / "tools/model_table.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.updated(README) == README, "run `python tools/model_table.py`"
+    assert set(costs()) == set(PRESETS), "run `python benchmarks/zoo.py`"
 
 
 @pytest.mark.one_backend
@@ -247,6 +250,20 @@ def test_the_guide_to_datasets(tmp_path, monkeypatch):
     assert names["splits"].class_names == ("cat", "dog")
 
 
+@pytest.mark.slow
+@pytest.mark.one_backend
+def test_the_guide_to_the_workbench(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="probes need scikit-learn")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_class_folders(Path("photos"), per_class=4)
+    names, commands = run_guide("workbench.md")
+    assert commands == ["embed", "search", "search", "data check"]
+    assert names["embeddings"].vectors.shape == (12, 480)
+    assert names["report"].best.accuracy > 0.5
+    assert Path("neighbors.jpg").exists()
+
+
 @pytest.mark.one_backend
 def test_the_guide_to_deployment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -272,7 +289,7 @@ def test_the_guide_to_weight_files(tmp_path, monkeypatch):
     x = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype("float32")
     np.savez("io.npz", x=x, P4=backbone.predict_on_batch(x))
     names, commands = run_guide("checkpoints.md")
-    assert commands == ["convert", "convert", "verify", "verify", "info", "info"]
+    assert commands == ["convert", "convert", "verify", "verify", "info", "info", "push"]
     assert names["detector"].class_names[0] == "person"
     assert type(names["backbone"]) is CSPDarkNetBackbone
     assert Path("backbone.safetensors").is_file()

@@ -31,6 +31,7 @@ ACTIVATIONS = {
     "silu": lambda x: x / (1 + np.exp(-x)),
     "relu": lambda x: np.maximum(x, 0),
     "leaky_relu": lambda x: np.where(x > 0, x, 0.1 * x),
+    "leaky_relu_0.01": lambda x: np.where(x > 0, x, 0.01 * x),
     "relu6": lambda x: np.clip(x, 0, 6),
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
 }

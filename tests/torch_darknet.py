@@ -9,6 +9,7 @@ ACTIVATIONS = {
     "silu": lambda x: x * x.sigmoid(),
     "relu": lambda x: x.clamp(min=0),
     "leaky_relu": lambda x: x.where(x > 0, 0.1 * x),
+    "leaky_relu_0.01": lambda x: x.where(x > 0, 0.01 * x),
     "relu6": lambda x: x.clamp(0, 6),
     "hard_swish": lambda x: x * (x + 3).clamp(0, 6) / 6,
 }

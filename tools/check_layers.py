@@ -30,6 +30,7 @@ LAYERS = (
     ("images", "model_info", "tiles"),
     ("visualize",),
     ("detections",),
+    ("topologies",),
     ("layers",),
     ("yolox",),
     ("preprocessing",),
@@ -41,7 +42,7 @@ LAYERS = (
     ("evaluate",),
     ("reports",),
     ("train",),
-    ("scale", "serve"),
+    ("analysis", "scale", "serve"),
     ("cli",),
     ("__main__",),
 )

@@ -5,24 +5,14 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from cspdarknet.presets.listing import FACTS, facts
 from cspdarknet.presets.records import PRESETS, Preset
-
-HEAD = ("preset", "parameters", "MB", "image size", "data", "accuracy", "license", "weights")
-ORIGINS = {"bundled": "in the package", "download": "downloaded", "none": "random"}
 
 
 def row(preset: Preset) -> tuple[str, ...]:
-    """Return the cells of a preset."""
-    return (
-        f"`{preset.name}`",
-        f"{(preset.parameters + preset.head_parameters) / 1e6:.2f}M",
-        f"{preset.megabytes:.1f}",
-        str(preset.image_size or "any"),
-        preset.dataset or "–",
-        preset.metric or "–",
-        preset.license if preset.has_weights else "–",
-        ORIGINS[preset.origin],
-    )
+    """Return the cells of a preset, without its task."""
+    name, _, *others = facts(preset)
+    return (f"`{name}`", *others)
 
 
 class PresetTable(SphinxDirective):
@@ -36,7 +26,8 @@ class PresetTable(SphinxDirective):
         presets = [p for p in PRESETS.values() if p.task == self.arguments[0]]
         if not presets:
             raise self.error(f"There are no presets of the task {self.arguments[0]!r}.")
-        lines = [HEAD, ("---",) * len(HEAD), *map(row, presets)]
+        head = [title for title in FACTS if title != "task"]
+        lines = [head, ("---",) * len(head), *map(row, presets)]
         text = StringList([f"| {' | '.join(cells)} |" for cells in lines])
         container = nodes.container()
         self.state.nested_parse(text, self.content_offset, container)

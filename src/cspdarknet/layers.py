@@ -21,10 +21,12 @@ from cspdarknet._arguments import check_choice, check_fraction, check_positive
 from cspdarknet._depthwise import use_shifted_products
 from cspdarknet._initialization import apply_convolution
 from cspdarknet._kerascv import missing
+from cspdarknet.topologies import Bottleneck
 
 __all__ = [
     "ACTIVATIONS",
     "BlockSettings",
+    "bottleneck_chain",
     "conv_block",
     "csp_stage",
     "depthwise_conv_block",
@@ -32,15 +34,17 @@ __all__ = [
     "focus_stem",
     "prediction_conv",
     "spp",
+    "squeeze_excitation",
 ]
 
 # KerasCV's module of this name has layers of all kinds. Python asks the import hook about names in
 # modules with a path only.
 __getattr__, __path__ = partial(missing, __name__), list[str]()
 
-# Names of the activations of blocks. `leaky_relu` has the negative slope of YOLOX.
-ACTIVATIONS = ("silu", "relu", "leaky_relu", "relu6", "hard_swish")
-LEAKY_SLOPE = 0.1
+# Names of the activations of blocks.
+ACTIVATIONS = ("silu", "relu", "leaky_relu", "leaky_relu_0.01", "relu6", "hard_swish")
+# Negative slopes: that of YOLOX and Darknet, and that of timm, PyTorch's default.
+LEAKY_SLOPES = {"leaky_relu": 0.1, "leaky_relu_0.01": 0.01}
 KERAS_NAMES = {"hard_swish": "hard_silu"}  # names in `keras.activations` that differ
 
 
@@ -116,8 +120,8 @@ def _norm_act(x: Any, conv_name: str | None, name: str | None, settings: BlockSe
 
 def _activation(name: str | None, settings: BlockSettings) -> keras.layers.Layer:
     """Return the layer of an activation, which is the last layer of a block."""
-    if settings.activation == "leaky_relu":
-        return keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, dtype=settings.dtype, name=name)
+    if (slope := LEAKY_SLOPES.get(settings.activation)) is not None:
+        return keras.layers.LeakyReLU(negative_slope=slope, dtype=settings.dtype, name=name)
     function = KERAS_NAMES.get(settings.activation, settings.activation)
     return keras.layers.Activation(function, dtype=settings.dtype, name=name)
 
@@ -315,6 +319,91 @@ def spp(
     return conv_block(x, filters, 1, name=_join(name, "conv2"), settings=settings)
 
 
+def squeeze_excitation(
+    x: Any, filters: int, *, name: str | None = None, settings: BlockSettings = DEFAULT
+) -> Any:
+    """Squeeze-and-excitation: weights of the channels, computed from their means over the image.
+
+    Args:
+        x: feature map.
+        filters: number of channels between its two 1x1 convolutions.
+        name: prefix of the layers' names.
+        settings: data format, activation between the convolutions, and dtype.
+
+    Returns:
+        A Keras tensor of the same shape.
+
+    Example:
+        >>> squeeze_excitation(keras.Input((28, 28, 64)), 16).shape
+        (None, 28, 28, 64)
+
+    References:
+        Squeeze-and-Excitation Networks (https://arxiv.org/abs/1709.01507) section 3; timm,
+        `timm/layers/squeeze_excite.py`.
+    """
+    formats = {"data_format": settings.data_format, "dtype": settings.dtype}
+    pool = keras.layers.GlobalAveragePooling2D(keepdims=True, name=_join(name, "pool"), **formats)
+    weights = pool(x)
+    for suffix, count in (("reduce", filters), ("expand", x.shape[settings.channel_axis])):
+        conv = keras.layers.Conv2D(count, 1, name=_join(name, f"{suffix}_conv"), **formats)
+        weights = apply_convolution(conv, weights)
+        if suffix == "reduce":
+            weights = _activation(_join(name, suffix), settings)(weights)
+    gate = keras.layers.Activation("sigmoid", dtype=settings.dtype, name=_join(name, "gate"))
+    return keras.layers.Multiply(dtype=settings.dtype, name=name)([x, gate(weights)])
+
+
+def bottleneck_chain(
+    x: Any,
+    depth: int,
+    bottleneck: Bottleneck = Bottleneck(),  # noqa: B008  (frozen)
+    *,
+    use_depthwise: bool = False,
+    residual: bool = True,
+    name: str | None = None,
+    output_name: str | None = None,
+    settings: BlockSettings = DEFAULT,
+) -> Any:
+    """Bottlenecks one after another: two blocks each, whose output is added to their input.
+
+    Args:
+        x: feature map.
+        depth: number of bottlenecks.
+        bottleneck: their kernels, inner channels and attention.
+        use_depthwise: whether the 3x3 blocks are depthwise separable.
+        residual: whether each bottleneck's input is added to its output.
+        name: prefix of the layers' names.
+        output_name: name of the last layer, with residual connections.
+        settings: as in `conv_block`.
+
+    Returns:
+        A Keras tensor of the same shape.
+
+    Example:
+        >>> bottleneck_chain(keras.Input((28, 28, 64)), depth=2).shape
+        (None, 28, 28, 64)
+    """
+    channels = x.shape[settings.channel_axis]
+    inner, attention = bottleneck.inner(channels), bottleneck.attention(channels)
+    for i in range(1, depth + 1):
+        prefix, y = _join(name, f"bottleneck{i}"), x
+        for number, (size, filters) in enumerate(
+            zip(bottleneck.kernel_sizes, (inner, channels), strict=True), start=1
+        ):
+            block = depthwise_conv_block if use_depthwise and size > 1 else conv_block
+            y = block(y, filters, size, name=_join(prefix, f"conv{number}"), settings=settings)
+            if number == 1 and attention:
+                y = squeeze_excitation(
+                    y, attention, name=_join(prefix, "attention"), settings=settings
+                )
+        if residual:
+            is_last = output_name is not None and i == depth
+            add_name = output_name if is_last else _join(prefix, "add")
+            y = keras.layers.Add(dtype=settings.dtype, name=add_name)([x, y])
+        x = y
+    return x
+
+
 def csp_stage(
     x: Any,
     filters: int,
@@ -322,6 +411,9 @@ def csp_stage(
     *,
     use_depthwise: bool = False,
     residual: bool = True,
+    bottleneck: Bottleneck = Bottleneck(),  # noqa: B008  (frozen)
+    branch: int | None = None,
+    branch_conv: bool = False,
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
@@ -335,6 +427,10 @@ def csp_stage(
         depth: number of bottlenecks (a 1x1 and a 3x3 block each).
         use_depthwise: whether the 3x3 blocks are depthwise separable.
         residual: whether each bottleneck's input is added to its output.
+        bottleneck: kernels, inner channels and attention of the bottlenecks.
+        branch: number of channels of the bottlenecks, and of the part that bypasses them; `None`
+            for half of `filters`.
+        branch_conv: whether another 1x1 block follows the bottlenecks.
         name: prefix of the layers' names.
         settings: as in `conv_block`.
 
@@ -345,18 +441,20 @@ def csp_stage(
         >>> csp_stage(keras.Input((28, 28, 64)), 64, depth=3).shape
         (None, 28, 28, 64)
     """
-    hidden = filters // 2
-    spatial_block = depthwise_conv_block if use_depthwise else conv_block
+    hidden = filters // 2 if branch is None else branch
     main = conv_block(x, hidden, 1, name=_join(name, "conv1"), settings=settings)
     shortcut = conv_block(x, hidden, 1, name=_join(name, "conv2"), settings=settings)
-    for i in range(1, depth + 1):
-        bottleneck = _join(name, f"bottleneck{i}")
-        y = conv_block(main, hidden, 1, name=_join(bottleneck, "conv1"), settings=settings)
-        y = spatial_block(y, hidden, 3, name=_join(bottleneck, "conv2"), settings=settings)
-        if residual:
-            add = keras.layers.Add(dtype=settings.dtype, name=_join(bottleneck, "add"))
-            y = add([main, y])
-        main = y
+    main = bottleneck_chain(
+        main,
+        depth,
+        bottleneck,
+        use_depthwise=use_depthwise,
+        residual=residual,
+        name=name,
+        settings=settings,
+    )
+    if branch_conv:
+        main = conv_block(main, hidden, 1, name=_join(name, "branch"), settings=settings)
     x = keras.layers.Concatenate(
         axis=settings.channel_axis, dtype=settings.dtype, name=_join(name, "concat")
     )([main, shortcut])

@@ -5,6 +5,7 @@ import pytest
 from cspdarknet import models
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.records import PRESETS
+from cspdarknet.presets.sizes import TIMM_SIZES
 
 pytestmark = pytest.mark.one_backend
 
@@ -13,7 +14,9 @@ CLASSES = (CSPDarkNetBackbone, ImageClassifier, YOLOXDetector)
 
 def test_presets_are_those_that_the_class_loads():
     assert list(CSPDarkNetBackbone.presets) == list(PRESETS)
-    assert list(ImageClassifier.presets) == ["csp_darknet_tiny_clothing"]
+    first, *others = ImageClassifier.presets
+    assert first == "csp_darknet_tiny_clothing"
+    assert all("_in1k" in name for name in others)
     assert list(YOLOXDetector.presets) == [
         "yolox_nano_bccd",
         *(f"yolox_{size}_coco" for size in ("nano", "tiny", "s", "m", "l", "x")),
@@ -24,7 +27,10 @@ def test_presets_are_those_that_the_class_loads():
 def test_presets_with_and_without_weights(cls):
     assert cls.presets_with_weights | cls.presets_without_weights == cls.presets
     assert all(entry["has_weights"] for entry in cls.presets_with_weights.values())
-    assert list(CSPDarkNetBackbone.presets_without_weights) == list(PRESETS)[:5]
+    assert list(CSPDarkNetBackbone.presets_without_weights) == [
+        *list(PRESETS)[:5],
+        *(row[0] for row in TIMM_SIZES),
+    ]
 
 
 @pytest.mark.parametrize("name", ["Tiny", "S", "M", "L", "XL"])

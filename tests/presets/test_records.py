@@ -4,7 +4,8 @@ import pytest
 
 from cspdarknet.models import CSPDarkNetBackbone
 from cspdarknet.presets.listing import describe
-from cspdarknet.presets.records import PRESETS
+from cspdarknet.presets.records import PRESETS, TIMM_MODELS
+from cspdarknet.presets.sizes import TIMM_SIZES
 
 pytestmark = pytest.mark.one_backend
 
@@ -21,10 +22,16 @@ BUNDLED = ["csp_darknet_tiny_clothing", "yolox_nano_bccd"]
 YOLOX = [f"yolox_{size}_coco" for size in ("nano", "tiny", "s", "m", "l", "x")]
 
 
+TIMM = [row[0] for row in TIMM_SIZES]
+TAGGED = [f"{name}.{tag}" for name, tag, *_ in TIMM_MODELS]
+
+
 def test_names_in_their_order():
-    assert list(PRESETS) == KERASCV + BUNDLED + YOLOX
+    names = KERASCV + BUNDLED + YOLOX
+    assert list(PRESETS)[: len(names)] == names
+    assert list(PRESETS)[len(names) :] == TIMM + TAGGED
     with_weights = [name for name, preset in PRESETS.items() if preset.has_weights]
-    assert with_weights == KERASCV[5:] + BUNDLED + YOLOX
+    assert with_weights == KERASCV[5:] + BUNDLED + YOLOX + TAGGED
 
 
 def test_tasks():

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cspdarknet.topologies import Architecture
 from cspdarknet.yolox.levels import Pyramid
 
 # Blocks of the neck of YOLOX, in the order of the forward pass.
@@ -72,19 +73,43 @@ def unit_variables(model: Any, unit: ConvUnit) -> tuple[Any, list[Any]]:
 
 def conv_units(model: Any) -> Iterator[ConvUnit]:
     """Yield the units of a `CSPDarkNetBackbone` in KerasCV's order of creation."""
-    return backbone_units(model.stackwise_depth, model.use_depthwise)
+    return backbone_units(model.architecture)
 
 
-def backbone_units(stackwise_depth: Sequence[int], use_depthwise: bool) -> Iterator[ConvUnit]:
-    """Yield the units of a backbone with these arguments, as `conv_units` does."""
-    yield ConvUnit("stem_conv", "stem")
-    for stage, depth in enumerate(stackwise_depth):
-        dark = f"dark{stage + 2}"
-        yield from _spatial_units(f"{dark}_conv", "stage", stage, "", use_depthwise)
-        if stage == len(stackwise_depth) - 1:
+def backbone_units(network: Architecture) -> Iterator[ConvUnit]:
+    """Yield the units of a network, as `conv_units` does."""
+    depthwise = network.use_depthwise
+    if network.topology.stem:
+        for number in range(1, len(network.stem) + 1):
+            yield ConvUnit(f"stem_conv{number}", "stem", position=f"conv{number}")
+    else:
+        yield ConvUnit("stem_conv", "stem")
+    for index, stage in enumerate(network.stages()):
+        dark = f"dark{stage.level}"
+        yield from _spatial_units(f"{dark}_conv", "stage", index, "", depthwise)
+        if stage.spp:
             for position in ("conv1", "conv2"):
-                yield ConvUnit(f"{dark}_spp_{position}", "spp", stage, position)
-        yield from _csp_units(f"{dark}_csp", "csp", stage, "", depth, use_depthwise)
+                yield ConvUnit(f"{dark}_spp_{position}", "spp", index, position)
+        if network.topology.cross_stage:
+            yield from _csp_units(f"{dark}_csp", "csp", index, "", stage.depth, depthwise)
+            if network.topology.branch_conv:
+                yield ConvUnit(f"{dark}_csp_branch", "csp", index, "branch")
+        else:
+            yield from _bottleneck_units(dark, "csp", index, "", stage.depth, depthwise)
+
+
+def attention_layers(network: Architecture) -> Iterator[tuple[int, int, str, str]]:
+    """Yield stage, bottleneck, part and layer name of the convolutions with bias in attention.
+
+    The parts are `"reduce"` and `"expand"`.
+    """
+    for index, stage in enumerate(network.stages()):
+        if not stage.bottleneck.attention(stage.branch):
+            continue
+        for number in range(1, stage.depth + 1):
+            for part in ("reduce", "expand"):
+                layer = f"dark{stage.level}_csp_bottleneck{number}_attention_{part}_conv"
+                yield index, number, part, layer
 
 
 def neck_units(
@@ -142,8 +167,14 @@ def _csp_units(
 ) -> Iterator[ConvUnit]:
     for position in ("conv1", "conv2"):
         yield ConvUnit(f"{name}_{position}", block, index, prefix + position)
+    yield from _bottleneck_units(name, block, index, prefix, depth, use_depthwise)
+    yield ConvUnit(f"{name}_conv3", block, index, f"{prefix}conv3")
+
+
+def _bottleneck_units(
+    name: str, block: str, index: int, prefix: str, depth: int, use_depthwise: bool
+) -> Iterator[ConvUnit]:
     for number in range(1, depth + 1):
         first, second = f"bottleneck{number}_conv1", f"bottleneck{number}_conv2"
         yield ConvUnit(f"{name}_{first}", block, index, prefix + first)
         yield from _spatial_units(f"{name}_{second}", block, index, prefix + second, use_depthwise)
-    yield ConvUnit(f"{name}_conv3", block, index, f"{prefix}conv3")

@@ -7,6 +7,7 @@ from typing import Any, Self
 from cspdarknet.checkpoints.config_objects import check_objects
 from cspdarknet.checkpoints.errors import CheckpointError, shown
 from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
+from cspdarknet.checkpoints.model_size import architecture_of
 from cspdarknet.yolox.levels import Pyramid
 
 BACKBONE, CLASSIFIER, DETECTOR = "CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector"
@@ -40,7 +41,8 @@ class ModelConfig:
         if self.task != "detection" or self.head is None:
             return None
         try:
-            return Pyramid.of(self.head.get("levels"), len(self.backbone["stackwise_channels"]))
+            stages = len(architecture_of(self.backbone).pyramid_channels)
+            return Pyramid.of(self.head.get("levels"), stages)
         except (ValueError, TypeError, LookupError):
             return None
 

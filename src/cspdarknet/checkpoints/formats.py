@@ -15,9 +15,11 @@ from cspdarknet.checkpoints.readers import (
     keras3,
     onnx,
     safetensors,
+    timm,
     torch,
     yolox,
 )
+from cspdarknet.checkpoints.readers.timm import TimmWeights
 from cspdarknet.checkpoints.readers.yolox_file import YOLOXWeights
 from cspdarknet.checkpoints.weight_file import Kind
 
@@ -25,7 +27,8 @@ HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK"
 # What can follow the version at the start of an ONNX file: its texts, its graph or its operators.
 ONNX_FIELDS = b"\x12\x1a\x22\x32\x3a\x42"
 MAX_ONNX_VERSION = 32
-OWN_STEM = "stem_conv_conv/kernel"  # in each .safetensors file of this package
+# One of them is in each .safetensors file of this package.
+OWN_STEMS = ("stem_conv_conv/kernel", "stem_conv1_conv/kernel")
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -87,11 +90,15 @@ def _refuse(path: Path, kind: Kind) -> NoReturn:
 
 def _open_safetensors(path: Path) -> Checkpoint:
     checkpoint = safetensors.checkpoint(path)
-    if any(name.endswith(yolox.STEM) for name in checkpoint.shapes):
-        return _open_yolox(
-            path, "YOLOX, safetensors", {name: checkpoint.read(name) for name in checkpoint.shapes}
+    if prefixes := timm.prefixes(checkpoint.shapes):
+        weights = TimmWeights.of(
+            path, "timm, safetensors", checkpoint.shapes, checkpoint.read, prefixes[0]
         )
-    if OWN_STEM not in checkpoint.shapes:
+        return weights.checkpoint()
+    if any(name.endswith(yolox.STEM) for name in checkpoint.shapes):
+        content = {name: checkpoint.read(name) for name in checkpoint.shapes}
+        return _open_state_dict(path, "safetensors", content)
+    if not any(stem in checkpoint.shapes for stem in OWN_STEMS):
         raise (names.recognize(checkpoint.shapes) or names.OTHER).error(path)
     return checkpoint
 
@@ -103,12 +110,15 @@ def _open_torch(path: Path) -> Checkpoint:
         if (kind := pickled.recognize(path)) is not None:
             raise kind.error(path) from error
         raise
-    return _open_yolox(path, "YOLOX, PyTorch", content)
+    return _open_state_dict(path, "PyTorch", content)
 
 
-def _open_yolox(path: Path, file_format: str, content: Any) -> Checkpoint:
+def _open_state_dict(path: Path, file_format: str, content: Any) -> Checkpoint:
     try:
         chosen, notes = state_dicts.choose(path, content)
+        if chosen.is_timm:
+            return _timm(path, f"timm, {file_format}", chosen, notes)
+        file_format = f"YOLOX, {file_format}"
         weights = YOLOXWeights(path, file_format, chosen.arrays, chosen.prefix, notes=notes)
         checkpoint = weights.checkpoint()
         checkpoint.config()  # other networks begin with a stem of the same name
@@ -117,6 +127,16 @@ def _open_yolox(path: Path, file_format: str, content: Any) -> Checkpoint:
             raise kind.error(path) from error
         raise
     return checkpoint
+
+
+def _timm(
+    path: Path, file_format: str, chosen: state_dicts.StateDict, notes: tuple[str, ...]
+) -> Checkpoint:
+    shapes = {name: array.shape for name, array in chosen.arrays.items()}
+    weights = TimmWeights.of(
+        path, file_format, shapes, chosen.arrays.__getitem__, chosen.prefix, notes
+    )
+    return weights.checkpoint()
 
 
 def _is_onnx(path: Path, start: bytes) -> bool:

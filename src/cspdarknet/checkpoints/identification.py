@@ -13,7 +13,7 @@ from cspdarknet.checkpoints.published import license_of, published_name, sha256_
 from cspdarknet.checkpoints.weight_file import ForeignFileError, WeightFile
 from cspdarknet.model_info import is_exported_file
 
-OWN_FAMILY, OTHER_FAMILIES = "cspdarknet", ("YOLOX", "KerasCV")
+OWN_FAMILY, OTHER_FAMILIES = "cspdarknet", ("YOLOX", "KerasCV", "timm")
 STEM_SIZE = (6, 6)  # of the kernel with which each model of this package begins
 OTHER_KERAS = "a Keras weight file of another network"
 KERAS_REMEDY = "build its model with the code that wrote it, and load the file with Keras"

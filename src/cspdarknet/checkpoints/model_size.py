@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Self
 
+from cspdarknet.topologies import YOLOX, Architecture, Bottleneck, Stage
 from cspdarknet.yolox.levels import NUM_LEVELS, Pyramid
 
 BOX_OUTPUTS = 5  # four coordinates and the objectness
@@ -42,26 +44,47 @@ def _csp(inputs: int, outputs: int, depth: int, use_depthwise: bool) -> ModelSiz
     return _conv(inputs, hidden) * 2 + bottleneck * depth + _conv(2 * hidden, outputs)
 
 
-def backbone_size(
-    channels: Sequence[int], depth: Sequence[int], use_depthwise: bool, image_channels: int
-) -> ModelSize:
+def _attention(channels: int, inner: int) -> ModelSize:
+    """Return the size of the two convolutions with bias of a squeeze-and-excitation."""
+    return ModelSize(2 * channels * inner + inner + channels, 2) if inner else ModelSize()
+
+
+def _bottleneck(channels: int, shape: Bottleneck, use_depthwise: bool) -> ModelSize:
+    size, inputs = _attention(shape.inner(channels), shape.attention(channels)), channels
+    for side, outputs in zip(shape.kernel_sizes, (shape.inner(channels), channels), strict=True):
+        size += _spatial(inputs, outputs, use_depthwise) if side > 1 else _conv(inputs, outputs)
+        inputs = outputs
+    return size
+
+
+def _stage(stage: Stage, network: Architecture) -> ModelSize:
+    topology, depthwise = network.topology, network.use_depthwise
+    pools = topology.downsampling == "pool"
+    down = _conv if pools else partial(_spatial, use_depthwise=depthwise)
+    size = down(stage.inputs, stage.down_filters)
+    if stage.spp:
+        size += _conv(stage.filters, stage.filters // 2)
+        size += _conv(4 * (stage.filters // 2), stage.filters)
+    size += _bottleneck(stage.branch, stage.bottleneck, depthwise) * stage.depth
+    if topology.cross_stage:
+        size += _conv(stage.down_filters, stage.branch) * 2 + _conv(2 * stage.branch, stage.filters)
+    if topology.branch_conv:
+        size += _conv(stage.branch, stage.branch)
+    return size
+
+
+def backbone_size(network: Architecture, image_channels: int) -> ModelSize:
     """Return the size of a `CSPDarkNetBackbone`.
 
     Args:
-        channels: its `stackwise_channels`.
-        depth: its `stackwise_depth`.
-        use_depthwise: whether its 3x3 blocks are depthwise separable.
+        network: channels, depths and topology.
         image_channels: number of channels of its images.
     """
-    inputs = channels[0] // 2
-    size = _conv(image_channels, inputs, 6)
-    for stage, (outputs, bottlenecks) in enumerate(zip(channels, depth, strict=True)):
-        size += _spatial(inputs, outputs, use_depthwise)
-        if stage == len(channels) - 1:
-            size += _conv(outputs, outputs // 2) + _conv(4 * (outputs // 2), outputs)
-        size += _csp(outputs, outputs, bottlenecks, use_depthwise)
-        inputs = outputs
-    return size
+    size, inputs = ModelSize(), image_channels
+    for filters, side, _ in network.stem:
+        size += _conv(inputs, filters, side)
+        inputs = filters
+    return sum((_stage(stage, network) for stage in network.stages()), size)
 
 
 def detector_head_size(
@@ -102,6 +125,17 @@ def classifier_head_size(features: int, num_classes: int) -> ModelSize:
     return ModelSize((features + 1) * num_classes)
 
 
+def architecture_of(backbone: Mapping[str, Any]) -> Architecture:
+    """Return the network that the arguments of a backbone describe."""
+    return Architecture(
+        backbone["stackwise_channels"],
+        backbone["stackwise_depth"],
+        bool(backbone.get("use_depthwise")),
+        backbone.get("topology") or YOLOX,
+        backbone.get("stem_channels"),
+    )
+
+
 def config_size(backbone: Mapping[str, Any], head: Mapping[str, Any] | None) -> ModelSize:
     """Return the size of the model that a config describes.
 
@@ -112,11 +146,11 @@ def config_size(backbone: Mapping[str, Any], head: Mapping[str, Any] | None) -> 
     Raises:
         Exception: of any class, if the config is malformed.
     """
-    channels, depth = backbone["stackwise_channels"], backbone["stackwise_depth"]
-    use_depthwise = bool(backbone.get("use_depthwise"))
+    network = architecture_of(backbone)
+    channels, depth = network.pyramid_channels, network.stackwise_depth
     shape = backbone.get("input_shape") or backbone.get("image_shape") or (1,)
     image_channels = shape[0 if backbone.get("data_format") == "channels_first" else -1]
-    size = backbone_size(channels, depth, use_depthwise, image_channels)
+    size = backbone_size(network, image_channels)
     if head is None:
         return size
     num_classes = head["num_classes"]
@@ -125,7 +159,7 @@ def config_size(backbone: Mapping[str, Any], head: Mapping[str, Any] | None) -> 
     neck_depth, hidden = head.get("neck_depth"), head.get("head_channels")
     return size + detector_head_size(
         channels,
-        use_depthwise,
+        network.use_depthwise,
         num_classes,
         depth[-1] if neck_depth is None else neck_depth,
         channels[-NUM_LEVELS] if hidden is None else hidden,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet.checkpoints.errors import CheckpointError
-from cspdarknet.checkpoints.readers import yolox
+from cspdarknet.checkpoints.readers import timm, yolox
 
 MAX_NESTING = 4
 MAX_CANDIDATES = 20
@@ -24,17 +24,19 @@ AVERAGED = frozenset({"ema", "swa", "averaged", "avg", "shadow"})
 
 @dataclass(frozen=True)
 class StateDict:
-    """Weights with one backbone of YOLOX.
+    """Weights with one backbone of YOLOX or timm.
 
     Attributes:
         keys: keys of the dicts that they are in, from the outermost.
         arrays: the weights by name.
         prefix: prefix of the backbone's names.
+        is_timm: whether they have timm's names, not those of YOLOX.
     """
 
     keys: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
     prefix: str
+    is_timm: bool = False
 
     @property
     def place(self) -> str:
@@ -60,7 +62,7 @@ class StateDict:
 
 
 def choose(path: Path, content: Any) -> tuple[StateDict, tuple[str, ...]]:
-    """Return the weights of YOLOX in the content of a file, and notes on the choice.
+    """Return the weights of YOLOX or timm in the content of a file, and notes on the choice.
 
     Args:
         path: the file, for error messages.
@@ -72,7 +74,8 @@ def choose(path: Path, content: Any) -> tuple[StateDict, tuple[str, ...]]:
     candidates = list(_candidates(content, ()))
     if not candidates:
         raise CheckpointError(
-            f"{path} does not hold a CSPDarkNet of YOLOX: no weight ends in {yolox.STEM!r}."
+            f"{path} does not hold a CSPDarkNet of YOLOX or timm: no weight ends in "
+            f"{yolox.STEM!r} or 'stem.conv1.conv.weight'."
         )
     if len(candidates) == 1:
         return candidates[0], ()
@@ -110,6 +113,8 @@ def _candidates(content: Any, keys: tuple[str, ...]) -> Iterator[StateDict]:
     for name in arrays:
         if name.endswith(yolox.STEM):
             yield StateDict(keys, arrays, name.removesuffix(yolox.STEM))
+    for prefix in timm.prefixes(arrays):
+        yield StateDict(keys, arrays, prefix, is_timm=True)
     for key, item in content.items():
         if isinstance(key, str):
             yield from _candidates(item, (*keys, key))

@@ -14,7 +14,7 @@ import numpy as np
 from cspdarknet.checkpoints.architecture import backbone_of, task_of
 from cspdarknet.checkpoints.input_conventions import MEAN, STD, writable_normalization
 from cspdarknet.checkpoints.layer_forms import check_not_quantized
-from cspdarknet.checkpoints.readers import keras3, safetensors, torch, yolox
+from cspdarknet.checkpoints.readers import keras3, safetensors, timm, torch, yolox
 from cspdarknet.checkpoints.targets import collect
 
 KERAS_METADATA = "metadata.json"
@@ -64,20 +64,24 @@ def _cast(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def write_pth(model: Any, path: Path) -> None:
-    """Write a state dict of YOLOX, or of its CSPDarknet for a backbone.
+    """Write a state dict of YOLOX or, if the topology is one of timm's, of timm.
 
     Raises:
-        ValueError: if the model is a classifier, was quantized, or YOLOX has no model that
-            computes the same with these weights. The activation is not in the file: YOLOX has it
-            in its experiment file.
+        ValueError: if the model was quantized; it is a classifier, or timm's network in a detector,
+            of which YOLOX has none; or the software has no model that computes the same with these
+            weights. YOLOX has the activation in its experiment file.
     """
     check_not_quantized(model)
+    backbone = backbone_of(model)
+    if backbone.architecture.topology.stem:
+        torch.write_torch(path, _timm_tensors(model, backbone))
+        return
     if task_of(model) == "classification":
         raise ValueError(
             "A .pth file of YOLOX cannot hold a classifier's head: save `model.backbone` alone, or "
             "the classifier as .safetensors, .keras or a preset folder."
         )
-    _check_conventions(backbone_of(model))
+    _check_conventions(backbone)
     tensors = {}
     prefix = yolox.BACKBONE if task_of(model) == "detection" else ""
     for name, array in collect(yolox.layout(model, prefix)).items():
@@ -86,6 +90,23 @@ def write_pth(model: Any, path: Path) -> None:
             counter = name.removesuffix(".running_var") + yolox.COUNTER
             tensors[counter] = np.zeros((), "int64")
     torch.write_torch(path, tensors)
+
+
+def _timm_tensors(model: Any, backbone: Any) -> dict[str, np.ndarray]:
+    """Return the state dict of a backbone or classifier with one of timm's topologies."""
+    if task_of(model) == "detection":
+        raise ValueError(
+            "A .pth file of timm cannot hold a detector: save `model.backbone` alone, or the "
+            "detector as .safetensors, .keras or a preset folder."
+        )
+    activation = timm.activation_of(backbone.architecture.name)
+    for name, required in {**timm.CONVENTIONS, "activation": activation}.items():
+        if name != "batch_norm_momentum" and getattr(backbone, name) != required:
+            raise ValueError(
+                f"timm's networks have {name}={required!r}: save the model as .safetensors or "
+                f".keras. Received: {name}={getattr(backbone, name)!r}"
+            )
+    return timm.state_dict(collect(timm.layout(backbone) | timm.head_targets(model)))
 
 
 def _check_conventions(backbone: Any) -> None:

@@ -1,6 +1,7 @@
 """Checks of the models' arguments, made before any graph is built."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from cspdarknet._arguments import (
     MAX_DEPTH,
     MAX_PARAMETERS,
     check_bool,
+    check_choice,
     check_count,
     is_integer,
     is_number,
@@ -18,6 +20,7 @@ from cspdarknet._arguments import (
 from cspdarknet._image_size import ImageSize
 from cspdarknet._image_size import check_image_size as check_any_size
 from cspdarknet.checkpoints.model_size import ModelSize, detector_head_size
+from cspdarknet.topologies import TOPOLOGIES, YOLOX, Architecture
 from cspdarknet.yolox.network import default_head_channels, default_neck_depth
 
 DEFAULT_INPUT_SHAPE = (None, None, 3)
@@ -74,6 +77,48 @@ def check_stages(channels: Any, depth: Any) -> tuple[list[int], list[int]]:
             f"{depth}"
         )
     return channels, depth
+
+
+def check_architecture(
+    stackwise_channels: Any,
+    stackwise_depth: Any,
+    use_depthwise: Any,
+    topology: Any,
+    stem_channels: Any,
+) -> Architecture:
+    """Check the arguments of a backbone that its network follows from."""
+    channels, depth = check_stages(stackwise_channels, stackwise_depth)
+    use_depthwise = check_bool("use_depthwise", use_depthwise)
+    check_choice("topology", topology, tuple(TOPOLOGIES))
+    network = Architecture(channels, depth, use_depthwise, topology)
+    if topology != YOLOX and use_depthwise:
+        raise ValueError(
+            f"`use_depthwise` must be False for a topology other than {YOLOX!r}. Received: "
+            f"topology={topology!r}, use_depthwise=True"
+        )
+    if stem_channels is None:
+        return _check_narrowest(network)
+    stem = _check_integers("stem_channels", stem_channels, 1, MAX_CHANNELS)
+    count = len(TOPOLOGIES[topology].stem)
+    if len(stem) != count:
+        raise ValueError(
+            f"`stem_channels` must have {count} entries, one for each convolution of the stem of "
+            f"topology={topology!r}; leave it out for {YOLOX!r}. "
+            f"Received: stem_channels={stem_channels!r}"
+        )
+    return replace(network, stem_channels=stem)
+
+
+def _check_narrowest(network: Architecture) -> Architecture:
+    """Accept a network each of whose convolutions has a channel."""
+    inner = min(stage.bottleneck.inner(stage.branch) for stage in network.stages())
+    if min(inner, *(filters for filters, *_ in network.stem)) < 1:
+        raise ValueError(
+            "`stackwise_channels` must be so large that each convolution has a channel, with "
+            f"topology={network.name!r}: at least 4. "
+            f"Received: stackwise_channels={network.stackwise_channels}"
+        )
+    return network
 
 
 def _check_integers(name: str, values: Any, least: int, most: int) -> list[int]:
@@ -231,9 +276,9 @@ def check_backbone(backbone: Any) -> None:
 
 def check_detector_backbone(backbone: Any, levels: int) -> None:
     """Accept a `CSPDarkNetBackbone` with feature maps of enough levels for a neck."""
-    if len(getattr(backbone, "pyramid_outputs", ())) < levels or not isinstance(
-        backbone, keras.Model
-    ):
+    architecture = getattr(backbone, "architecture", None)
+    stages = len(architecture.pyramid_channels) if isinstance(architecture, Architecture) else 0
+    if stages < levels or not isinstance(backbone, keras.Model):
         raise ValueError(
             f"`backbone` must be a CSPDarkNetBackbone with {levels} stages or more. "
             f"Received: backbone={backbone!r} of type {type(backbone).__name__}"
@@ -250,7 +295,7 @@ def check_detector_size(
         head_channels = default_head_channels(backbone)
     depth = check_count("neck_depth", neck_depth, least=0, most=MAX_DEPTH)
     channels = check_count("head_channels", head_channels, most=MAX_CHANNELS)
-    widths, use_depthwise = backbone.stackwise_channels, backbone.use_depthwise
+    widths, use_depthwise = backbone.architecture.pyramid_channels, backbone.use_depthwise
     check_size(detector_head_size(widths, use_depthwise, num_classes, depth, channels, levels))
     return depth, channels
 

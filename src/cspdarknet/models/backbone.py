@@ -14,6 +14,7 @@ from cspdarknet.models.base import PresetModel, deserialize, serialize
 from cspdarknet.models.steps import use_torch_functions
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
+from cspdarknet.topologies import YOLOX
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
@@ -23,7 +24,7 @@ class CSPDarkNetBackbone(PresetModel):
     Each stage halves the height and width (rounding up). The stages are the levels P2, P3, ... of
     the feature pyramid: four stages give P2 to P5, with strides 4 to 32. The last stage has spatial
     pyramid pooling and no residual connections. Images of any size are accepted, odd and tiny ones
-    too.
+    too. With another `topology` it is a network of timm's CSPDarkNet line, from the same blocks.
 
     Args:
         stackwise_channels: a list of ints, the number of channels for each stage, at least 2.
@@ -49,6 +50,12 @@ class CSPDarkNetBackbone(PresetModel):
         std: list of floats, given together with `mean`. ImageNet's are `[0.229, 0.224, 0.225]`.
         batch_norm_epsilon: float, added to the variances.
         batch_norm_momentum: float, momentum of the moving averages.
+        topology: one of `cspdarknet.topologies.TOPOLOGIES`: `"yolox"` for the network of KerasCV
+            and YOLOX, or a branch of timm's family, such as `"cs3darknet"` or `"darknet53"`. timm's
+            models also have padding `"symmetric"` and `batch_norm_epsilon=1e-5`, as their presets
+            say.
+        stem_channels: list of ints, the number of channels of each convolution of the stem of
+            timm's networks; `None` for their share of the first stage's channels.
         frozen_layers: names of layers that are not trained: the saved form of the state that
             `freeze` sets.
         image_shape: another name for `input_shape`, as in KerasHub.
@@ -97,15 +104,18 @@ class CSPDarkNetBackbone(PresetModel):
         std: Sequence[float] | None = None,
         batch_norm_epsilon: float = 1e-3,
         batch_norm_momentum: float = 0.99,
+        topology: str = YOLOX,
+        stem_channels: Sequence[int] | None = None,
         frozen_layers: Sequence[str] = (),
         image_shape: tuple[int | None, ...] | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         trainable = arguments.pop_trainable(kwargs)
-        channels, depth = arguments.check_stages(stackwise_channels, stackwise_depth)
         include_rescaling = check_bool("include_rescaling", include_rescaling)
-        use_depthwise = check_bool("use_depthwise", use_depthwise)
+        architecture = arguments.check_architecture(
+            stackwise_channels, stackwise_depth, use_depthwise, topology, stem_channels
+        )
         settings = BlockSettings(
             padding=padding,
             data_format=keras.config.image_data_format() if data_format is None else data_format,
@@ -120,26 +130,27 @@ class CSPDarkNetBackbone(PresetModel):
 
         image_channels = shape[-1 if settings.channel_axis == -1 else 0]
         assert image_channels is not None
-        arguments.check_size(backbone_size(channels, depth, use_depthwise, image_channels))
+        arguments.check_size(backbone_size(architecture, image_channels))
         mean, std = arguments.check_normalization(mean, std, shape, settings.image_format)
 
         # Functional model.
         inputs, x = network.image_input(shape, input_tensor, include_rescaling, mean, std, settings)
-        pyramid = network.pyramid_outputs(x, channels, depth, use_depthwise, settings)
+        pyramid = network.pyramid_outputs(x, architecture, settings)
         super().__init__(inputs=inputs, outputs=list(pyramid.values())[-1], **kwargs)
 
         # Config.
-        self.stackwise_channels = channels
-        self.stackwise_depth = depth
+        self.architecture = architecture
+        self.stackwise_channels = list(architecture.stackwise_channels)
+        self.stackwise_depth = list(architecture.stackwise_depth)
         self.include_rescaling = include_rescaling
-        self.use_depthwise = use_depthwise
+        self.use_depthwise = architecture.use_depthwise
         self.image_shape = shape
         self.input_tensor = input_tensor
         self.mean = mean
         self.std = std
         self._keep_settings(settings)
 
-        self.pyramid_level_inputs = {level: f"dark{level[1:]}_csp" for level in pyramid}
+        self.pyramid_level_inputs = {level: graph.producer(x).name for level, x in pyramid.items()}
         self.pyramid_outputs = pyramid
         self._freeze_layers(frozen_layers, trainable)
 
@@ -282,7 +293,7 @@ class CSPDarkNetBackbone(PresetModel):
 
     def _stage_layers(self) -> list[list[keras.layers.Layer]]:
         """Return the layers with weights: those of the stem, then those of each stage."""
-        prefixes = ["stem_conv_"] + [f"dark{i + 2}_" for i in range(len(self.stackwise_channels))]
+        prefixes = ["stem_"] + [f"dark{level[1:]}_" for level in self.pyramid_level_inputs]
         weighted = [layer for layer in self.layers if layer.weights]
         return [[layer for layer in weighted if layer.name.startswith(p)] for p in prefixes]
 
@@ -306,9 +317,17 @@ class CSPDarkNetBackbone(PresetModel):
             "std": None if self.std is None else list(self.std),
             "batch_norm_epsilon": self.batch_norm_epsilon,
             "batch_norm_momentum": self.batch_norm_momentum,
+            **self._topology_config(),
             "frozen_layers": self.frozen_layers,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
+
+    def _topology_config(self) -> dict[str, Any]:
+        """Return the arguments of other networks than KerasCV's and YOLOX's."""
+        if self.architecture.name == YOLOX:
+            return {}
+        stem = [filters for filters, *_ in self.architecture.stem]
+        return {"topology": self.architecture.name, "stem_channels": stem}
 
     def _serialize_input(self) -> dict[str, Any] | None:
         """Return the config of the layers that compute `input_tensor`, if it was given."""

@@ -115,7 +115,7 @@ class YOLOXDetector(CheckedTargets, ModelWithHead):
         """Check the arguments, and build the functional model."""
         trainable = arguments.pop_trainable(kwargs)
         arguments.check_detector_backbone(backbone, NUM_LEVELS)
-        pyramid = Pyramid.of(levels, len(backbone.stackwise_channels))
+        pyramid = Pyramid.of(levels, len(backbone.architecture.pyramid_channels))
         num_classes = check_count("num_classes", num_classes, most=MAX_CLASSES)
         neck_depth, head_channels = arguments.check_detector_size(
             backbone, num_classes, neck_depth, head_channels, pyramid.levels

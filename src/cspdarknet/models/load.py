@@ -30,7 +30,8 @@ def load_model(
     Args:
         source: a built-in preset's name; a preset folder; a run folder of a training; a weight
             file (`.pth`, `.onnx`, `.safetensors`, `.h5`, `.keras`, ...);
-            `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`.
+            `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`, also with
+            `@revision` behind it.
         task: `"features"` for the backbone alone, `"classification"` or `"detection"`; `None` for
             the task of the source.
         which: the model of a run folder, `"best"` or `"last"`.

@@ -1,4 +1,4 @@
-"""The CSPDarkNet network as a graph of Keras layers: input, Focus stem and CSP stages."""
+"""The CSPDarkNet network as a graph of Keras layers: input, stem and stages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 
 from cspdarknet import layers
 from cspdarknet.models import graph
+from cspdarknet.topologies import Architecture, Stage
 
 
 def image_input(
@@ -70,43 +71,74 @@ def _normalization(
 
 
 def pyramid_outputs(
-    images: Any,
-    stackwise_channels: Sequence[int],
-    stackwise_depth: Sequence[int],
-    use_depthwise: bool,
-    settings: layers.BlockSettings,
+    images: Any, network: Architecture, settings: layers.BlockSettings
 ) -> dict[str, Any]:
-    """Build the Focus stem and the CSP stages on images, and return the output of each stage.
+    """Build the stem and the stages on images, and return the output of each stage.
 
     Args:
         images: tensor of images.
-        stackwise_channels: number of channels of each stage.
-        stackwise_depth: number of bottlenecks of each stage.
-        use_depthwise: whether the 3x3 blocks of the stages are depthwise separable.
+        network: channels, depths and topology.
         settings: as in `cspdarknet.layers`.
 
     Returns:
         A dict from pyramid level to tensor: `"P2"` of stride 4, `"P3"` of stride 8, and so on.
     """
-    x = layers.focus_stem(images, stackwise_channels[0] // 2, name="stem_conv", settings=settings)
-    spatial_block = layers.depthwise_conv_block if use_depthwise else layers.conv_block
+    x = _stem(images, network, settings)
     pyramid = {}
-    last_level = len(stackwise_channels) + 1
-    for level, (filters, depth) in enumerate(
-        zip(stackwise_channels, stackwise_depth, strict=True), start=2
-    ):
-        stage = f"dark{level}"
-        x = spatial_block(x, filters, 3, 2, name=f"{stage}_conv", settings=settings)
-        if level == last_level:
-            x = layers.spp(x, filters, name=f"{stage}_spp", settings=settings)
-        x = layers.csp_stage(
+    for stage in network.stages():
+        x = _downsampled(x, stage, network, settings)
+        if stage.spp:
+            x = layers.spp(x, stage.filters, name=f"dark{stage.level}_spp", settings=settings)
+        x = pyramid[f"P{stage.level}"] = _stage(x, stage, network, settings)
+    return pyramid
+
+
+def _stem(images: Any, network: Architecture, settings: layers.BlockSettings) -> Any:
+    if not network.topology.stem:
+        ((filters, *_),) = network.stem
+        return layers.focus_stem(images, filters, name="stem_conv", settings=settings)
+    x = images
+    for number, (filters, kernel_size, strides) in enumerate(network.stem, start=1):
+        x = layers.conv_block(
+            x, filters, kernel_size, strides, name=f"stem_conv{number}", settings=settings
+        )
+    return x
+
+
+def _downsampled(
+    x: Any, stage: Stage, network: Architecture, settings: layers.BlockSettings
+) -> Any:
+    """Halve height and width at the start of a stage."""
+    name = f"dark{stage.level}_conv"
+    if network.topology.downsampling == "pool":
+        pool = keras.layers.AveragePooling2D(
+            2, data_format=settings.data_format, dtype=settings.dtype, name=f"{name}_pool"
+        )
+        return layers.conv_block(pool(x), stage.down_filters, 1, name=name, settings=settings)
+    block = layers.depthwise_conv_block if network.use_depthwise else layers.conv_block
+    return block(x, stage.down_filters, 3, 2, name=name, settings=settings)
+
+
+def _stage(x: Any, stage: Stage, network: Architecture, settings: layers.BlockSettings) -> Any:
+    """Build the bottlenecks of a stage."""
+    if not network.topology.cross_stage:
+        return layers.bottleneck_chain(
             x,
-            filters,
-            depth,
-            use_depthwise=use_depthwise,
-            residual=level != last_level,
-            name=f"{stage}_csp",
+            stage.depth,
+            stage.bottleneck,
+            name=f"dark{stage.level}",
+            output_name=f"dark{stage.level}_add",
             settings=settings,
         )
-        pyramid[f"P{level}"] = x
-    return pyramid
+    return layers.csp_stage(
+        x,
+        stage.filters,
+        stage.depth,
+        use_depthwise=network.use_depthwise,
+        residual=not stage.spp,
+        bottleneck=stage.bottleneck,
+        branch=stage.branch,
+        branch_conv=network.topology.branch_conv,
+        name=f"dark{stage.level}_csp",
+        settings=settings,
+    )

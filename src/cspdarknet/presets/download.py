@@ -5,41 +5,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cspdarknet._extras import require
 from cspdarknet._files import write_whole
 from cspdarknet._keras import keras_home
 from cspdarknet._unfinished import temporary_folder
 from cspdarknet.checkpoints.errors import CheckpointError
 from cspdarknet.checkpoints.published import sha256_of
+from cspdarknet.presets.errors import unreachable
+from cspdarknet.presets.hugging_face import download_file
 
 KAGGLE, HUGGING_FACE, URL = "kaggle://", "hf://", "https://"
 CACHE = Path("models") / "cspdarknet"  # below Keras's home, ~/.keras by default
 TIMEOUT = 20.0  # seconds without an answer, after which a host counts as unreachable
 
 
-class UnreachableError(ConnectionError, ValueError):
-    """A file could not be downloaded: both a `ConnectionError` and a `ValueError`."""
-
-
 def fetch(uri: str, file: str = "", sha256: str | None = None) -> Path:
     """Return the local copy of a file, downloading it if it is not in the cache.
 
     Args:
-        uri: `kaggle://...`, `hf://...` or `https://...`.
+        uri: `kaggle://...`, `hf://...`, with `@revision` behind it or not, or `https://...`.
         file: name of the file at the hub.
-        sha256: expected SHA-256 of a file from a URL. Without it, the hash of the first download
-            is kept beside the file and must hold from then on.
+        sha256: expected SHA-256 of a file from a URL, or its first digits. Without it, the hash of
+            the first download is kept beside the file and must hold from then on.
 
     Raises:
-        ValueError: if the handle is malformed.
+        ValueError: if the handle is malformed, or names nothing that can be read.
         UnreachableError: if the host cannot be reached or does not have the file.
-        CheckpointError: if the file has another hash.
+        CheckpointError: if the file has another hash, or is too large.
     """
     with _timeout():
         if uri.startswith(KAGGLE):
             return _from_kaggle(uri, file)
         if uri.startswith(HUGGING_FACE):
-            return _from_hugging_face(uri, file)
+            return download_file(uri, file)
         return _from_url(uri, sha256)
 
 
@@ -62,18 +59,7 @@ def _from_kaggle(handle: str, file: str) -> Path:
     except ValueError as error:
         raise ValueError(f"{handle!r} is not a Kaggle handle: {error}") from error
     except Exception as error:
-        raise _unreachable(f"{file} of {handle!r}", "Kaggle", error) from error
-
-
-def _from_hugging_face(handle: str, file: str) -> Path:
-    hub = require("huggingface_hub", "hf", f"Loading {handle!r}")
-    repository = handle.removeprefix(HUGGING_FACE).strip("/")
-    try:
-        return Path(hub.hf_hub_download(repository, file))
-    except hub.errors.HFValidationError as error:
-        raise ValueError(f"{handle!r} is not a Hugging Face repository: {error}") from error
-    except Exception as error:
-        raise _unreachable(f"{file} of {handle!r}", "Hugging Face", error) from error
+        raise unreachable(f"{file} of {handle!r}", "Kaggle", error) from error
 
 
 def _from_url(url: str, sha256: str | None) -> Path:
@@ -97,7 +83,7 @@ def _from_url(url: str, sha256: str | None) -> Path:
                 )
             )
         except Exception as error:
-            raise _unreachable(repr(url), url.split("/")[2], error) from error
+            raise unreachable(repr(url), url.split("/")[2], error) from error
         # Another process may have been first.
         received = _check_hash(downloaded, expected or _known_hash(hash_file), url)
         if expected is None:  # before the file is there, so that no other one is ever trusted
@@ -112,17 +98,10 @@ def _known_hash(file: Path) -> str | None:
 
 def _check_hash(path: Path, expected: str | None, url: str) -> str:
     received = sha256_of(path)
-    if expected is not None and received != expected:
+    if expected is not None and not received.startswith(expected):  # timm names the first digits
         path.unlink()
         raise CheckpointError(
             f"The file from {url} must have the SHA-256 {expected}. Received: {received}. It is "
             "damaged or was replaced, and has been removed: run again to download it anew."
         )
     return received
-
-
-def _unreachable(file: str, host: str, error: Exception) -> UnreachableError:
-    cause = str(error).strip().splitlines() or [type(error).__name__]
-    return UnreachableError(
-        f"{file} could not be downloaded from {host} ({type(error).__name__}: {cause[0][:200]})"
-    )

@@ -5,6 +5,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from cspdarknet._arguments import check_choice
+from cspdarknet.presets.measured import costs
 from cspdarknet.presets.records import PRESETS, TITLES, Preset
 
 
@@ -43,6 +44,31 @@ def list_presets(
     ]
 
 
+# Titles of the columns of `facts`.
+FACTS = ("name", "task", "accuracy", "pixels", "params", "MB", "GFLOPs", "ms", "license", "weights")
+
+
+def facts(preset: Preset) -> tuple[str, ...]:
+    """Return a row of the table of the models, with the columns `FACTS`.
+
+    The accuracy is the published one, at these pixels; FLOPs and milliseconds are those of
+    `cspdarknet.presets.measured`.
+    """
+    cost = costs().get(preset.name)
+    return (
+        preset.name,
+        preset.task,
+        preset.metric or "-",
+        "-" if cost is None else str(cost.pixels),
+        f"{(preset.parameters + preset.head_parameters) / 1e6:.2f}M",
+        f"{preset.megabytes:.1f}",
+        "-" if cost is None else f"{cost.gflops:.1f}",
+        "-" if cost is None else f"{cost.milliseconds:.0f}",
+        preset.license if preset.has_weights else "-",
+        preset.origin,
+    )
+
+
 class PresetDict(dict[str, dict[str, Any]]):
     """The dict of KerasCV's `presets` property, which prints one line for each preset."""
 
@@ -51,7 +77,7 @@ class PresetDict(dict[str, dict[str, Any]]):
         lines = (
             f"  {name:{width}}  {entry['task']}, backbone of "
             f"{entry['metadata']['params'] / 1e6:.2f}M parameters, "
-            f"{'trained weights' if entry['has_weights'] else 'no weights'}"
+            f"{'weights' if entry['has_weights'] else 'no weights'}"
             for name, entry in self.items()
         )
         return "\n".join(["Presets:", *lines]) if self else "{}"

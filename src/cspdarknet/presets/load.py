@@ -297,7 +297,7 @@ def _load_other_levels(
 
 def _detector_network(backbone: Any, head: dict[str, Any]) -> keras.Model:
     """Return the network of a detector, whose layers Keras numbers as in the detector's file."""
-    if len(backbone.stackwise_channels) < NUM_LEVELS:
+    if len(channels_of_levels := backbone.architecture.pyramid_channels) < NUM_LEVELS:
         raise ValueError(
             f"The backbone of a detector must have {NUM_LEVELS} stages or more. Received: "
             f"stackwise_channels={backbone.stackwise_channels}"
@@ -308,7 +308,7 @@ def _detector_network(backbone: Any, head: dict[str, Any]) -> keras.Model:
         check_count("neck_depth", depth, least=0, most=MAX_DEPTH)
     if channels is not None:
         check_count("head_channels", channels, most=MAX_CHANNELS)
-    levels = Pyramid.of(head.get("levels"), len(backbone.stackwise_channels)).levels
+    levels = Pyramid.of(head.get("levels"), len(channels_of_levels)).levels
     outputs = yolox_outputs(
         backbone, num_classes, neck_depth=depth, head_channels=channels, levels=levels
     )

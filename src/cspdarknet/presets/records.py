@@ -7,9 +7,11 @@ from typing import Any
 
 from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.published import SHA256
+from cspdarknet.checkpoints.readers import timm
 from cspdarknet.checkpoints.readers.yolox import CONVENTIONS as YOLOX_CONVENTIONS
 from cspdarknet.presets.config import WEIGHTS
-from cspdarknet.presets.sizes import SIZES
+from cspdarknet.presets.sizes import SIZES, TIMM_SIZES
+from cspdarknet.topologies import YOLOX
 from cspdarknet.yolox.coco_names import COCO_NAMES
 
 TITLES = {
@@ -21,10 +23,17 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Source:
-    """Address of a weight file: a Kaggle handle or a URL, and its SHA-256 if that is published."""
+    """Address of a weight file.
+
+    Attributes:
+        uri: a Kaggle handle, a Hugging Face repository, or a URL.
+        sha256: SHA-256 of a file from a URL, or its first digits, if it is published.
+        file: name of the file at a hub.
+    """
 
     uri: str
     sha256: str | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,8 @@ class Preset:
         conventions: constructor arguments of the backbone besides the size.
         license: license of the weights.
         folder: preset folder inside this package, for a bundled model.
-        image_size: side in pixels of the images that a detector of YOLOX takes.
+        image_size: side in pixels of the images that a model of YOLOX or timm takes.
+        crop: part of the resized image's side that timm's published accuracy was measured on.
         metric: the accuracy in percent with the metric's name, for tables; AP is COCO's mAP.
         head_parameters: number of parameters of a classifier or detector besides its backbone.
     """
@@ -60,6 +70,7 @@ class Preset:
     image_size: int | None = None
     metric: str = ""
     head_parameters: int = 0
+    crop: float | None = None
 
     @property
     def has_weights(self) -> bool:
@@ -97,16 +108,21 @@ class Preset:
         return f"{text} Trained on {self.dataset}: {self.accuracy}." if self.dataset else text
 
     def config(self) -> ModelConfig:
-        """Return the constructor arguments of the backbone, and of one of YOLOX's detectors."""
+        """Return the constructor arguments of the backbone, and of YOLOX's or timm's head."""
         size = SIZES[self.size]
         backbone = {
             "stackwise_channels": list(size.stackwise_channels),
             "stackwise_depth": list(size.stackwise_depth),
             "use_depthwise": size.use_depthwise,
+            **({} if size.topology == YOLOX else {"topology": size.topology}),
             **self.conventions,
         }
         if self.image_size is None:
             return ModelConfig(backbone)
+        if self.task == "classification":
+            return ModelConfig(
+                backbone, {"num_classes": IMAGENET_CLASSES, "image_size": self.image_size}
+            )
         head = {
             "num_classes": len(COCO_NAMES),
             "bounding_box_format": "xyxy",
@@ -126,6 +142,27 @@ YOLOX_HEADS = {
 }
 
 
+IMAGENET_CLASSES = 1000
+TIMM_RELEASES = "https://github.com/huggingface/pytorch-image-models/releases/download"
+# Size, tag, side in pixels and crop of the test images, top-1 accuracy in percent (0 if none is
+# published; from results/results-imagenet.csv of timm), file of timm's older releases.
+TIMM_MODELS = (
+    ("cspdarknet53", "ra_in1k", 256, 0.887, 80.062, "cspdarknet53_ra_256-d05c7c21.pth"),
+    ("darknet53", "c2ns_in1k", 288, 1.0, 80.536, "darknet53_256_c2ns-3aeff817.pth"),
+    ("darknetaa53", "c2ns_in1k", 288, 1.0, 80.502, "darknetaa53_c2ns-5c28ec8a.pth"),
+    ("cs3darknet_m", "c2ns_in1k", 288, 0.95, 77.634, "cs3darknet_m_c2ns-43f06604.pth"),
+    ("cs3darknet_l", "c2ns_in1k", 288, 0.95, 80.896, "cs3darknet_l_c2ns-16220c5d.pth"),
+    ("cs3darknet_x", "c2ns_in1k", 288, 1.0, 82.222, "cs3darknet_x_c2ns-4e4490aa.pth"),
+    ("cs3darknet_focus_s", "ra4_e3600_r256_in1k", 320, 1.0, 0, ""),
+    ("cs3darknet_focus_m", "c2ns_in1k", 288, 0.95, 77.284, "cs3darknet_focus_m_c2ns-e23bed41.pth"),
+    ("cs3darknet_focus_l", "c2ns_in1k", 288, 0.95, 80.88, "cs3darknet_focus_l_c2ns-65ef8888.pth"),
+    ("cs3sedarknet_l", "c2ns_in1k", 288, 0.95, 81.784, "cs3sedarknet_l_c2ns-e8d1dc13.pth"),
+    ("cs3sedarknet_x", "c2ns_in1k", 288, 1.0, 82.658, "cs3sedarknet_x_c2ns-b4d0abc0.pth"),
+    ("cs3edgenet_x", "c2_in1k", 288, 1.0, 82.708, "cs3edgenet_x_c2-2e1610a9.pth"),
+    ("cs3se_edgenet_x", "c2ns_in1k", 320, 1.0, 83.542, "cs3se_edgenet_x_c2ns-76f8e3ac.pth"),
+)
+
+
 def _handle(name: str) -> str:
     return f"kaggle://keras/cspdarknet/keras/{name}/2"
 
@@ -143,7 +180,7 @@ def _imagenet(size: str, top_1: float) -> Preset:
         size,
         dataset="ImageNet",
         accuracy=f"{top_1} % top-1 accuracy with its classifier head",
-        sources=(Source(_handle(name)), Source(url, SHA256[f"kerascv_{size}.h5"])),
+        sources=(Source(_handle(name), file=WEIGHTS), Source(url, SHA256[f"kerascv_{size}.h5"])),
         kaggle_handle=_handle(name),
         metric=f"top-1 {top_1:.1f}",
     )
@@ -162,6 +199,49 @@ def _yolox(size: str, mean_average_precision: float, image_size: int = 640) -> P
         image_size=image_size,
         metric=f"AP {mean_average_precision}",
         head_parameters=YOLOX_HEADS[size],
+    )
+
+
+def _timm_conventions(size: str) -> dict[str, Any]:
+    """Return the backbone arguments of a model of timm."""
+    mean, std = ((0.5,) * 3,) * 2 if size == "cs3darknet_focus_s" else (timm.MEAN, timm.STD)
+    return {
+        "include_rescaling": True,
+        "mean": list(mean),
+        "std": list(std),
+        "activation": timm.activation_of(SIZES[size].topology),
+        **timm.CONVENTIONS,
+    }
+
+
+def _timm_architecture(size: str) -> Preset:
+    return Preset(size, size, conventions=_timm_conventions(size))
+
+
+def _timm(size: str, tag: str, image_size: int, crop: float, top_1: float, file: str) -> Preset:
+    """Return a classifier of ImageNet's classes that timm published.
+
+    The file of timm's older releases has the first digits of its SHA-256 at the end of its name.
+    """
+    name = f"{size}.{tag}"
+    sources = [Source(f"hf://timm/{name}", file=timm.FILE)]
+    if file:
+        release = "v0.1-weights" if size == "cspdarknet53" else "v0.1-tpu-weights"
+        digits = file.removesuffix(".pth").rpartition("-")[2]
+        sources.append(Source(f"{TIMM_RELEASES}/{release}/{file}", digits))
+    at = f"at {image_size} pixels, {crop:.3g} of the image's side"
+    return Preset(
+        name,
+        size,
+        "classification",
+        dataset="ImageNet",
+        accuracy=f"{top_1} % top-1 accuracy {at}" if top_1 else "no published accuracy",
+        sources=tuple(sources),
+        conventions=_timm_conventions(size),
+        image_size=image_size,
+        metric=f"top-1 {top_1:.1f}" if top_1 else "",
+        head_parameters=(SIZES[size].stackwise_channels[-1] + 1) * IMAGENET_CLASSES,
+        crop=crop,
     )
 
 
@@ -209,5 +289,7 @@ PRESETS: dict[str, Preset] = {
         _yolox("m", 46.9),
         _yolox("l", 49.7),
         _yolox("x", 51.1),
+        *(_timm_architecture(row[0]) for row in TIMM_SIZES),
+        *(_timm(*row) for row in TIMM_MODELS),
     )
 }

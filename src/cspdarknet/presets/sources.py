@@ -14,10 +14,14 @@ from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError, damage_reported
 from cspdarknet.checkpoints.formats import open_checkpoint
 from cspdarknet.checkpoints.input_conventions import input_arguments
+from cspdarknet.checkpoints.readers import timm
 from cspdarknet.model_info import is_exported_file
 from cspdarknet.presets.config import BEST, CONFIG, LAST, RUN_SETTINGS, WEIGHTS, read_config
-from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, UnreachableError, fetch
+from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, fetch
+from cspdarknet.presets.errors import UnreachableError
+from cspdarknet.presets.hugging_face import pinned_address
 from cspdarknet.presets.records import PRESETS, Source
+from cspdarknet.presets.timm import explain_timm, read_timm_config
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ def find(source: str | Path, load_weights: bool | None = None, which: str = BEST
     Args:
         source: a built-in preset's name; a preset folder; a run folder of a training; a weight
             file (`.pth`, `.onnx`, `.safetensors`, `.h5`, `.weights.h5`, `.keras`);
-            `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`.
+            `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`, also with
+            a branch, tag or commit behind it, as in `"hf://owner/repository@v1"`.
         load_weights: whether weights are needed. `None` takes them where the model has some.
         which: the model of a run folder, `"best"` or `"last"`.
 
@@ -168,7 +173,7 @@ def _unknown(source: str | Path) -> str:
         return f"There is no preset folder, run folder or weight file {str(source)!r}."
     near = difflib.get_close_matches(source, PRESETS, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    hint = explain_preset(source) or hint
+    hint = explain_preset(source) or explain_timm(source) or hint
     return (
         f"Unknown preset: {source!r}. {hint}A preset is one of {', '.join(PRESETS)}; a preset "
         "folder; a run folder; a weight file; 'kaggle://owner/model/framework/variation'; or "
@@ -195,9 +200,8 @@ def _first_reachable(name: str, sources: tuple[Source, ...]) -> Path:
     """Download the weights from the first source that answers."""
     failures = []
     for source in sources:
-        file = WEIGHTS if source.uri.startswith(KAGGLE) else ""
         try:
-            return fetch(source.uri, file, source.sha256)
+            return fetch(source.uri, source.file, source.sha256)
         except UnreachableError as error:
             failures.append(str(error))
     raise UnreachableError(
@@ -230,8 +234,17 @@ def _folder(path: Path, load_weights: bool | None, which: str = BEST) -> PresetP
 
 def _remote(handle: str, load_weights: bool | None) -> PresetPaths:
     """Download the config, then the weights if they are needed, into the hub's own cache."""
+    address = handle
+
+    def path_of(name: str) -> Path:
+        nonlocal address
+        path = fetch(address, name)
+        if handle.startswith(HUGGING_FACE):  # both files are of one commit
+            address = pinned_address(handle, path)
+        return path
+
     try:
-        return _preset(handle, lambda name: fetch(handle, name), load_weights, WEIGHTS)
+        return _preset(handle, path_of, load_weights, WEIGHTS)
     except UnreachableError as error:
         raise UnreachableError(
             f"{error}. Put {CONFIG} and {WEIGHTS} into a folder by hand, and pass its path as the "
@@ -253,7 +266,11 @@ def _preset(
         load_weights: as in `find`.
         default_weights: name of the weight file where the config does not tell it.
     """
-    document = read_config(path_of(CONFIG))
+    config_file = path_of(CONFIG)
+    if (timm_model := read_timm_config(config_file)) is not None:
+        weights = None if load_weights is False else path_of(timm.FILE)
+        return PresetPaths(origin, timm_model, weights)
+    document = read_config(config_file)
     # KerasCV writes the weights' file name into the config, null for a preset without weights.
     has_weights = document.get("weights", default_weights) is not None
     if load_weights and not has_weights:

@@ -132,13 +132,13 @@ def learning_rate_factors(model: keras.Model, decay: float) -> dict[str, float]:
         The factors by the path of the variable, in the order of the trainable variables.
     """
     backbone = model.backbone
-    stages = len(backbone.stackwise_channels)
+    levels = [int(level[1:]) for level in backbone.pyramid_level_inputs]
     factors = {}
     for variable in model.trainable_variables:
         depth = 0
         if (layer := variable.path.split("/")[-2]).startswith("dark"):
-            depth = stages + 2 - int(layer.removeprefix("dark").split("_")[0])
+            depth = levels[-1] + 1 - int(layer.removeprefix("dark").split("_")[0])
         elif layer.startswith("stem"):
-            depth = stages + 1
+            depth = len(levels) + 1
         factors[variable.path] = decay**depth
     return factors

@@ -68,7 +68,7 @@ def yolox_outputs(
         batch_norm_momentum=backbone.batch_norm_momentum,
         dtype=backbone.dtype_policy if dtype is None else dtype,
     )
-    pyramid = Pyramid.of(levels, len(backbone.stackwise_channels))
+    pyramid = Pyramid.of(levels, len(backbone.architecture.pyramid_channels))
     features = pafpn(
         _neck_inputs(backbone, pyramid, settings),
         len(pyramid.levels),

@@ -67,7 +67,7 @@ def test_functions_are_only_named():
     [
         (b"\x80\x02(i__main__\nx\n.", "has the instruction b'i'"),  # INST
         (b"\x80\x02}}b\x82\x01.", "instruction"),  # EXT1
-        (b"\x80\x02cos\nsystem\n)\x81.", "instruction"),  # NEWOBJ
+        (b"\x80\x02cos\nsystem\n)\x81.", "object of Name.*system"),  # NEWOBJ
         (b"\x80\x02}))s.", "keys must be text or small integers. Received: tuple"),
         (b"\x80\x02}G" + bytes(8) + b"Ns.", "keys must be text or small integers. Received: 0.0"),
         (b"\x80\x02}" + pickle.dumps(1 << 61)[2:-1] + b"Ns.", "keys must be text"),

@@ -40,7 +40,10 @@ NETWORKS = tuple(
             r"model\.\d+\.(m\.[0-2]\.weight|anchors|anchor_grid)$",
             _network("a YOLOv5 or YOLOv7", "Ultralytics"),
         ),
-        (r"stages\.\d+\.conv_transition", _network("timm's CSPDarkNet", "timm")),
+        (
+            r"stages\.\d+\.conv_transition",
+            _network("timm's CSPDarkNet without its stem", "timm", "pass the whole file"),
+        ),
         (r"_modules_list\.\d+\.", _network("a model of super-gradients", "super-gradients")),
         (r"(roi_heads|backbone\.body)\.", _network("a detector of torchvision", "torchvision")),
         (

@@ -25,6 +25,10 @@ class Name:
     name: str
 
 
+# The options of a training script, which timm keeps beside the weights.
+NAMESPACE = Name("argparse", "Namespace")
+
+
 class Unused:
     """Placeholder of a value that is not needed, such as a trainer's best score."""
 
@@ -199,6 +203,12 @@ class _Interpreter:
             raise ValueError("it calls something other than a function")
         self._push(self._call(function, arguments))
 
+    def _new_object(self) -> None:
+        _, class_name = self._stack.pop(), self._stack.pop()
+        if class_name != NAMESPACE:
+            raise CheckpointError(f"its pickle makes an object of {class_name}: refused.")
+        self._push(Unused())
+
     def _persistent(self) -> None:
         self._push(self._load(self._stack.pop()))
 
@@ -268,6 +278,7 @@ STEPS: dict[int, Callable[[_Interpreter], object]] = {
     ord("c"): _Interpreter._global,  # GLOBAL
     0x93: _Interpreter._stack_global,  # STACK_GLOBAL (4)
     ord("R"): _Interpreter._reduce,  # REDUCE
+    0x81: _Interpreter._new_object,  # NEWOBJ
     ord("Q"): _Interpreter._persistent,  # BINPERSID
     ord("b"): _Interpreter._build,  # BUILD
 }

@@ -156,7 +156,7 @@ def layout(model: Any, prefix: str = "", *, is_rgb: bool = False) -> dict[str, T
 
 def _check_levels(model: Any, backbone: Any) -> None:
     """Refuse a detector that YOLOX does not have."""
-    pyramid = Pyramid(tuple(model.levels), len(backbone.stackwise_depth))
+    pyramid = Pyramid(tuple(model.levels), len(backbone.architecture.pyramid_channels))
     if not pyramid.is_yolox:
         raise CheckpointError(
             "A file of YOLOX holds a detector of the deepest three levels, "

@@ -141,6 +141,17 @@ def max_pooling(call: Call, inputs: Inputs) -> torch.Tensor | None:
     return F.max_pool2d(x, layer.pool_size, 1, [size // 2 for size in layer.pool_size])
 
 
+def average_pooling(call: Call, inputs: Inputs) -> torch.Tensor | None:
+    """`AveragePooling2D` without padding."""
+    layer, (x,) = call.layer, inputs
+    return F.avg_pool2d(x, layer.pool_size, layer.strides) if layer.padding == "valid" else None
+
+
+def global_average_pooling(call: Call, inputs: Inputs) -> torch.Tensor | None:
+    """`GlobalAveragePooling2D` that keeps the axes."""
+    return inputs[0].mean((2, 3), keepdim=True) if call.layer.keepdims else None
+
+
 def concatenation(call: Call, inputs: Inputs) -> torch.Tensor | None:
     """`Concatenate` along the channels."""
     channel_axis = (1, -3) if call.run.data_format == "channels_first" else (-1, 3)
@@ -151,6 +162,11 @@ def addition(_: Call, inputs: Inputs) -> torch.Tensor | None:
     """`Add` of two feature maps of one shape."""
     is_pair = len(inputs) == 2 and inputs[0].shape == inputs[1].shape
     return inputs[0] + inputs[1] if is_pair else None
+
+
+def multiplication(_: Call, inputs: Inputs) -> torch.Tensor | None:
+    """`Multiply` of a feature map and weights of its channels."""
+    return inputs[0] * inputs[1] if len(inputs) == 2 and inputs[0].ndim == inputs[1].ndim else None
 
 
 def upsampling(call: Call, inputs: Inputs) -> torch.Tensor | None:
@@ -164,12 +180,15 @@ Function = Callable[[Call, Inputs], torch.Tensor | None]
 FUNCTIONS: dict[type, Function] = {
     keras.layers.Activation: activation,
     keras.layers.Add: addition,
+    keras.layers.AveragePooling2D: average_pooling,
     keras.layers.BatchNormalization: batch_normalization,
     keras.layers.Concatenate: concatenation,
     keras.layers.Conv2D: convolution,
     keras.layers.DepthwiseConv2D: convolution,
+    keras.layers.GlobalAveragePooling2D: global_average_pooling,
     keras.layers.LeakyReLU: activation,
     keras.layers.MaxPooling2D: max_pooling,
+    keras.layers.Multiply: multiplication,
     keras.layers.ReLU: activation,
     keras.layers.UpSampling2D: upsampling,
 }
