@@ -11,6 +11,7 @@ from cspdarknet.export.fusion import fused_program
 from cspdarknet.export.inference_graph import inference_graph
 from cspdarknet.export.onnx.detection import DETECTION_CONVERTERS
 from cspdarknet.export.onnx.layers import LAYER_CONVERTERS
+from cspdarknet.export.onnx.padding import with_explicit_pads
 from cspdarknet.export.onnx.writer import GraphWriter, Value
 from cspdarknet.export.program import LayerCall, SymbolicTensor
 from cspdarknet.export.quantization import quantize
@@ -94,7 +95,7 @@ def onnx_from_graph(graph: keras.Model, info: ModelInfo, runtime: str = "onnxrun
         dtype = tensor.dtype if tensor.dtype.startswith("int") else "float32"
         outputs[name] = (writer.as_keras(values[tensor]).name, dtype, _shape(tensor, f"{name}_"))
     inputs = {"images": (info.inputs, _shape(source, ""))}
-    return writer.model(inputs, outputs, {KEY: info.to_json()}, graph.name)
+    return with_explicit_pads(writer.model(inputs, outputs, {KEY: info.to_json()}, graph.name))
 
 
 def _convert(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
