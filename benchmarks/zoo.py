@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 from harness.arguments import benchmark_parser
-from harness.results import Row, provenance, read_csv, write_csv, write_results
+from harness.results import Row, read_csv, write_csv, write_results
 
 from cspdarknet import export, load_model
 from cspdarknet.inference.benchmark import benchmark_runtimes
@@ -66,23 +66,31 @@ def measured(preset: Preset, seconds: float) -> Row:
 def draw(rows: dict[str, Row]) -> None:
     """Draw accuracy over time for the classifiers of ImageNet, and for the detectors of COCO."""
     matplotlib.use("Agg")
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
     for axes, dataset, title in zip(
         panels, ("ImageNet", "COCO"), ("top-1 on ImageNet, %", "AP on COCO, %"), strict=True
     ):
-        for preset in PRESETS.values():
-            if preset.dataset != dataset or not preset.metric:
-                continue
+        models = [p for p in PRESETS.values() if p.dataset == dataset and p.metric]
+        models.sort(key=lambda preset: float(preset.metric.split()[-1]))
+        for number, preset in enumerate(models, start=1):
             family = "YOLOX" if dataset == "COCO" else "timm" if "." in preset.name else "KerasCV"
             point = rows[preset.name]["milliseconds"], float(preset.metric.split()[-1])
-            axes.plot(*point, "o", color=COLORS[family])
-            label = preset.name.split(".")[0].removesuffix("_imagenet").removesuffix("_coco")
-            axes.annotate(label, point, (4, 4), textcoords="offset points", fontsize=7)
+            label = f"{number}  {preset.name.split('.')[0]}"
+            axes.plot(*point, "o", color=COLORS[family], label=label)
+            right = number % 2 == 1  # so that the numbers of close points do not overlap
+            axes.annotate(
+                str(number),
+                point,
+                (5, -3) if right else (-5, 2),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                fontsize=9,
+            )
         axes.set(xlabel="milliseconds per image, two cores", ylabel=title, xscale="log")
-        axes.margins(x=0.2)
+        axes.margins(x=0.1)
         axes.grid(alpha=0.3)
+        axes.legend(loc="lower right", fontsize=8, handlelength=1)
     figure.savefig(PICTURE, dpi=120)
-    print(provenance())
 
 
 if __name__ == "__main__":

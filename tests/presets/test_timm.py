@@ -111,6 +111,16 @@ def test_records():
     assert PRESETS["cs3se_edgenet_x.c2ns_in1k"].metric == "top-1 83.5"
 
 
+def test_names_of_imagenet():
+    head = PRESETS["cs3darknet_l.c2ns_in1k"].config().head
+    names = head["class_names"]
+    assert (head["num_classes"], len(set(names))) == (1000, 1000)
+    # As anyone who has worked with ImageNet knows them.
+    assert [names[i] for i in (0, 281, 207, 999)] == [
+        *("tench", "tabby", "golden retriever", "toilet tissue"),
+    ]
+
+
 def test_the_weights_of_a_record_are_downloaded(repository, monkeypatch):
     """From the older release where the hub cannot be reached, with the digits of its name."""
     asked = []

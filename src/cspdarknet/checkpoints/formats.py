@@ -19,7 +19,7 @@ from cspdarknet.checkpoints.readers import (
     torch,
     yolox,
 )
-from cspdarknet.checkpoints.readers.timm import TimmWeights
+from cspdarknet.checkpoints.readers.timm_file import TimmWeights
 from cspdarknet.checkpoints.readers.yolox_file import YOLOXWeights
 from cspdarknet.checkpoints.weight_file import Kind
 

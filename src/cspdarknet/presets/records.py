@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet.checkpoints.config import ModelConfig
+from cspdarknet.checkpoints.imagenet import COUNT
 from cspdarknet.checkpoints.published import SHA256
 from cspdarknet.checkpoints.readers import timm
+from cspdarknet.checkpoints.readers.timm_config import head_arguments
 from cspdarknet.checkpoints.readers.yolox import CONVENTIONS as YOLOX_CONVENTIONS
 from cspdarknet.presets.config import WEIGHTS
 from cspdarknet.presets.sizes import SIZES, TIMM_SIZES
@@ -120,9 +122,7 @@ class Preset:
         if self.image_size is None:
             return ModelConfig(backbone)
         if self.task == "classification":
-            return ModelConfig(
-                backbone, {"num_classes": IMAGENET_CLASSES, "image_size": self.image_size}
-            )
+            return ModelConfig(backbone, head_arguments(COUNT, self.image_size))
         head = {
             "num_classes": len(COCO_NAMES),
             "bounding_box_format": "xyxy",
@@ -142,7 +142,6 @@ YOLOX_HEADS = {
 }
 
 
-IMAGENET_CLASSES = 1000
 TIMM_RELEASES = "https://github.com/huggingface/pytorch-image-models/releases/download"
 # Size, tag, side in pixels and crop of the test images, top-1 accuracy in percent (0 if none is
 # published; from results/results-imagenet.csv of timm), file of timm's older releases.
@@ -240,7 +239,7 @@ def _timm(size: str, tag: str, image_size: int, crop: float, top_1: float, file:
         conventions=_timm_conventions(size),
         image_size=image_size,
         metric=f"top-1 {top_1:.1f}" if top_1 else "",
-        head_parameters=(SIZES[size].stackwise_channels[-1] + 1) * IMAGENET_CLASSES,
+        head_parameters=(SIZES[size].stackwise_channels[-1] + 1) * COUNT,
         crop=crop,
     )
 

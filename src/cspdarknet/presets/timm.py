@@ -9,6 +9,7 @@ from cspdarknet._arguments import is_number
 from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError, shown
 from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
+from cspdarknet.checkpoints.readers.timm_config import head_arguments
 from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.sizes import TIMM_SIZES
 
@@ -70,9 +71,7 @@ def _config(origin: str, document: dict[str, Any], facts: dict[str, Any]) -> Mod
     if not num_classes:
         return ModelConfig(backbone)
     size = facts.get("test_input_size") or facts.get("input_size") or [0, 256, 256]
-    head = {
-        "num_classes": num_classes,
-        "image_size": size[-1] if isinstance(size, list) and size else None,
-        "class_names": document.get("label_names"),
-    }
+    head = head_arguments(num_classes, size[-1] if isinstance(size, list) and size else None)
+    if "label_names" in document:
+        head["class_names"] = document["label_names"]
     return ModelConfig(backbone, head)
