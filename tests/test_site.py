@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import cspdarknet
-from cspdarknet.models import YOLOXDetector
+from cspdarknet.checkpoints.readers import timm
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES
 from image_datasets import write_yolo_dataset
 from support import randomize
@@ -251,6 +252,23 @@ def test_the_tutorial_of_yolox(tmp_path, monkeypatch):
     assert commands == ["info", "convert", "detect", "train"]
     assert names["detector"].class_names == ("blue", "red")
     assert Path("for_yolox.pth").exists()
+
+
+@pytest.mark.slow
+def test_the_tutorial_of_timm(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("blue", "red"):
+        Path("images", name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (48 + i, 40), name).save(Path("images", name, f"{i}.png"))
+    conventions = {**timm.CONVENTIONS, "mean": timm.MEAN, "std": timm.STD}
+    backbone = CSPDarkNetBackbone([8, 8], [1, 1], True, topology="cs3darknet", **conventions)
+    cspdarknet.conversion.save(ImageClassifier(randomize(backbone), 2), "model.pth")
+    write_short_recipe(CLASSIFICATION_RECIPES["finetune"])
+    names, commands = run_guide("tutorials/from-timm.md", [("--recipe", "short.json")])
+    assert commands == ["info", "convert", "predict", "train"]
+    assert names["backbone"].feature_channels == {"P2": 8, "P3": 8}
+    assert Path("for_timm.pth").exists()
 
 
 @pytest.mark.slow

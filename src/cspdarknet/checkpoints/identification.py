@@ -126,6 +126,8 @@ def _notes(config: ModelConfig) -> list[str]:
         )
     if "include_rescaling" in config.assumed:
         notes.append("it does not state include_rescaling: True is assumed, as in KerasCV's models")
+    if "mean" in config.assumed:
+        notes.append("it does not state mean and std: those of ImageNet are assumed; pass others")
     if config.head is not None and config.head.get("class_names") is None:
         notes.append("it has no class names: pass class_names")
     if (pyramid := config.pyramid) is not None and not pyramid.is_yolox:

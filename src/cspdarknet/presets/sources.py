@@ -21,7 +21,7 @@ from cspdarknet.presets.download import HUGGING_FACE, KAGGLE, fetch
 from cspdarknet.presets.errors import UnreachableError
 from cspdarknet.presets.hugging_face import pinned_address
 from cspdarknet.presets.records import PRESETS, Source
-from cspdarknet.presets.timm import explain_timm, read_timm_config
+from cspdarknet.presets.timm import TIMM_NAMES, explain_timm, read_timm_config
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,11 @@ def _unknown(source: str | Path) -> str:
         return f"There is no preset folder, run folder or weight file {str(source)!r}."
     near = difflib.get_close_matches(source, PRESETS, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    names = [name for name in PRESETS if name.partition(".")[0] not in TIMM_NAMES]
     hint = explain_preset(source) or explain_timm(source) or hint
     return (
-        f"Unknown preset: {source!r}. {hint}A preset is one of {', '.join(PRESETS)}; a preset "
+        f"Unknown preset: {source!r}. {hint}A preset is one of {', '.join(names)}; a name of timm, "
+        "such as 'cs3darknet_l' (`cspdarknet presets` lists them); a preset "
         "folder; a run folder; a weight file; 'kaggle://owner/model/framework/variation'; or "
         "'hf://owner/repository'."
     )

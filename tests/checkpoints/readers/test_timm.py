@@ -94,6 +94,7 @@ def test_forms_of_checkpoints(nested, note, tensors, tmp_path):
     save(nested(weights), tmp_path / "nested.pth")
     file = identify(tmp_path / "nested.pth")
     assert (file.family, file.is_loadable) == ("timm", True)
+    assert "mean and std" in " ".join(file.notes)
     assert note in " ".join(file.notes)
     loaded = load_model(tmp_path / "nested.pth", "features")
     assert_same_weights(loaded, model.backbone)
