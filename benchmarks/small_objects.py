@@ -10,7 +10,6 @@ is that of the boxes in the shrunk photos: small ones have less than 32 x 32 pix
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +94,7 @@ def measured(
         levels=levels,
         seed=seed,
     )
-    start = time.perf_counter()
     train_detector(data, run, args.model, recipe, check=False, console=Console(quiet=True))
-    seconds = time.perf_counter() - start
     predictor = Predictor(run / "best", runtime="keras")
     evaluation = evaluate_detector(predictor, load_detection_dataset(data).validation)
     return {
@@ -105,7 +102,6 @@ def measured(
         "seed": seed,
         **average_precisions(evaluation),
         "parameters": load_model(run / "best").count_params(),
-        "training seconds": round(seconds),
     }
 
 

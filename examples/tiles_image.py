@@ -24,21 +24,27 @@ class Smear:
 
     Args:
         seed: random seed of the places and shapes of the cells.
+        width: width in pixels.
+        height: height in pixels.
+
+    Attributes:
+        cells: center and radius of each cell, `(n, 3)`: x, y, radius.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, width: int = WIDTH, height: int = HEIGHT) -> None:
         self._rng = np.random.default_rng(seed)
-        self._pixels = np.full((HEIGHT, WIDTH, 3), (226.0, 214.0, 205.0))
-        self._cells = np.zeros((0, 3))
+        self._width, self._height = width, height
+        self._pixels = np.full((height, width, 3), (226.0, 214.0, 205.0))
+        self.cells = np.zeros((0, 3))
 
     def add(self, count: int, radius: float, color: tuple[int, int, int], pale: float) -> None:
         """Draw cells of about one radius, `pale` in their center, where there is room."""
         for _ in range(count):
             size = radius * self._rng.uniform(0.9, 1.1)
-            x, y = self._rng.uniform([size, size], [WIDTH - size, HEIGHT - size])
-            distance = np.hypot(self._cells[:, 0] - x, self._cells[:, 1] - y)
-            if (distance > 0.92 * (self._cells[:, 2] + size)).all():
-                self._cells = np.vstack([self._cells, (x, y, size)])
+            x, y = self._rng.uniform([size, size], [self._width - size, self._height - size])
+            distance = np.hypot(self.cells[:, 0] - x, self.cells[:, 1] - y)
+            if (distance > 0.92 * (self.cells[:, 2] + size)).all():
+                self.cells = np.vstack([self.cells, (x, y, size)])
                 self._draw(x, y, size, color, pale)
                 if color == WHITE:
                     for dx, dy in self._rng.uniform(-0.32, 0.32, (3, 2)) * size:
@@ -47,7 +53,7 @@ class Smear:
     def _draw(
         self, x: float, y: float, size: float, color: tuple[int, int, int], pale: float
     ) -> None:
-        rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+        rows, columns = np.mgrid[0 : self._height, 0 : self._width]
         near = tuple(slice(max(0, int(at - 1.4 * size)), int(at + 1.4 * size)) for at in (y, x))
         distance = np.hypot(rows[near] - y, columns[near] - x) / size
         weight = 0.85 / (1 + np.exp((distance - 1) / 0.05))

@@ -28,8 +28,16 @@ def test_a_detector_takes_the_whole_image_letterboxed(file):
 
 
 def test_a_graph_with_a_letterbox_takes_the_whole_image(file):
-    prepared = preprocessor(ModelInfo("detection", image_size=32, letterbox=True))(file)
-    np.testing.assert_array_equal(prepared.inputs, read_image(file))
+    info = ModelInfo("detection", image_size=32, letterbox=True, inputs="uint8")
+    np.testing.assert_array_equal(preprocessor(info)(file).inputs, read_image(file))
+
+
+def test_a_graph_that_letterboxes_floats_gets_what_it_leaves_as_it_is(file):
+    info = ModelInfo("detection", image_size=32, letterbox=True, inputs="float32")
+    square = letterbox(read_image(file), 32)[0]
+    np.testing.assert_array_equal(preprocessor(info)(file).inputs, square)
+    floats = square.astype("float32")
+    np.testing.assert_array_equal(letterbox(floats, 32)[0], floats)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def preprocessor(
             "or start from a model of that size."
         )
     size, channels = image_size or own, info.channels
-    if info.letterbox:
+    if takes_whole_images(info):
         return lambda item: _whole(item, None, channels)
     if info.task == "detection":
         if size is None:
@@ -89,6 +89,15 @@ def preprocessor(
     if info.task == "classification" or size is not None:
         return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE, channels)
     return lambda item: _whole(item, longer_side, channels)
+
+
+def takes_whole_images(info: ModelInfo) -> bool:
+    """Whether a detector gets images of any size, as a graph does that letterboxes uint8 images.
+
+    Images for a graph of float32 are letterboxed before: it does not know which of them have 8
+    bits, which are letterboxed in integers. What has the size of the model, it leaves as it is.
+    """
+    return info.letterbox and info.inputs == "uint8"
 
 
 def _whole(item: Any, longer_side: int | None, channels: int) -> Preprocessed:

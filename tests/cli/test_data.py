@@ -110,10 +110,10 @@ def test_a_path_that_does_not_exist(command, tmp_path):
 
 def test_stats_writes_a_page(command, cells, tmp_path):
     pytest.importorskip("matplotlib")
-    result = command("stats", cells, "--out", tmp_path / "page", "--image-size", "64")
+    result = command("stats", cells, "--out", tmp_path / "page", "--image-size", "32x64")
     assert result.exit_code == 0, result.exception
     assert (tmp_path / "page/report.html").is_file()
-    assert "Box sizes at 64 pixels" in (tmp_path / "page/report.html").read_text()
+    assert "Box sizes at 32x64 pixels" in (tmp_path / "page/report.html").read_text()
     assert str(tmp_path / "page/report.html") in result.stdout
 
 
@@ -132,6 +132,21 @@ def test_show_writes_what_the_network_gets(command, cells, tmp_path):
     assert "1 problem mended or left out" in result.stdout
     assert files(tmp_path / "out") == ["001.png", "002.png", "all.png"]
     assert Image.open(tmp_path / "out/001.png").size == (64, 64)
+
+
+def test_rectangles_of_gray_images(command, cells, tmp_path):
+    for path in (cells / "images").rglob("*.jpg"):
+        Image.open(path).convert("L").save(path)
+    options = ("--channels", "1", "--image-size", "32x64")
+    result = command("check", cells, *options)
+    assert "detection, 2 classes, image size 32x64, 1 channel\n" in result.stdout
+    assert result.exit_code == 0, result.stdout
+    result = command("show", cells, "--out", tmp_path / "out", *options)
+    assert "letterboxed to 32x64 pixels." in result.stdout
+    assert Image.open(tmp_path / "out/001.png").size == (64, 32)
+    assert command("check", cells, "--image-size", "32x").exit_code == 2
+    result = command("show", cells, "--out", tmp_path / "out", "--image-size", "64x5000")
+    assert "must be at most 4096. Received: 64x5000" in str(result.exception)
 
 
 @pytest.mark.parametrize("task", ["classification", "detection"])

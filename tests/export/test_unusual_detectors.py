@@ -55,6 +55,23 @@ def test_letterbox_and_nms(unusual, images, tmp_path):
     np.testing.assert_allclose(Predictor(path)(images[0]).xyxy, expected.xyxy, atol=1e-2)
 
 
+def test_images_of_16_bits_in_a_letterbox(unusual, tmp_path):
+    coarse = np.random.default_rng(1).integers(0, 900, (10, 12, 4), "uint16")
+    image = coarse.repeat(10, axis=0).repeat(10, axis=1)  # of 3.5 steps of 8 bits
+    options = DetectionOptions(score_threshold=0.0, max_detections=50)
+    expected = Predictor(unusual, options=options, runtime="keras")(image)
+    export(unusual, tmp_path / "d.onnx", letterbox=True, options=options, inputs="float32")
+    predictor = Predictor(tmp_path / "d.onnx")
+    detections = predictor(image)
+    assert len(detections) == len(expected) == 50
+    assert detections.class_id.tolist() == expected.class_id.tolist()
+    np.testing.assert_allclose(detections.confidence, expected.confidence, atol=1e-5)
+    np.testing.assert_allclose(detections.xyxy, expected.xyxy, atol=1e-3)
+    outputs = predictor.run(image[None] / np.float32(257))  # letterboxed in the graph
+    np.testing.assert_allclose(outputs["confidence"][0], expected.confidence, atol=1e-5)
+    np.testing.assert_allclose(outputs["boxes"][0], expected.xyxy, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_pytorch(unusual, images, tmp_path):
     result = export(

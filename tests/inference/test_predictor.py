@@ -91,9 +91,11 @@ def test_detections(detector, readable, runtime, options):
     assert results[0].class_names == predictor.class_names == ("class 0", "class 1")
 
 
-@pytest.mark.parametrize("letterbox", [True, False])
-def test_exported_detectors(detector, readable, onnx_file, letterbox):
-    file = onnx_file(detector, letterbox=letterbox)
+@pytest.mark.parametrize(
+    "options", [{}, {"letterbox": True}, {"letterbox": True, "inputs": "float32"}]
+)
+def test_exported_detectors(detector, readable, onnx_file, options):
+    file = onnx_file(detector, **options)
     predictor = Predictor(str(file), runtime="onnxruntime")
     assert_same_detections(predictor(readable), expected_detections(detector, readable))
     assert predictor.class_names == ("class 0", "class 1")

@@ -12,7 +12,7 @@ from cspdarknet.train.distillation import (
     classifier_loss,
     detector_loss,
 )
-from cspdarknet.train.teacher import Teacher
+from cspdarknet.train.teacher import LoadedTeacher, Teacher
 from cspdarknet.yolox.losses import at_least_one
 
 STRIDES, SIZE, POINTS = (8, 16, 32), (32, 32), 21
@@ -81,7 +81,7 @@ def test_images_are_weighted():
 
 
 @pytest.mark.parametrize("kind", [ImageClassifier, YOLOXDetector])
-def test_a_student_learns_what_its_teacher_predicts(kind):
+def test_a_student_learns_what_its_teacher_predicts(kind, tmp_path):
     keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     arguments = {"activation": None} if kind is ImageClassifier else {"image_size": 32}
@@ -89,18 +89,21 @@ def test_a_student_learns_what_its_teacher_predicts(kind):
         make(CSPDarkNetBackbone([8, 8, 8], [1, 1, 1], include_rescaling=True), 3, **arguments)
         for make in (kind, DISTILLED[kind])
     )
-    outputs = teacher.predict_on_batch(images)
+    teacher.save_to_preset(tmp_path)
+    student.teacher = Teacher(tmp_path, weight=100.0, temperature=1.0)
+    task = "classification" if kind is ImageClassifier else "detection"
+    loaded = LoadedTeacher(student.teacher, task, ("a", "b", "c"))
     if kind is ImageClassifier:
-        targets = {"labels": np.eye(3, dtype="float32")[:2], "teacher_logits": 10 * np.eye(3)[1:]}
+        targets = loaded.targets(images, np.eye(3, dtype="float32")[:2])
+        targets["teacher_logits"] = targets["teacher_logits"] + 10 * np.eye(3, dtype="float32")[1:]
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         student.compile("adam", loss, metrics=["accuracy"])
     else:
-        outputs["objectness"] = outputs["objectness"] + 6
         targets = {"boxes": np.zeros((2, 1, 4), "float32"), "classes": np.full((2, 1), -1)}
-        targets |= {f"teacher_{name}": value for name, value in outputs.items()}
+        targets = loaded.targets(images, targets)
+        targets["teacher_objectness"] = targets["teacher_objectness"] + 6
         student.compile("adam")
     student.optimizer.learning_rate = 0.01
-    student.teacher = Teacher("a preset", weight=100.0, temperature=1.0)
     losses = []
     for _ in range(6):
         student.reset_metrics()

@@ -38,6 +38,18 @@ def test_values_are_rounded_and_clipped():
     assert to_numpy(squares)[0, ..., 0].tolist() == [[0, 0], [100, 255]]
 
 
+@pytest.mark.parametrize(("height", "width"), [(48, 70), (33, 20), (3, 90)])
+def test_values_that_are_not_rounded(height, width):
+    shape = (1, height, width, 2)
+    images = np.random.default_rng(0).uniform(0, 4, shape).astype("float32")
+    layer = Letterbox((32, 40), round_values=False)
+    squares, _ = layer(images)
+    expected, _ = letterbox(images[0], (32, 40))
+    np.testing.assert_allclose(to_numpy(squares)[0], expected, atol=1e-5)
+    assert len(np.unique(expected)) > 50
+    assert Letterbox.from_config(layer.get_config()).round_values is False
+
+
 def test_the_graph_takes_images_of_any_size():
     """TensorFlow traces it with an unknown size."""
     images = keras.Input((None, None, 3))

@@ -11,10 +11,12 @@ from rich.console import Console
 
 from cspdarknet._extras import require
 from cspdarknet._files import STANDARD_OUTPUT, OutputFolder, user_cache_folder, write_text
+from cspdarknet._image_size import ImageSize, sides, to_text
 from cspdarknet.cli.choices import TASKS, choice
-from cspdarknet.cli.options import FormatOption, WorkersOption
+from cspdarknet.cli.options import FormatOption, WorkersOption, image_size_option
 from cspdarknet.cli.progress import interruptible, progress_bar
 from cspdarknet.cli.results import ResultsFile, check_results_files, write_results
+from cspdarknet.images import RGB
 
 if TYPE_CHECKING:
     from cspdarknet.data import Problem
@@ -43,15 +45,30 @@ CacheOption = Annotated[
     ),
 ]
 SizeOption = Annotated[
-    int,
-    typer.Option("--image-size", help="Detection: side of the square images in pixels.", min=1),
+    Any,
+    image_size_option(
+        "Detection: side of the images in pixels, or height and width, such as 384x640."
+    ),
+]
+ReportSizeOption = Annotated[
+    Any,
+    image_size_option(
+        "Side of the images in pixels, or height and width, such as 384x640. Default: 416 for "
+        "detection, 224 for classification."
+    ),
 ]
 ShownSizeOption = Annotated[
+    Any,
+    image_size_option(
+        "Side of the images in pixels, or height and width, such as 384x640. Default: 416 for "
+        "detection and 224 for classification; with --augmented, that of the recipe."
+    ),
+]
+ChannelsOption = Annotated[
     int | None,
     typer.Option(
-        "--image-size",
-        help="Side of the square images in pixels. Default: 416 for detection, 224 for "
-        "classification.",
+        help="Number of channels of the images, such as 1 for gray or 4 for multispectral ones, "
+        "as of train. Default: 3.",
         min=1,
     ),
 ]
@@ -62,7 +79,8 @@ def check(
     source: SourceArgument,
     task: TaskOption = None,
     format: FormatOption = None,
-    image_size: SizeOption = 416,
+    image_size: SizeOption = "416",
+    channels: ChannelsOption = None,
     cache: CacheOption = None,
     json: Annotated[
         Path | None,
@@ -100,7 +118,14 @@ def check(
     console, looks = Console(stderr=True), None
     with interruptible(console), shown_progress(console) as progress:
         result = check_dataset(
-            source, task, format, image_size, cache or _user_cache(), workers, progress
+            source,
+            task,
+            format,
+            image_size,
+            cache or _user_cache(),
+            workers,
+            progress,
+            channels or RGB,
         )
         if embeddings is not None:
             from cspdarknet.analysis import check_by_embeddings
@@ -128,7 +153,7 @@ def stats(
     out: Annotated[Path, typer.Option(help="Folder for the page, its pictures and the numbers.")],
     task: TaskOption = None,
     format: FormatOption = None,
-    image_size: ShownSizeOption = None,
+    image_size: ReportSizeOption = None,
     cache: CacheOption = None,
     workers: WorkersOption = 2,
 ) -> None:
@@ -164,32 +189,34 @@ def show(
         str, typer.Option(help="With --augmented: name of the recipe, or a JSON file.")
     ] = "finetune",
     count: Annotated[int, typer.Option(help="Number of images.", min=1, max=MAX_SHOWN)] = 16,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Side of the square images in pixels. Default: 416 for detection and 224 for "
-            "classification; with --augmented, that of the recipe.",
-            min=1,
-            max=MAX_SHOWN_SIZE,
-        ),
-    ] = None,
+    image_size: ShownSizeOption = None,
+    channels: ChannelsOption = None,
     seed: Annotated[int, typer.Option(help="Random seed of the choice and augmentation.")] = 0,
 ) -> None:
     """Show what a network gets: images letterboxed or cropped, with boxes drawn in."""
     from cspdarknet.cli.data_show import augmented_pictures, evaluation_pictures, write_pictures
     from cspdarknet.data.doctor import inspect_dataset
 
+    _check_shown_size(image_size)
     folder = _output_folder(out, source)
     console, errors = Console(), Console(stderr=True)
     with interruptible(errors), errors.status("reading"):
         dataset, _ = inspect_dataset(source, task, format)
         if augmented:
-            pictures, text = augmented_pictures(dataset, recipe, image_size, count, seed)
+            pictures, text = augmented_pictures(dataset, recipe, image_size, count, seed, channels)
         else:
-            pictures, text = evaluation_pictures(dataset, image_size, count, seed)
+            pictures, text = evaluation_pictures(dataset, image_size, count, seed, channels)
         sheet = write_pictures(folder, pictures)
     _say_left_out(console, dataset.problems)
     _print(console, f"{text} Pictures: {out}, all of them: {sheet}")
+
+
+def _check_shown_size(image_size: ImageSize | None) -> None:
+    if image_size is not None and max(sides(image_size)) > MAX_SHOWN_SIZE:
+        raise ValueError(
+            f"`--image-size` of pictures must be at most {MAX_SHOWN_SIZE}. Received: "
+            f"{to_text(image_size)}: choose a smaller one."
+        )
 
 
 def _output_folder(out: Path, source: str) -> OutputFolder:

@@ -9,10 +9,12 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from cspdarknet._files import OutputFolder
+from cspdarknet._image_size import ImageSize, to_text
 from cspdarknet.data.doctor import show
 from cspdarknet.data.doctor.load import InspectedDataset
 from cspdarknet.data.doctor.show import InputPicture
 from cspdarknet.data.problems import count_of
+from cspdarknet.images import RGB
 from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet
 
 IMAGE_SIZES = {"detection": 416, "classification": 224}
@@ -21,18 +23,28 @@ TILE_SIDE, MIN_TILE_SIDE = 300, 140  # pixels; narrower tiles would cut the capt
 
 
 def evaluation_pictures(
-    dataset: InspectedDataset, image_size: int | None, count: int, seed: int
+    dataset: InspectedDataset,
+    image_size: ImageSize | None,
+    count: int,
+    seed: int,
+    channels: int | None = None,
 ) -> tuple[list[InputPicture], str]:
     """Return images as a network gets them in evaluations, and a sentence about them."""
     split, images = _first_split(dataset)
     size = image_size or IMAGE_SIZES[dataset.task]
-    pictures = list(show.evaluation_pictures(images, size, count, seed))
+    pictures = list(show.evaluation_pictures(images, size, count, seed, channels or RGB))
     how = "letterboxed to" if dataset.task == "detection" else "center crops of"
-    return pictures, f"{count_of(len(pictures), 'image')} of {split}, {how} {size} pixels."
+    text = f"{count_of(len(pictures), 'image')} of {split}, {how} {to_text(size)} pixels."
+    return pictures, text
 
 
 def augmented_pictures(
-    dataset: InspectedDataset, recipe_name: str, image_size: int | None, count: int, seed: int
+    dataset: InspectedDataset,
+    recipe_name: str,
+    image_size: ImageSize | None,
+    count: int,
+    seed: int,
+    channels: int | None = None,
 ) -> tuple[list[InputPicture], str]:
     """Return the first images of a training by a recipe, and a sentence about them.
 
@@ -47,7 +59,8 @@ def augmented_pictures(
     recipe: Any = training.load_recipe(recipe_name, dataset.task)
     recipe = replace(recipe, batch_size=min(count, recipe.batch_size), seed=seed)
     task = DetectionTask if dataset.task == "detection" else ClassificationTask
-    source = task(recipe).build_source(dataset.splits["train"], 2, (0, 1))
+    channels = channels or recipe.channels or RGB
+    source = task(recipe).build_source(dataset.splits["train"], 2, (0, 1), channels=channels)
     phase = recipe.phases[0]
     size = image_size or phase.image_size
     source = source.no_mixing if phase.no_mixing else source
@@ -55,7 +68,7 @@ def augmented_pictures(
     text = f"{count_of(len(pictures), 'training image')} of the recipe {recipe_name}"
     if len(recipe.phases) > 1:
         text += f" in the first of its {len(recipe.phases)} phases"
-    return pictures, f"{text}, {size} pixels."
+    return pictures, f"{text}, {to_text(size)} pixels."
 
 
 def write_pictures(folder: OutputFolder, pictures: Sequence[InputPicture]) -> Path:

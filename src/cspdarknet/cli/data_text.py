@@ -6,10 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cspdarknet._image_size import to_text
 from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.data import DatasetCheck, Problem
 from cspdarknet.data.doctor.summary import TINY_SIDES, SplitSummary
 from cspdarknet.data.problems import KINDS, by_kind, count_of
+from cspdarknet.images import RGB
 
 SHOWN_CLASSES = 40
 SHOWN_PROBLEMS = 3
@@ -19,9 +21,10 @@ def print_check(check: DatasetCheck, console: Console) -> None:
     """Print the result of a check: tables of splits and classes, problems, notes, the verdict."""
     _line(console, str(check.source), style="bold")
     _line(console, check.format)
-    size = f", image size {check.image_size}" if check.task == "detection" else ""
+    size = f", image size {to_text(check.image_size)}" if check.task == "detection" else ""
     classes = count_of(len(check.class_names), "class", "classes")
-    _line(console, f"{check.task}, {classes}{size}\n")
+    channels = "" if check.channels == RGB else f", {count_of(check.channels, 'channel')}"
+    _line(console, f"{check.task}, {classes}{size}{channels}\n")
     if check.splits:
         print_table(console, _split_table(check))
         console.print()

@@ -82,7 +82,7 @@ def export(
         image_size: side of the images in pixels, or a pair (height, width); `None` for any size, or
             for a detector's own.
         letterbox: detectors: take images of any size, and letterbox them in the graph; boxes are
-            then in pixels of the image.
+            then in pixels of the image. The values of float32 images are not rounded.
         raw_outputs: detectors: export raw outputs, without box decoding and NMS.
         options: detectors: the `DetectionOptions` of box decoding and NMS.
         sample_images: images `(batch, height, width, 3)` on which the outputs are compared, as the

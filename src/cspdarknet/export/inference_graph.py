@@ -38,7 +38,7 @@ def inference_graph(
         image_size: side of the images in pixels, or a pair (height, width); `None` for the model's
             own, or for images of any size if it has none.
         letterbox: detectors: take images of any size and letterbox them in the graph; boxes are
-            then in pixels of the image.
+            then in pixels of the image. The values of float32 images are not rounded.
         raw_outputs: detectors: leave out box decoding and NMS.
         options: detectors: the `DetectionOptions` of box decoding and NMS.
 
@@ -85,6 +85,7 @@ def inference_graph(
         max_detections_per_class=None if resolved is None else resolved.max_detections_per_class,
         channels=_channels(model),
         levels=tuple(model.levels) if task == "detection" else None,
+        temperature=getattr(model, "temperature", 1.0) if task == "classification" else 1.0,
     )
     images = _image_input(model, inputs, None if letterbox else image_size, info.data_format)
     if info.image_size is None:
@@ -93,7 +94,7 @@ def inference_graph(
     if resolved is None:
         outputs = _named_outputs(model, model(x), task)
     else:
-        outputs = _detections(model, x, resolved, letterbox)
+        outputs = _detections(model, x, resolved, _letterbox(info) if letterbox else None)
     graph = keras.Model(images, outputs, name=model.name)
     if any(layer.compute_dtype in HALF_PRECISIONS for layer in model._flatten_layers()):
         # 16-bit floats speed up training, but CPUs would convert each value.
@@ -186,11 +187,17 @@ def _named_outputs(model: keras.Model, outputs: Any, task: str) -> dict[str, Any
     return outputs if isinstance(outputs, dict) else {OUTPUT_NAMES[task]: outputs}
 
 
-def _detections(model: Any, x: Any, options: DetectionOptions, letterbox: bool) -> dict[str, Any]:
+def _letterbox(info: ModelInfo) -> Letterbox:
+    """Return the layer that letterboxes images in a graph, which keeps the values of float32."""
+    assert info.image_size is not None
+    return Letterbox(info.image_size, info.data_format, info.inputs == "uint8", dtype="float32")
+
+
+def _detections(
+    model: Any, x: Any, options: DetectionOptions, letterbox: Letterbox | None
+) -> dict[str, Any]:
     """Return the detections in images, which are letterboxed already or in the graph."""
-    if not letterbox:
+    if letterbox is None:
         return detection_outputs(model, x, options)
-    assert options.image_size is not None
-    layer = Letterbox(options.image_size, model.backbone.data_format, dtype="float32")
-    squares, image_sizes = layer(x)
+    squares, image_sizes = letterbox(x)
     return detection_outputs(model, squares, options, image_sizes=image_sizes)

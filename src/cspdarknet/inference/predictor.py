@@ -24,7 +24,7 @@ from cspdarknet.inference.model_source import ModelSettings, model_source
 from cspdarknet.inference.runtime_choice import check_choices, start_runtime
 from cspdarknet.inference.tile_stream import Tile, stream_tiles, tiles_for
 from cspdarknet.model_info import ModelInfo
-from cspdarknet.preprocessing import preprocessor
+from cspdarknet.preprocessing import preprocessor, takes_whole_images
 from cspdarknet.tiles import Tiles
 
 THROUGHPUT_BATCH_SIZE = 8
@@ -318,7 +318,7 @@ class Predictor:
         if info.task == "classification":
             return outputs["probabilities"]
         if info.task == "detection" and not info.raw_outputs:
-            if not info.letterbox:
+            if not takes_whole_images(info):
                 assert info.image_size is not None
                 pairs = zip(sides(info.image_size), item.image_size, strict=True)
                 ratio = min(largest / side for largest, side in pairs)

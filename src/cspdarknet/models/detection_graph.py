@@ -15,6 +15,7 @@ from cspdarknet.yolox.postprocess import DecodeBoxes, NonMaxSuppression, Restore
 
 # Number of inference graphs that a detector keeps: each backend compiles each of them.
 MAX_GRAPHS = 8
+RGB = 3  # channels
 
 
 def resolved_options(detector: Any, options: DetectionOptions | None) -> DetectionOptions:
@@ -93,7 +94,10 @@ def detection_graph(detector: Any, options: DetectionOptions, letterboxed: bool)
         images, image_sizes = inputs, keras.Input((2,), name="image_sizes", dtype=dtype)
         inputs = {"images": images, "image_sizes": image_sizes}
     else:
-        images, image_sizes = Letterbox(size, data_format, dtype=dtype, name="letterbox")(inputs)
+        # Images of other channels may have 16 bits.
+        is_rounded = channels == RGB
+        letterbox = Letterbox(size, data_format, is_rounded, dtype=dtype, name="letterbox")
+        images, image_sizes = letterbox(inputs)
     outputs = detection_outputs(
         detector,
         images,

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cspdarknet._files import OutputFolder
+from cspdarknet._image_size import ImageSize, to_text
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.doctor.load import InspectedDataset
 from cspdarknet.data.doctor.summary import (
@@ -45,7 +46,7 @@ SIZES_CAPTION = (
 def write_dataset_report(
     folder: OutputFolder,
     dataset: InspectedDataset,
-    image_size: int,
+    image_size: ImageSize,
     size_of: Callable[[Path], tuple[int, int]] = read_image_size,
     seed: int = 0,
 ) -> None:
@@ -54,7 +55,7 @@ def write_dataset_report(
     Args:
         folder: folder that the files are written to.
         dataset: the dataset, which has images.
-        image_size: side of the square training images, in pixels.
+        image_size: side of the square training images in pixels, or height and width.
         size_of: function that returns width and height of an image file.
         seed: random seed of the choice of the samples.
 
@@ -102,7 +103,7 @@ def _class_pictures(
 
 
 def _box_pictures(
-    dataset: InspectedDataset, sizes: Mapping[str, np.ndarray], image_size: int
+    dataset: InspectedDataset, sizes: Mapping[str, np.ndarray], image_size: ImageSize
 ) -> list[Picture]:
     """Return the pictures about the boxes of all splits; none where there are no boxes."""
     columns: list[tuple[np.ndarray, ...]] = []
@@ -117,7 +118,7 @@ def _box_pictures(
     sides, resized, centers, per_image = (np.concatenate(c) for c in zip(*columns, strict=True))
     if not len(sides):
         return []
-    title = f"Box sizes at {image_size} pixels"
+    title = f"Box sizes at {to_text(image_size)} pixels"
     sizes_picture = partial(draw_box_sizes, resized, image_size)
     shapes_picture = partial(draw_box_shapes, sides, centers, per_image)
     return [
@@ -183,7 +184,7 @@ def _tile(images: Any, index: int, label: int, size: np.ndarray) -> Tile:
 
 
 def _summary(
-    dataset: InspectedDataset, summaries: Mapping[str, SplitSummary], image_size: int
+    dataset: InspectedDataset, summaries: Mapping[str, SplitSummary], image_size: ImageSize
 ) -> str:
     is_detection = dataset.task == "detection"
     header: tuple[str, ...] = ("split", "images")
@@ -193,7 +194,7 @@ def _summary(
         (split, f"{summary.images:,}", *(_box_cells(summary) if is_detection else ()))
         for split, summary in summaries.items()
     ]
-    size = f" Boxes are measured at {image_size} pixels." if is_detection else ""
+    size = f" Boxes are measured at {to_text(image_size)} pixels." if is_detection else ""
     return (
         f"<p>{html.escape(dataset.format)}. {dataset.task.capitalize()}, "
         f"{count_of(len(dataset.class_names), 'class', 'classes')}.{size}</p>{table(header, rows)}"

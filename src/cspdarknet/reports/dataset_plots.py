@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, sides, to_text
 from cspdarknet.data.problems import count_of
 from cspdarknet.reports.plots import new_figure, save_png
 
@@ -51,29 +52,29 @@ def draw_class_counts(
     save_png(figure, file)
 
 
-def draw_box_sizes(sides: np.ndarray, image_size: int, file: BinaryIO) -> None:
+def draw_box_sizes(boxes: np.ndarray, image_size: ImageSize, file: BinaryIO) -> None:
     """Draw width over height of boxes, and their shorter sides, beside the strides of a detector.
 
     Args:
-        sides: float array `(boxes, 2)`: width and height in pixels of the training images.
-        image_size: side of the training images, in pixels.
+        boxes: float array `(boxes, 2)`: width and height in pixels of the training images.
+        image_size: side of the training images in pixels, or height and width.
         file: binary file that the PNG is written to.
     """
     figure = new_figure(10, 4.4)
     left, right = figure.subplots(1, 2)
-    sides = sides.clip(0.5, None)
-    edges = np.geomspace(min(1.0, sides.min()), 1.15 * max(image_size, sides.max()), BINS)
-    _, _, _, mesh = left.hist2d(*sides.T, bins=[edges, edges], cmap="Blues", norm="log")
+    boxes, longest = boxes.clip(0.5, None), max(sides(image_size))
+    edges = np.geomspace(min(1.0, boxes.min()), 1.15 * max(longest, boxes.max()), BINS)
+    _, _, _, mesh = left.hist2d(*boxes.T, bins=[edges, edges], cmap="Blues", norm="log")
     figure.colorbar(mesh, ax=left, label="boxes")
     left.set(yscale="log", ylabel="height in pixels", xlabel="width in pixels", title="boxes")
-    right.hist(sides.min(axis=1), bins=edges, color=COLOR)
+    right.hist(boxes.min(axis=1), bins=edges, color=COLOR)
     right.set(xlabel="shorter side in pixels", ylabel="boxes", title="shorter sides")
     for axes in (left, right):
         axes.set_xscale("log")
-        _mark_strides(axes, image_size)
+        _mark_strides(axes, longest)
     for stride in STRIDES:
         left.axhline(stride, color="tab:red", linewidth=1, linestyle=":")
-    left.set_yticks(*_ticks(image_size), minor=False)
+    left.set_yticks(*_ticks(longest), minor=False)
     left.minorticks_off()
     save_png(figure, file)
 
@@ -136,12 +137,12 @@ def draw_cooccurrence(counts: np.ndarray, class_names: Sequence[str], file: Bina
     save_png(figure, file)
 
 
-def draw_image_sizes(sizes: np.ndarray, image_size: int, file: BinaryIO) -> None:
+def draw_image_sizes(sizes: np.ndarray, image_size: ImageSize, file: BinaryIO) -> None:
     """Draw width and height of images, each size as a disk whose area grows with the number.
 
     Args:
         sizes: int array `(images, 2)`: width and height in pixels.
-        image_size: side of the training images, in pixels.
+        image_size: side of the training images in pixels, or height and width.
         file: binary file that the PNG is written to.
     """
     unique, counts = np.unique(sizes, axis=0, return_counts=True)
@@ -149,14 +150,15 @@ def draw_image_sizes(sizes: np.ndarray, image_size: int, file: BinaryIO) -> None
     axes = figure.subplots()
     area = 14 + 500 * counts / counts.sum()
     axes.scatter(*unique.T, s=area, alpha=0.5, color=COLOR, linewidths=0)
-    largest = 1.1 * max(unique.max(), image_size)
-    axes.axvline(image_size, color="tab:red", linestyle=":", linewidth=1)
-    axes.axhline(image_size, color="tab:red", linestyle=":", linewidth=1)
+    height, width = sides(image_size)
+    largest = 1.1 * max(unique.max(), height, width)
+    axes.axvline(width, color="tab:red", linestyle=":", linewidth=1)
+    axes.axhline(height, color="tab:red", linestyle=":", linewidth=1)
     axes.plot([0, largest], [0, largest], color="gray", linewidth=0.7)
     axes.set(xlim=(0, largest), ylim=(0, largest), aspect="equal")
     axes.set(xlabel="width in pixels", ylabel="height in pixels")
     counted = f"{count_of(len(sizes), 'image')} of {count_of(len(unique), 'size')}"
-    title = f"{counted}; dotted: {image_size} pixels"
+    title = f"{counted}; dotted: {to_text(image_size)} pixels"
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
     save_png(figure, file)

@@ -24,9 +24,9 @@ def reads(monkeypatch):
     decoded = []
     original = cache_module.read_facts
 
-    def read(path):
+    def read(path, *arguments):
         decoded.append(path)
-        return original(path)
+        return original(path, *arguments)
 
     monkeypatch.setattr(cache_module, "read_facts", read)
     return decoded
@@ -136,6 +136,13 @@ def test_an_interruption_keeps_what_is_known(tmp_path, paths, reads):
     reads.clear()
     collect(tmp_path, paths)
     assert len(reads) < 3
+
+
+def test_each_number_of_channels_has_entries_of_its_own(tmp_path, paths):
+    assert not collect(tmp_path, paths)[paths[0]].error
+    cache = FactsCache(tmp_path / "cache", tmp_path / "images", channels=1)
+    assert "must have the 1 channels" in collect_facts(paths, cache)[paths[0]].error
+    assert not collect(tmp_path, paths)[paths[0]].error
 
 
 def test_sizes_alone_are_read_without_decoding(tmp_path, paths, reads):

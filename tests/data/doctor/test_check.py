@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -103,6 +104,21 @@ def test_the_image_size_decides_how_small_boxes_are(tmp_path):
     assert sum(check_dataset(tmp_path, image_size=16).splits["train"].tiny_boxes[8]) == 3
 
 
+def test_images_of_four_channels_in_a_rectangle(tmp_path):
+    write_class_folders(tmp_path, per_class=3)
+    for number, path in enumerate(sorted(tmp_path.rglob("*.png"))):
+        field = np.asarray(picture(number).convert("RGBA"), "uint16") * 257
+        np.save(path.with_suffix(".npy"), field)
+        path.unlink()
+    check = check_dataset(tmp_path, image_size=(32, 64), channels=4)
+    assert (check.problems, check.stops) == ((), False)
+    assert (check.to_json()["image_size"], check.to_json()["channels"]) == ([32, 64], 4)
+    check = check_dataset(tmp_path)
+    assert kinds(check) == {"damaged image": 9}
+    assert "with `--channels 4`" in check.problems[0].reason
+    assert check.stops
+
+
 def test_the_result_as_json(pets, tmp_path):
     shutil.copy(pets / "train/cat/1.png", pets / "val/cat/copy.png")
     (pets / "notes.txt").touch()
@@ -138,7 +154,9 @@ def test_a_dataset_in_memory(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("arguments", [{"image_size": 0}, {"workers": 0}, {"format": "word"}])
+@pytest.mark.parametrize(
+    "arguments", [{"image_size": 0}, {"workers": 0}, {"format": "word"}, {"channels": 0}]
+)
 def test_arguments_are_checked(pets, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         check_dataset(pets, **arguments)

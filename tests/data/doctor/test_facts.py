@@ -58,6 +58,18 @@ def test_images_of_a_single_color(tmp_path):
     assert [read_facts(tmp_path / name).is_uniform for name in names] == [True, True, False]
 
 
+def test_images_of_other_channels(tmp_path):
+    path = tmp_path / "field.npy"
+    field = np.full((60, 80, 4), 300, "uint16")
+    np.save(path, field)
+    facts = read_facts(path, 4)
+    assert (facts.size, facts.error, facts.is_uniform) == ((80, 60), "", True)
+    assert "use a model that was trained with `--channels 4`" in read_facts(path).error
+    field[9:40, 9:40, 3] = 400  # less than one step of 8 bits, in a channel that is not shown
+    np.save(path, field)
+    assert not read_facts(path, 4).is_uniform
+
+
 def test_files_that_cannot_be_decoded(tmp_path):
     picture(0).save(tmp_path / "whole.jpg")
     content = (tmp_path / "whole.jpg").read_bytes()

@@ -1,5 +1,7 @@
 """Pictures of what a network gets."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,6 +53,20 @@ def test_images_are_letterboxed_with_their_boxes(cells):
     assert has_outline(picture.image, (20, 10, 40, 30))  # half the size
 
 
+def test_a_rectangle_of_four_channels(cells, tmp_path):
+    path = tmp_path / "cell.npy"
+    np.save(path, np.full((80, 160, 4), [100 * 257, 50 * 257, 0, 65535], "uint16"))
+    dataset = dataclasses.replace(cells, paths=(path,))
+    (picture,) = evaluation_pictures(dataset, (80, 120), count=1, channels=4)
+    assert picture.image.size == (120, 80)
+    assert has_outline(picture.image, (30, 15, 60, 45))  # three quarters of the size
+    assert picture.image.getpixel((100, 10)) == (100, 50, 0)
+    assert picture.image.getpixel((100, 70)) == (114, 114, 114)
+    (picture,) = evaluation_pictures(dataset, (80, 120), count=1)
+    assert "`--channels 4`" in picture.caption
+    assert picture.image.size == (120, 80)
+
+
 def test_images_are_cropped_and_chosen_by_the_seed(tmp_path):
     dataset = load_classification_dataset(write_class_folders(tmp_path)).train
     first = list(evaluation_pictures(dataset, 32, count=5))
@@ -73,6 +89,18 @@ def test_training_batches_of_a_detector(cells):
     pictures = training_pictures(source, 160, count=3)
     assert [picture.caption for picture in pictures] == ["1 box"] * 3
     assert has_outline(pictures[0].image, BOX)
+
+
+def test_training_batches_of_other_channels(cells, tmp_path):
+    pytest.importorskip("grain")
+    path = tmp_path / "cell.npy"
+    np.save(path, np.full((80, 160), 200, "uint8"))
+    dataset = dataclasses.replace(cells, paths=(path,))
+    plain = DetectionAugmentation(mosaic=0, hsv=(0, 0, 0), flip=0)
+    source = DetectionSource(dataset, plain, batch_size=1, channels=1)
+    (picture,) = training_pictures(source, (80, 160), count=1)
+    assert picture.image.getpixel((150, 70)) == (200, 200, 200)
+    assert has_outline(picture.image, BOX)
 
 
 def test_training_batches_of_a_classifier(tmp_path):

@@ -47,6 +47,8 @@ def test_boxes_are_those_that_are_trained_on():
     assert labels.tolist() == [0, 0, 1, 0]
     assert boxes[2].tolist() == [10, 10, 40, 13]
     assert letterbox_ratios(SIZES, 100).tolist() == [1, 1, 0.25]
+    assert letterbox_ratios(SIZES, (100, 400)).tolist() == [1, 1, 0.5]
+    assert letterbox_ratios(np.zeros((0, 2)), 100).tolist() == []
 
 
 def test_no_boxes_and_no_images():

@@ -7,10 +7,13 @@ import keras
 import numpy as np
 import pytest
 
+from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
 from cspdarknet.train import Phase
 from image_datasets import QUICK, write_class_folders, write_preset
+from support import randomize
 from torch_processes import (
     curve,
+    distilled_losses_and_weights,
     exchanged,
     losses_and_weights,
     run_in_processes,
@@ -44,6 +47,22 @@ def test_several_processes_compute_what_one_computes(processes, task):
         np.testing.assert_allclose(losses, expected_losses, rtol=2e-6)
         for value, expected_value in zip(weights, expected_weights, strict=True):
             np.testing.assert_allclose(value, expected_value, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_several_processes_distill_what_one_distills(tmp_path):
+    keras.utils.set_random_seed(1)
+    backbone = CSPDarkNetBackbone([4, 6, 8], [1, 1, 1], include_rescaling=True)
+    randomize(YOLOXDetector(backbone, 2)).save_to_preset(tmp_path)
+    keras.utils.set_random_seed(0)
+    expected_losses, expected_weights = distilled_losses_and_weights(tmp_path)
+    for result in run_in_processes(2, distilled_losses_and_weights, tmp_path):
+        assert isinstance(result, tuple), result
+        losses, weights = result
+        # The outputs of the teacher are in float32.
+        np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+        for value, expected_value in zip(weights, expected_weights, strict=True):
+            np.testing.assert_allclose(value, expected_value, rtol=1e-4, atol=1e-6)
 
 
 def test_what_processes_exchange():

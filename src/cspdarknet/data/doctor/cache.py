@@ -12,9 +12,10 @@ from cspdarknet._files import OutputFolder
 from cspdarknet._prefetch import prefetch_map, thread_pool
 from cspdarknet._stored_images import image_stamp
 from cspdarknet.data.doctor.facts import THUMBNAIL_SIDE, ImageFacts, read_facts, read_header
+from cspdarknet.images import RGB
 
 # Raised with every change of `ImageFacts` or of how they are computed.
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 2_000_000_000
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OSError, RecursionError)
 # Size in bytes and time of modification in nanoseconds.
@@ -30,6 +31,7 @@ class FactsCache:
     Args:
         folder: folder of the file; `None` to keep nothing.
         source: the dataset. Each has a file of its own.
+        channels: number of channels that the images must have. Each has a file of its own, too.
 
     Example:
         >>> Image.new("RGB", (80, 60), "navy").save("sea.png")
@@ -39,11 +41,12 @@ class FactsCache:
         (80, 60)
     """
 
-    def __init__(self, folder: str | Path | None, source: str | Path) -> None:
+    def __init__(self, folder: str | Path | None, source: str | Path, channels: int = RGB) -> None:
         self._folder = None if folder is None else Path(folder)
         location = os.path.abspath(source)  # noqa: PTH100  (links are not followed)
         key = hashlib.sha256(location.encode(errors="surrogateescape")).hexdigest()[:16]
-        self._name = f"images-{key}.json"
+        self._name = f"images-{key}.json" if channels == RGB else f"images-{key}-{channels}.json"
+        self._channels = channels
         self._entries: dict[str, tuple[Stamp, ImageFacts]] = {}
         self._is_changed = False
         if self._folder is not None:
@@ -57,7 +60,7 @@ class FactsCache:
     def read(self, path: Path) -> ImageFacts:
         """Read the facts from the file, and keep them if it could be decoded."""
         stamp = _stamp(path)
-        facts = read_facts(path)
+        facts = read_facts(path, self._channels)
         if stamp is not None and not facts.error:
             self._entries[_key(path)] = stamp, facts
             self._is_changed = True

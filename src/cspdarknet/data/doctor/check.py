@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._arguments import MAX_IMAGE_SIZE, check_count
+from cspdarknet._arguments import check_count
+from cspdarknet._image_size import ImageSize, check_image_size, to_json
 from cspdarknet.data.annotations import Annotations
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.data.detection.checks import SizeOf
@@ -20,6 +21,7 @@ from cspdarknet.data.doctor.summary import SplitSummary, image_sizes, summarize
 from cspdarknet.data.problems import KINDS, Problem, by_kind
 from cspdarknet.data.read import read_dataset
 from cspdarknet.data.sources import is_source, source_path
+from cspdarknet.images import RGB
 from cspdarknet.images import image_size as read_image_size
 
 IMAGE_SIZE = 416  # of the bundled detectors
@@ -36,25 +38,27 @@ class DatasetCheck:
         format: name of the format, and why it was recognized.
         task: `"classification"` or `"detection"`.
         class_names: names of the classes, in the order of the class ids.
-        image_size: side of the square that images are letterboxed to.
+        image_size: side of the square that images are letterboxed to, or height and width.
         splits: numbers of images and boxes of the splits `"train"`, `"validation"` and `"test"`,
             as far as the dataset has them.
         problems: what is wrong in the files and images, in the order of their kinds.
         duplicates: the groups of images that are the same or almost the same.
         notes: sentences about the classes, boxes and splits.
         error: why the images cannot be trained on, even if problems are fixed; empty if they can.
+        channels: number of channels that the images must have.
     """
 
     source: str
     format: str
     task: str
     class_names: tuple[str, ...]
-    image_size: int
+    image_size: ImageSize
     splits: Mapping[str, SplitSummary]
     problems: tuple[Problem, ...]
     duplicates: tuple[DuplicateGroup, ...]
     notes: tuple[str, ...]
     error: str = ""
+    channels: int = RGB
 
     @property
     def stops(self) -> bool:
@@ -70,7 +74,8 @@ class DatasetCheck:
             "stops": self.stops,
             "error": self.error,
             "class_names": list(self.class_names),
-            "image_size": self.image_size,
+            "image_size": to_json(self.image_size),
+            "channels": self.channels,
             "splits": {split: summary.to_json() for split, summary in self.splits.items()},
             "problems": {
                 kind: _problems_to_json(kind, problems)
@@ -85,10 +90,11 @@ def check_dataset(
     source: Any,
     task: str | None = None,
     format: str | None = None,
-    image_size: int = IMAGE_SIZE,
+    image_size: ImageSize = IMAGE_SIZE,
     cache: str | Path | None = None,
     workers: int = 2,
     progress: Progress | None = None,
+    channels: int = RGB,
 ) -> DatasetCheck:
     """Check a dataset: its files, annotations and images. Each image is decoded once.
 
@@ -96,14 +102,15 @@ def check_dataset(
         source: the folder or annotation file, or any other source of `read_dataset`.
         task: `"classification"` or `"detection"`, which the dataset must be for; `None` for either.
         format: name of the format; `None` to recognize it.
-        image_size: side in pixels of the square that images are letterboxed to, which decides how
-            small boxes are.
+        image_size: side in pixels of the square that images are letterboxed to, or height and
+            width, which decides how small boxes are.
         cache: folder for a file with sizes and checksums of the images, so that the next check
             decodes only what has changed; `None` to keep nothing. Only folders and annotation
             files have one.
         workers: number of threads.
         progress: shows the progress: called with a label and a number of images, it returns the
             function that is called with a number of finished ones.
+        channels: number of channels that the images must have, as of a training.
 
     Returns:
         `DatasetCheck`.
@@ -122,8 +129,9 @@ def check_dataset(
         >>> print(check.problems[0].kind, "|", check.problems[0])
         conflicting label | pets/cat/0.png: of cat, has the same bytes as pets/dog/0.png (dog)
     """
-    check_count("image_size", image_size, most=MAX_IMAGE_SIZE)
-    annotations, facts = _read(source, task, format, cache, workers, progress, decode=True)
+    image_size = check_image_size(image_size)
+    check_count("channels", channels)
+    annotations, facts = _read(source, task, format, cache, workers, progress, channels)
     size_of = partial(known_size, facts)
     damaged = [path for path, item in facts.items() if item.error]
     loaded = load_annotated(source_path(source), annotations, size_of, damaged)
@@ -144,6 +152,7 @@ def check_dataset(
         tuple(groups),
         tuple(notes_about(loaded.class_names, summaries, image_size, groups)),
         loaded.error,
+        channels,
     )
 
 
@@ -171,7 +180,7 @@ def inspect_dataset(
     Raises:
         ValueError: if the dataset cannot be read at all.
     """
-    annotations, facts = _read(source, task, format, cache, workers, progress, decode=False)
+    annotations, facts = _read(source, task, format, cache, workers, progress, None)
     size_of = partial(known_size, facts)
     unreadable = [path for path, item in facts.items() if item.error]
     loaded = load_annotated(source_path(source), annotations, size_of, unreadable)
@@ -187,15 +196,19 @@ def _read(
     cache: str | Path | None,
     workers: int,
     progress: Progress | None,
-    decode: bool,
+    channels: int | None,
 ) -> tuple[Annotations[Any], dict[Path, ImageFacts]]:
-    """Read the annotations of a dataset, and the facts about its images."""
+    """Read the annotations of a dataset, and the facts about its images.
+
+    Images are decoded with a number of channels; with `None`, only their sizes are read.
+    """
     check_count("workers", workers)
-    store = FactsCache(None if is_source(source) else cache, source_path(source))
+    folder = None if is_source(source) else cache
+    store = FactsCache(folder, source_path(source), channels or RGB)
     annotations = read_dataset(source, task, format)
     paths = image_paths(annotations)
     advance = progress("images", len(paths)) if progress else lambda _: None
-    return annotations, collect_facts(paths, store, workers, advance, decode)
+    return annotations, collect_facts(paths, store, workers, advance, channels is not None)
 
 
 def known_size(facts: Mapping[Path, ImageFacts], path: Path) -> tuple[int, int]:

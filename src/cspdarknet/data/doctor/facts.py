@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cspdarknet.images import ImageError, image_size, open_picture
+from cspdarknet.images import RGB, ImageError, as_picture, image_size, open_image, read_channels
+from cspdarknet.images.values import FULL_SCALE
 
 # Side at which an image is decoded, at least. The decoder of JPEG skips most of its work, and still
 # reads every byte.
 DECODED_SIDE = 64
 HASH_ROWS, HASH_COLUMNS = 8, 9
 THUMBNAIL_SIDE = 8
-# Of an image of a single color, no channel has a larger range: JPEG adds some noise.
+# Of an image of a single color, no channel has a larger range: JPEG adds some noise. Images of 16
+# bits are not JPEGs: there the range is in steps of 16 bits.
 UNIFORM_RANGE = 8
 
 
@@ -39,8 +41,12 @@ class ImageFacts:
     is_uniform: bool = False
 
 
-def read_facts(path: Path) -> ImageFacts:
+def read_facts(path: Path, channels: int = RGB) -> ImageFacts:
     """Read an image file and decode it once.
+
+    Args:
+        path: the file.
+        channels: number of channels that the image must have; any image file is read as RGB.
 
     Example:
         >>> Image.new("RGB", (80, 60), "navy").save("sea.png")
@@ -52,20 +58,32 @@ def read_facts(path: Path) -> ImageFacts:
     if header.error:
         return header
     try:
-        image = open_picture(path, DECODED_SIDE)
+        pixels = _pixels(path, channels)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except ImageError as error:
         return ImageFacts(header.size, _reason(path, error))
     except OSError as error:
         return ImageFacts(header.size, f"it cannot be read ({error.strerror}).")
+    image = Image.fromarray(as_picture(pixels))
     return ImageFacts(
         header.size,
         digest=digest,
         hash=difference_hash(image),
         thumbnail=_resized(image, THUMBNAIL_SIDE, THUMBNAIL_SIDE).tobytes(),
-        is_uniform=int(np.ptp(np.asarray(image), axis=(0, 1)).max()) <= UNIFORM_RANGE,
+        is_uniform=_is_uniform(pixels),
     )
+
+
+def _pixels(path: Path, channels: int) -> np.ndarray:
+    if channels == RGB:
+        return np.asarray(open_image(path, DECODED_SIDE))
+    return read_channels(path, channels)
+
+
+def _is_uniform(pixels: np.ndarray) -> bool:
+    step = 1 if pixels.dtype == np.uint8 else 1 / FULL_SCALE
+    return bool(np.ptp(pixels, axis=(0, 1)).max() <= UNIFORM_RANGE * step)
 
 
 def read_header(path: Path) -> ImageFacts:

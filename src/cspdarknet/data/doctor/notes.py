@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, to_text
 from cspdarknet.data.doctor.duplicates import DuplicateGroup
 from cspdarknet.data.doctor.summary import TINY_SIDES, SplitSummary
 
@@ -15,7 +16,7 @@ SHOWN_CLASSES = 8
 def notes_about(
     class_names: Sequence[str],
     splits: Mapping[str, SplitSummary],
-    image_size: int,
+    image_size: ImageSize,
     groups: Sequence[DuplicateGroup],
 ) -> Iterator[str]:
     """Yield sentences about what may need attention.
@@ -23,7 +24,7 @@ def notes_about(
     Args:
         class_names: names of the classes.
         splits: numbers of images and boxes of each split.
-        image_size: side of the square that images are letterboxed to.
+        image_size: side of the square that images are letterboxed to, or height and width.
         groups: images that are the same or almost the same.
     """
     if "train" in splits:
@@ -64,13 +65,15 @@ def _class_notes(class_names: Sequence[str], splits: Mapping[str, SplitSummary])
             yield f"Not in the {split} split, so not measured there: {_listed(untested)}."
 
 
-def _box_notes(splits: Mapping[str, SplitSummary], boxes: int, image_size: int) -> Iterator[str]:
+def _box_notes(
+    splits: Mapping[str, SplitSummary], boxes: int, image_size: ImageSize
+) -> Iterator[str]:
     for side in TINY_SIDES:
         tiny = sum(sum((summary.tiny_boxes or {})[side]) for summary in splits.values())
         if tiny:
             yield (
-                f"Boxes with a shorter side under {side} pixels at the image size {image_size}: "
-                f"{_of(tiny, boxes)}."
+                f"Boxes with a shorter side under {side} pixels at the image size "
+                f"{to_text(image_size)}: {_of(tiny, boxes)}."
             )
 
 

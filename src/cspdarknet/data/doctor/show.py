@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.pipeline import TrainingSource, training_batches
 from cspdarknet.detections import Detections
-from cspdarknet.images import ImageError
+from cspdarknet.images import RGB, ImageError, as_picture
 from cspdarknet.model_info import ModelInfo
 from cspdarknet.preprocessing import Preprocessed, preprocessor
 from cspdarknet.visualize import draw_boxes
@@ -23,7 +24,8 @@ class InputPicture(NamedTuple):
     """The input of a network for one image, as a picture.
 
     Attributes:
-        image: the pixels that the network gets; for detection, with the boxes drawn in.
+        image: the pixels that the network gets; for detection, with the boxes drawn in. Of other
+            channels than RGB it shows the first three, or the first in gray.
         caption: the classes of a classifier, or the number of boxes of a detector.
         name: name of the image file; empty for a training batch.
     """
@@ -34,15 +36,20 @@ class InputPicture(NamedTuple):
 
 
 def evaluation_pictures(
-    dataset: ClassificationDataset | DetectionDataset, image_size: int, count: int, seed: int = 0
+    dataset: ClassificationDataset | DetectionDataset,
+    image_size: ImageSize,
+    count: int,
+    seed: int = 0,
+    channels: int = RGB,
 ) -> Iterator[InputPicture]:
     """Yield images as a network gets them in evaluations: letterboxed or center-cropped.
 
     Args:
         dataset: the images.
-        image_size: side of the square that the network gets.
+        image_size: side of the square that the network gets, or height and width.
         count: maximum number of images. They are chosen at random, and shown in their order.
         seed: random seed of the choice.
+        channels: number of channels of the images.
 
     Example:
         >>> from cspdarknet.data import ClassificationDataset
@@ -53,29 +60,31 @@ def evaluation_pictures(
         ((32, 32), 'sea', 'sea.png')
     """
     task = "detection" if isinstance(dataset, DetectionDataset) else "classification"
-    preprocess = preprocessor(ModelInfo(task), image_size)
+    preprocess = preprocessor(ModelInfo(task, channels=channels), image_size)
     order = np.random.default_rng(seed).permutation(len(dataset))[:count]
     for index in sorted(order.tolist()):
         path = dataset.paths[index]
         try:
             preprocessed = preprocess(path)
         except ImageError as error:
-            blank = Image.new("RGB", (image_size, image_size), "white")
+            blank = Image.new("RGB", sides(image_size)[::-1], "white")
             yield InputPicture(blank, str(error).removeprefix(f"{path}: "), path.name)
             continue
         if isinstance(dataset, DetectionDataset):
-            yield _letterboxed(dataset, index, preprocessed)
+            yield _letterboxed(dataset, index, preprocessed, image_size)
         else:
             caption = dataset.class_names[dataset.labels[index]]
-            yield InputPicture(Image.fromarray(preprocessed.inputs), caption, path.name)
+            yield InputPicture(_image(preprocessed.inputs), caption, path.name)
 
 
-def training_pictures(source: TrainingSource, image_size: int, count: int) -> list[InputPicture]:
+def training_pictures(
+    source: TrainingSource, image_size: ImageSize, count: int
+) -> list[InputPicture]:
     """Return the first images that a training gets, augmented.
 
     Args:
         source: a `ClassificationSource` or `DetectionSource`.
-        image_size: side of the square training images.
+        image_size: side of the square training images, or height and width.
         count: number of images.
 
     Raises:
@@ -85,22 +94,25 @@ def training_pictures(source: TrainingSource, image_size: int, count: int) -> li
     steps = -(-count // source.batch_size)
     names = source.dataset.class_names
     for images, targets, _ in training_batches(source, image_size, 0, steps):
-        pixels = np.rint(images).clip(0, 255).astype("uint8")
-        for i in range(len(pixels)):
+        for i, pixels in enumerate(images):
             if isinstance(targets, dict):
                 is_box = targets["classes"][i] >= 0
                 boxes, labels = (targets[key][i][is_box] for key in ("boxes", "classes"))
-                pictures.append(_with_boxes(pixels[i], boxes, labels, names))
+                pictures.append(_with_boxes(pixels, boxes, labels, names))
             else:
-                pictures.append(
-                    InputPicture(Image.fromarray(pixels[i]), _mixture(targets[i], names))
-                )
+                pictures.append(InputPicture(_image(pixels), _mixture(targets[i], names)))
     return pictures[:count]
 
 
-def _letterboxed(dataset: DetectionDataset, index: int, preprocessed: Preprocessed) -> InputPicture:
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(as_picture(pixels))
+
+
+def _letterboxed(
+    dataset: DetectionDataset, index: int, preprocessed: Preprocessed, image_size: ImageSize
+) -> InputPicture:
     height, width = preprocessed.image.shape[:2]
-    ratio = fitted_size(height, width, len(preprocessed.inputs))[2]
+    ratio = fitted_size(height, width, image_size)[2]
     shown = ~dataset.ignored[index]
     boxes, labels = dataset.boxes[index][shown] * ratio, dataset.labels[index][shown]
     picture = _with_boxes(preprocessed.inputs, boxes, labels, dataset.class_names)
@@ -114,7 +126,7 @@ def _with_boxes(
 ) -> InputPicture:
     size = pixels.shape[:2]
     detections = Detections(boxes, np.ones(len(boxes)), labels, size, class_names)
-    drawn = draw_boxes(pixels, detections, show_confidence=False)
+    drawn = draw_boxes(as_picture(pixels), detections, show_confidence=False)
     return InputPicture(drawn, f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'}")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data.dataset import ImageDataset
 from cspdarknet.data.detection.dataset import DetectionDataset
 
@@ -47,13 +48,13 @@ class SplitSummary:
         return content
 
 
-def summarize(dataset: Any, sizes: np.ndarray, image_size: int) -> SplitSummary:
+def summarize(dataset: Any, sizes: np.ndarray, image_size: ImageSize) -> SplitSummary:
     """Return the numbers of images and boxes of a split.
 
     Args:
         dataset: a `ClassificationDataset` or `DetectionDataset`.
         sizes: int array `(images, 2)`: width and height of each image.
-        image_size: side of the square that images are letterboxed to.
+        image_size: side of the square that images are letterboxed to, or height and width.
 
     Example:
         >>> from cspdarknet.data import ClassificationDataset
@@ -101,9 +102,16 @@ def trained_boxes(dataset: DetectionDataset) -> tuple[np.ndarray, np.ndarray, np
     return owners[~ignored], boxes[~ignored], labels[~ignored]
 
 
-def letterbox_ratios(sizes: np.ndarray, image_size: int) -> np.ndarray:
-    """Return the factor by which letterboxing resizes each image of a width and height."""
-    return image_size / np.asarray(sizes, "float64").reshape(-1, 2).max(axis=1, initial=1)
+def letterbox_ratios(sizes: np.ndarray, image_size: ImageSize) -> np.ndarray:
+    """Return the factor by which letterboxing resizes each image of a width and height.
+
+    Example:
+        >>> letterbox_ratios([(640, 480)], 320), letterbox_ratios([(640, 480)], (120, 320))
+        (array([0.5]), array([0.25]))
+    """
+    height, width = sides(image_size)
+    ratios = (width, height) / np.asarray(sizes, "float64").reshape(-1, 2).clip(1, None)
+    return np.asarray(ratios.min(axis=1))
 
 
 def image_sizes(dataset: ImageDataset, size_of: Any) -> np.ndarray:

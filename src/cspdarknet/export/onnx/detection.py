@@ -1,4 +1,4 @@
-"""Conversion of the detector's own layers to ONNX: letterbox, box decoding, NMS."""
+"""Conversion of the detector's own layers to ONNX: box decoding, NMS; and their table."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,117 +7,15 @@ import numpy as np
 
 from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.export.onnx.layers import Converter
+from cspdarknet.export.onnx.letterbox import letterbox
 from cspdarknet.export.onnx.writer import GraphWriter, Value
 from cspdarknet.export.program import LayerCall
 from cspdarknet.yolox.anchors import MAX_LOG_SIZE
-from cspdarknet.yolox.letterbox import PADDING, WEIGHT_BITS
 from cspdarknet.yolox.postprocess import MAX_CANDIDATES, NonMaxSuppression
 
 # Name of the node whose output is the decoded scores, which verification looks up.
 SCORES = "decoded_scores"
 MIN_IOU_THRESHOLD = 1e-6
-
-
-def letterbox(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
-    """Convert Letterbox to integer arithmetic, as `cspdarknet.yolox.letterbox` does it.
-
-    Only the size of the resized image may differ: `fitted_size` computes it as a quotient of
-    floats, which for some sizes is one pixel less.
-    """
-    layer, x = call.operation, inputs[0].name
-    if layer.data_format == "channels_first":
-        x = writer.node("Transpose", x, perm=[0, 2, 3, 1])
-
-    def int32(value: int | Sequence[int]) -> str:
-        return writer.constant(value, "int32")
-
-    def int64_vector(value: int) -> str:
-        return writer.constant([value], "int64")
-
-    shape = writer.cast(writer.node("Shape", x), "int32")
-    height, width = (
-        writer.node("Slice", shape, int64_vector(axis), int64_vector(axis + 1)) for axis in (1, 2)
-    )
-    rows_out, columns_out = sides(layer.size)
-    # The side that limits the size has the quotient of its own length: the size itself.
-    fitted = [
-        writer.node("Div", writer.node("Mul", side, int32([limit])), other)
-        for side, other, limit in ((height, width, columns_out), (width, height, rows_out))
-    ]
-    fitted = [
-        writer.node("Max", writer.node("Min", side, int32([limit])), int32([1]))
-        for side, limit in zip(fitted, (rows_out, columns_out), strict=True)
-    ]
-    pixels = writer.node("Round", writer.cast(x, "float32"))
-    pixels = writer.node("Clip", pixels, writer.constant(0.0), writer.constant(255.0))
-    pixels = writer.cast(pixels, "int32")
-    left, right = _taps(writer, width, fitted[1], columns_out, clamp_fraction=True)
-    rows = writer.node("Add", *(_weighted(writer, pixels, tap, axis=2) for tap in (left, right)))
-    rows = writer.node("Div", rows, int32(2**4))
-    upper, lower = _taps(writer, height, fitted[0], rows_out, clamp_fraction=False)
-    total = writer.node(
-        "Add",
-        *(
-            writer.node("Div", _weighted(writer, rows, tap, axis=1), int32(2**16))
-            for tap in (upper, lower)
-        ),
-    )
-    total = writer.node("Div", writer.node("Add", total, int32(2)), int32(4))
-    inside_rows, inside_columns = (
-        writer.node("Less", int32(np.arange(count).tolist()), side)
-        for count, side in zip((rows_out, columns_out), fitted, strict=True)
-    )
-    inside = writer.node(
-        "And",
-        writer.node("Unsqueeze", inside_rows, writer.constant([1, 2], "int64")),
-        writer.node("Unsqueeze", inside_columns, writer.constant([1], "int64")),
-    )
-    square = writer.cast(writer.node("Where", inside, total, int32(PADDING)), "float32")
-    if layer.data_format == "channels_first":
-        square = writer.node("Transpose", square, perm=[0, 3, 1, 2])
-    sizes = writer.cast(writer.node("Concat", height, width, axis=0), "float32")
-    return [Value(square, 4), Value(writer.node("Unsqueeze", sizes, int64_vector(0)), 2)]
-
-
-def _taps(
-    writer: GraphWriter, length_in: str, length_out: str, count: int, *, clamp_fraction: bool
-) -> list[tuple[str, str]]:
-    """Return index and weight of the two input pixels of each pixel of a resized axis.
-
-    The center of pixel i is ((2 i + 1) in - out) / (2 out) on the input axis. Numerator and
-    denominator are integers that float32 holds, so that the quotient is the float32 nearest to it.
-    """
-    one, scale = writer.constant(1.0), writer.constant(float(2**WEIGHT_BITS))
-    length_in, length_out = writer.cast(length_in, "float32"), writer.cast(length_out, "float32")
-    odd = writer.constant(2 * np.arange(count) + 1)
-    numerator = writer.node("Sub", writer.node("Mul", odd, length_in), length_out)
-    denominator = writer.node("Mul", length_out, writer.constant(2.0))
-    center = writer.node("Div", numerator, denominator)
-    first = writer.node("Floor", center)
-    fraction = writer.node("Sub", center, first)
-    last = writer.node("Sub", length_in, one)
-    if clamp_fraction:
-        outside = writer.node(
-            "Or",
-            writer.node("Less", first, writer.constant(0.0)),
-            writer.node("GreaterOrEqual", first, last),
-        )
-        fraction = writer.node("Where", outside, writer.constant(0.0), fraction)
-    taps = []
-    for offset, weight in enumerate((writer.node("Sub", one, fraction), fraction)):
-        index = writer.node("Add", first, writer.constant(float(offset)))
-        index = writer.node("Max", writer.node("Min", index, last), writer.constant(0.0))
-        weight = writer.node("Round", writer.node("Mul", weight, scale))
-        taps.append((writer.cast(index, "int32"), writer.cast(weight, "int32")))
-    return taps
-
-
-def _weighted(writer: GraphWriter, pixels: str, tap: tuple[str, str], axis: int) -> str:
-    """Gather pixels along an axis of (batch, height, width, channels), times their weights."""
-    index, weight = tap
-    gathered = writer.node("Gather", pixels, index, axis=axis)
-    axes = writer.constant([1, 2] if axis == 1 else [1], "int64")
-    return writer.node("Mul", gathered, writer.node("Unsqueeze", weight, axes))
 
 
 def decode_boxes(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
