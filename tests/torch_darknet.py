@@ -16,12 +16,19 @@ ACTIVATIONS = {
 
 
 def torch_features(weights, images, activation):
-    """Return the feature map of the last stage, in float64.
+    """Return the feature map of the last stage, in float64; arguments as of `torch_maps`."""
+    return torch_maps(weights, images, activation).numpy()
+
+
+def torch_maps(weights, images, activation, tap=("", None)):
+    """Return the feature map of the last stage as a tensor of float64.
 
     Args:
         weights: arrays by YOLOX's names, of a backbone without depthwise convolutions.
-        images: array `(n, channels, height, width)` of even sizes, as the weights take it.
+        images: array or tensor `(n, channels, height, width)` of even sizes, as the weights take
+            it.
         activation: name of the activation.
+        tap: name of a stage, such as "dark3", and a module that its output goes through.
     """
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
@@ -55,4 +62,6 @@ def torch_features(weights, images, activation):
         if stage == last:
             x = spp(x, f"dark{stage}.1")
         x = csp(x, f"dark{stage}.{2 if stage == last else 1}", stage != last)
-    return x.numpy()
+        if tap[0] == f"dark{stage}":
+            x = tap[1](x)
+    return x

@@ -80,13 +80,27 @@ def feature_picture(image: np.ndarray, features: Mapping[str, np.ndarray]) -> Im
             f"Received: {image.dtype} of shape {image.shape}"
         )
     height, width = image.shape[:2]
-    scale = PANEL_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    panels = [(f"image  {width} x {height}", image, Image.Resampling.BICUBIC)]
+    shown = [(f"image  {width} x {height}", image, Image.Resampling.BICUBIC)]
     for level, values in features.items():
         rows, columns, channels = values.shape
         caption = f"{level}  {columns} x {rows} x {channels}"
-        panels.append((caption, pca_colors(values), Image.Resampling.NEAREST))
+        shown.append((caption, pca_colors(values), Image.Resampling.NEAREST))
+    return draw_panels(shown)
+
+
+def draw_panels(panels: Sequence[tuple[str, np.ndarray, Image.Resampling]]) -> Image.Image:
+    """Draw pictures side by side, all at the size of the first, with captions.
+
+    Args:
+        panels: of each picture the caption, a uint8 array `(height, width, 3)`, and how it is
+            resized.
+
+    Returns:
+        A Pillow image.
+    """
+    height, width = panels[0][1].shape[:2]
+    scale = PANEL_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
     sheet_size = len(panels) * (size[0] + MARGIN) + MARGIN, size[1] + MARGIN + CAPTION_HEIGHT
     sheet = Image.new("RGB", sheet_size, "white")
     draw = ImageDraw.Draw(sheet)
@@ -94,7 +108,8 @@ def feature_picture(image: np.ndarray, features: Mapping[str, np.ndarray]) -> Im
     for i, (caption, pixels, resampling) in enumerate(panels):
         left = MARGIN + i * (size[0] + MARGIN)
         sheet.paste(Image.fromarray(pixels).resize(size, resampling), (left, MARGIN))
-        draw.text((left, MARGIN + size[1] + 4), caption, fill="black", font=font)
+        text = fit_text(caption, font, size[0])
+        draw.text((left, MARGIN + size[1] + 4), text, fill="black", font=font)
     return sheet
 
 

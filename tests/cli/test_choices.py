@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspdarknet.analysis import classifiers, neighbors
+from cspdarknet.analysis import classifiers, explainer, neighbors
 from cspdarknet.cli import choices
 from cspdarknet.data.classification.find import ON_PROBLEM
 from cspdarknet.data.formats import FORMATS
@@ -32,6 +32,7 @@ TAKEN = {
     "FEATURE_FORMATS": features.FORMATS,
     "SEARCH_METHODS": neighbors.METHODS,
     "PROBE_METHODS": (*classifiers.METHODS, "both"),
+    "EXPLAIN_METHODS": explainer.METHODS,
     "RESULT_FORMATS": ("images", *RESULT_FORMATS),
     "ENGINES": ("local", "ray"),
     "TRACKERS": TRACKERS,

@@ -11,15 +11,18 @@ from rich.markup import escape
 
 from cspdarknet._version import __version__
 from cspdarknet.cli.benchmark import benchmark
+from cspdarknet.cli.compare import compare
 from cspdarknet.cli.convert import convert, verify
 from cspdarknet.cli.data import data_app
 from cspdarknet.cli.data_files import clear_cache, convert_data, pack_data, split_data
 from cspdarknet.cli.detect import detect
 from cspdarknet.cli.embed import embed
 from cspdarknet.cli.evaluate import evaluate
+from cspdarknet.cli.explain import explain
 from cspdarknet.cli.export import export
 from cspdarknet.cli.features import features
 from cspdarknet.cli.info import info
+from cspdarknet.cli.inspect import inspect
 from cspdarknet.cli.predict import predict
 from cspdarknet.cli.presets import presets
 from cspdarknet.cli.probe import probe
@@ -61,6 +64,9 @@ app.command()(push)
 app.command()(embed)
 app.command()(search)
 app.command()(probe)
+app.command(cls=ModelCommand)(explain)
+app.command(cls=ModelCommand)(inspect)
+app.command()(compare)
 app.command()(serve)
 app.command()(info)
 app.add_typer(data_app, name="data")
