@@ -20,7 +20,7 @@ SOURCES := src tests examples benchmarks tools docs/conf.py docs/_ext
 # TensorFlow's build without GPU code exists for Linux and Windows only.
 TENSORFLOW := $(if $(filter Darwin,$(shell uname -s)),tensorflow,tensorflow-cpu)
 
-.PHONY: demo test test-jax test-tensorflow test-all test-oldest elsewhere faults fuzz lint format bench docs dist extras clean
+.PHONY: demo test test-jax test-tensorflow test-all test-oldest elsewhere heads faults fuzz lint format bench docs dist extras clean
 
 demo: $(VENV)/.demo  ## feature maps of two photographs, then a fine-tuned classifier; IMAGE=... classifies a garment
 	KERAS_BACKEND=jax $(BIN)/python examples/demo.py $(if $(IMAGE),--image '$(IMAGE)')
@@ -45,6 +45,10 @@ test-oldest: $(VENV)/.all $(VENV)/.oldest-keras  ## what touches Keras' own file
 
 elsewhere: $(VENV)/.all  ## what other software computes from exported files: rewrites the table in docs/elsewhere.md
 	KERAS_BACKEND=torch PYTHONPATH=tests $(BIN)/python -m elsewhere.table
+
+heads: $(VENV)/.all $(VENV)/.heads  ## the backbone under heads of KerasHub and KerasCV
+	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.heads $(PYTEST) tests/models/test_other_heads.py
+	KERAS_BACKEND=tensorflow PYTHONPATH=$(VENV)/.heads $(PYTEST) tests/models/test_other_heads.py
 
 faults: $(VENV)/.all  ## trainings that are killed at every kind of moment, on PyTorch and JAX
 	KERAS_BACKEND=torch $(PYTEST) tests/faults tests/train/distributed -m ''
@@ -106,6 +110,12 @@ $(VENV)/.all: $(VENV)/.dev
 
 $(VENV)/.oldest-keras: $(VENV)/.venv pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $@ keras==$(OLDEST_KERAS)
+	@touch $@
+
+# Of what the two ask for, only what they import.
+$(VENV)/.heads: $(VENV)/.venv
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $@ keras-hub keras-cv==0.9.0 \
+		regex tokenizers sentencepiece dm-tree tensorflow-datasets
 	@touch $@
 
 clean:

@@ -119,7 +119,7 @@ def ours(case: dict[str, Any], images: np.ndarray) -> Any:
 
 
 def timm(case: dict[str, Any], images: np.ndarray) -> Any:
-    """timm's network, whose normalization of the pixels is not timed."""
+    """Timm's network, whose normalization of the pixels is not timed."""
     compiled = case["kind"] != "timm"
     if compiled:  # folds the batch normalizations and packs the weights
         os.environ["TORCHINDUCTOR_FREEZING"] = "1"

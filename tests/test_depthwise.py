@@ -9,13 +9,15 @@ from cspdarknet.models import CSPDarkNetBackbone
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="about JAX")
 
-CASES = [((7, 9), 3, 1), ((8, 5), 3, 2), ((6, 6), 5, 1)]
+CASES = [((7, 9), 3, 1, 1), ((8, 5), 3, 2, 1), ((6, 6), 5, 1, 1), ((9, 10), 3, 1, (2, 4))]
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize(("size", "window", "stride"), CASES)
+@pytest.mark.parametrize(("size", "window", "stride", "dilation"), CASES)
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_outputs_and_gradients_are_those_of_keras(data_format, size, window, stride, padding):
+def test_outputs_and_gradients_are_those_of_keras(
+    data_format, size, window, stride, dilation, padding
+):
     import jax
 
     def values(layer):
@@ -32,6 +34,7 @@ def test_outputs_and_gradients_are_those_of_keras(data_format, size, window, str
     x, weights = rng.normal(size=shape).astype("float32"), rng.normal(size=2000).astype("float32")
     kernel = rng.normal(size=(window, window, 4, 1)).astype("float32")
     options = {"strides": stride, "padding": padding, "data_format": data_format}
+    options["dilation_rate"] = dilation
     layers = [keras.layers.DepthwiseConv2D(window, use_bias=False, **options) for _ in range(2)]
     own = use_shifted_products(layers[0])
     for layer in layers:

@@ -181,7 +181,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
     tiny_backbone().save_to_preset("tiny")
     write_short_recipe(CLASSIFICATION_RECIPES["finetune"])
     names, commands = run_guide("fine-tune.md")
-    assert commands == ["train", "evaluate", "predict", "train"]
+    assert commands == ["train", "evaluate", "evaluate", "predict", "train"]
     assert names["probabilities"].shape == (3,)
     assert names["predictor"].class_names == ("daisy", "poppy", "tulip")
     page = (ROOT / "docs/fine-tune.md").read_text()
@@ -258,10 +258,32 @@ def test_the_guide_to_the_workbench(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_class_folders(Path("photos"), per_class=4)
     names, commands = run_guide("workbench.md")
-    assert commands == ["embed", "search", "search", "data check"]
+    assert commands == [
+        *("embed", "search", "search", "data check"),
+        *("explain", "explain", "export", "compare", "inspect"),
+    ]
     assert names["embeddings"].vectors.shape == (12, 480)
     assert names["report"].best.accuracy > 0.5
     assert Path("neighbors.jpg").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.one_backend
+def test_the_guide_to_other_heads(tmp_path, monkeypatch):
+    pytest.importorskip("skimage", reason="the guide uses an image of scikit-image")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/other-heads.md").read_text()
+    short = {"range(32)": "range(1)", "+ 128": "+ 32", "epochs=10": "epochs=1", "256:]": "480:]"}
+    for long, tiny in short.items():
+        assert long in page
+        page = page.replace(long, tiny)
+    names = {}
+    for block in blocks("python", page):
+        if not block.startswith("# needs"):
+            exec(compile(block, "other-heads.md", "exec"), names)
+    assert names["found"].shape == names["wanted"].shape == (512, 32)
+    assert names["backbone"].feature_strides["P5"] == 8
+    assert names["masks_of_boxes"](names["boxes"], np.array([0, 1]), 32, 48)[12, 15] == 2
 
 
 @pytest.mark.one_backend

@@ -33,6 +33,16 @@ def test_score_thresholds_of_detectors_and_of_older_files():
         ModelInfo.from_json(text, "a file")
 
 
+def test_the_temperature_of_classifiers():
+    """Without one, the metadata is that of older versions."""
+    assert "temperature" not in INFO.to_json()
+    info = ModelInfo("classification", temperature=1.5)
+    assert ModelInfo.from_json(info.to_json(), "a file") == info
+    text = info.to_json().replace("1.5", '"warm"')
+    with pytest.raises(ValueError, match=r"`temperature` must be a number .* from a file"):
+        ModelInfo.from_json(text, "a file")
+
+
 def test_unknown_tasks_and_texts_are_refused():
     with pytest.raises(ValueError, match=r"`task` must be one of.*'masks'"):
         ModelInfo("masks")

@@ -80,11 +80,30 @@ def losses_and_weights(task):
         return _train(detector, rng, 64, {"boxes": boxes, "classes": ids})
 
 
+def distilled_losses_and_weights(folder):
+    """The same of a detector with a teacher, which is a preset in a folder."""
+    from cspdarknet.models import CSPDarkNetBackbone
+    from cspdarknet.train import Teacher, distributed
+    from cspdarknet.train.distillation import DistilledDetector
+    from cspdarknet.train.teacher import LoadedTeacher
+
+    with distributed.joined():
+        stages = {"stackwise_channels": [4, 6, 8], "stackwise_depth": [1, 1, 1]}
+        backbone = CSPDarkNetBackbone(**stages, include_rescaling=True, dtype="float64")
+        student = DistilledDetector(backbone, 2)
+        student.compile(_optimizer())
+        student.teacher = Teacher(folder, weight=3.0)
+        teacher = LoadedTeacher(student.teacher, "detection", ("a", "b"))
+        boxes = np.tile(np.array([4, 4, 40, 40], "float32"), (8, 1, 1))
+        targets = {"boxes": boxes, "classes": np.arange(8).reshape(8, 1) % 2}
+        return _train(student, np.random.default_rng(0), 64, targets, teacher)
+
+
 def _optimizer(clip_norm=None):
     return keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=clip_norm)
 
 
-def _train(model, rng, size, targets):
+def _train(model, rng, size, targets, teacher=None):
     from cspdarknet.train import distributed
 
     process, processes = distributed.process_index_and_count()
@@ -94,6 +113,8 @@ def _train(model, rng, size, targets):
         images = rng.uniform(0, 255, (8, size, size, 3)).astype("float32")
         weights = np.array([1, 0, 2, 1, 1, 1, 0.5, 1], "float32")
         part = keras.tree.map_structure(lambda x: x[process::processes], (images, targets, weights))
+        if teacher is not None:
+            part = (part[0], teacher.targets(part[0], part[1]), part[2])
         logs = model.train_on_batch(*part, return_dict=True)
         losses.append(list(distributed.mean({n: float(v) for n, v in logs.items()}).values()))
         model.reset_metrics()

@@ -13,6 +13,7 @@ from cspdarknet._version import __version__
 
 if TYPE_CHECKING:
     from cspdarknet import (
+        analysis,
         checkpoints,
         conversion,
         data,
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "Predictor",
     "Tiles",
     "YOLOXDetector",
+    "analysis",
     "checkpoints",
     "conversion",
     "data",
@@ -89,6 +91,7 @@ __getattr__, __dir__ = lazy_names(
         "list_presets": "presets.listing",
         "load_model": "models",
         "upload_preset": "presets.upload",
+        "analysis": "analysis",
         "checkpoints": "checkpoints",
         "conversion": "conversion",
         "data": "data",

@@ -10,6 +10,8 @@ MAX_IMAGE_SIZE = 2**15  # side in pixels
 MAX_CHANNELS = 65_536
 MAX_DEPTH = 1_000
 MAX_CLASSES = 100_000
+# Of the temperature of a classifier: far beyond those of real models, and exact in float32.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 1000.0
 # Of a whole model. YOLOX-X, the largest published one, has 99 million parameters.
 MAX_PARAMETERS = 500_000_000
 MAX_CONVOLUTIONS = 1_000
@@ -57,6 +59,24 @@ def check_positive(name: str, value: Any) -> float:
     """
     if not is_number(value) or value <= 0:
         raise ValueError(f"`{name}` must be a number greater than 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_temperature(value: Any) -> float:
+    """Accept the temperature of a classifier, a number from 0.001 to 1000.
+
+    Raises:
+        ValueError: if the value is not a number, or out of range.
+
+    Example:
+        >>> check_temperature(2)
+        2.0
+    """
+    if not is_number(value) or not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+        raise ValueError(
+            f"`temperature` must be a number from {MIN_TEMPERATURE:g} to {MAX_TEMPERATURE:g}. "
+            f"Received: temperature={value!r}"
+        )
     return float(value)
 
 

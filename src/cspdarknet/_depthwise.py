@@ -17,7 +17,7 @@ def use_shifted_products(layer: keras.layers.DepthwiseConv2D) -> keras.layers.De
     The layer stays a plain `DepthwiseConv2D`, as which it is saved.
 
     Args:
-        layer: a layer without dilation, depth multiplier, bias and activation.
+        layer: a layer without depth multiplier, bias and activation.
 
     Returns:
         The layer.
@@ -27,7 +27,9 @@ def use_shifted_products(layer: keras.layers.DepthwiseConv2D) -> keras.layers.De
     import jax
 
     by_xla = layer.call
-    convolve = _with_gradients(partial(_convolve, layer.strides, layer.padding.upper()))
+    convolve = _with_gradients(
+        partial(_convolve, layer.strides, layer.dilation_rate, layer.padding.upper())
+    )
 
     def call(inputs: Any) -> Any:
         # The loop over the images would gather a batch that several devices share.
@@ -69,23 +71,26 @@ def _with_gradients(convolve: Callable[[Any, Any], Any]) -> Callable[[Any, Any],
     return batch
 
 
-def _convolve(strides: tuple[int, int], padding: str, image: Any, kernel: Any) -> Any:
+def _convolve(
+    strides: tuple[int, int], dilation: tuple[int, int], padding: str, image: Any, kernel: Any
+) -> Any:
     """Return the convolution of one image `(height, width, channels)`."""
     import jax
 
     *size, channels = image.shape
-    shape = kernel.shape[:2]
-    pads = jax.lax.padtype_to_pads(size, shape, strides, padding)
+    windows = [(n - 1) * rate + 1 for n, rate in zip(kernel.shape[:2], dilation, strict=True)]
+    pads = jax.lax.padtype_to_pads(size, windows, strides, padding)
     padded = jax.numpy.pad(image, (*pads, (0, 0)))
     # One behind the last row and column that a window begins at.
     ends = [
         (n + sum(pad) - window) // stride * stride + 1
-        for n, window, stride, pad in zip(size, shape, strides, pads, strict=True)
+        for n, window, stride, pad in zip(size, windows, strides, pads, strict=True)
     ]
     wide = jax.numpy.promote_types(image.dtype, "float32")  # the sum of halves, as of XLA
     total = jax.numpy.zeros((), wide)
-    for i, j in product(*map(range, shape)):
-        stop = (ends[0] + i, ends[1] + j, channels)
-        shifted = jax.lax.slice(padded, (i, j, 0), stop, (*strides, 1))
+    for i, j in product(*map(range, kernel.shape[:2])):
+        row, column = i * dilation[0], j * dilation[1]
+        stop = (ends[0] + row, ends[1] + column, channels)
+        shifted = jax.lax.slice(padded, (row, column, 0), stop, (*strides, 1))
         total += shifted.astype(wide) * kernel[i, j, :, 0].astype(wide)
     return total.astype(image.dtype)

@@ -147,6 +147,7 @@ def conv_block(
     kernel_size: int = 3,
     strides: int = 1,
     *,
+    dilation: int = 1,
     name: str | None = None,
     output_name: str | None = None,
     settings: BlockSettings = DEFAULT,
@@ -158,6 +159,7 @@ def conv_block(
         filters: number of output channels.
         kernel_size: side of the kernel.
         strides: 1 keeps the size, 2 halves it (rounding up).
+        dilation: distance between the pixels that the kernel takes, with strides of 1.
         name: prefix of the layers' names.
         output_name: name of the last layer; `name` by default.
         settings: padding, data format, activation, batch normalization and dtype.
@@ -177,6 +179,7 @@ def conv_block(
         strides=strides,
         padding=padding,
         data_format=settings.data_format,
+        dilation_rate=dilation,
         use_bias=False,
         dtype=settings.dtype,
         name=_join(name, "conv"),
@@ -190,6 +193,7 @@ def depthwise_conv_block(
     kernel_size: int = 3,
     strides: int = 1,
     *,
+    dilation: int = 1,
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
@@ -209,6 +213,7 @@ def depthwise_conv_block(
         strides=strides,
         padding=padding,
         data_format=settings.data_format,
+        dilation_rate=dilation,
         use_bias=False,
         dtype=settings.dtype,
         name=_join(depthwise, "conv"),
@@ -360,6 +365,7 @@ def bottleneck_chain(
     *,
     use_depthwise: bool = False,
     residual: bool = True,
+    dilation: int = 1,
     name: str | None = None,
     output_name: str | None = None,
     settings: BlockSettings = DEFAULT,
@@ -372,6 +378,7 @@ def bottleneck_chain(
         bottleneck: their kernels, inner channels and attention.
         use_depthwise: whether the 3x3 blocks are depthwise separable.
         residual: whether each bottleneck's input is added to its output.
+        dilation: that of the 3x3 blocks.
         name: prefix of the layers' names.
         output_name: name of the last layer, with residual connections.
         settings: as in `conv_block`.
@@ -391,7 +398,14 @@ def bottleneck_chain(
             zip(bottleneck.kernel_sizes, (inner, channels), strict=True), start=1
         ):
             block = depthwise_conv_block if use_depthwise and size > 1 else conv_block
-            y = block(y, filters, size, name=_join(prefix, f"conv{number}"), settings=settings)
+            y = block(
+                y,
+                filters,
+                size,
+                dilation=dilation if size > 1 else 1,
+                name=_join(prefix, f"conv{number}"),
+                settings=settings,
+            )
             if number == 1 and attention:
                 y = squeeze_excitation(
                     y, attention, name=_join(prefix, "attention"), settings=settings
@@ -414,6 +428,7 @@ def csp_stage(
     bottleneck: Bottleneck = Bottleneck(),  # noqa: B008  (frozen)
     branch: int | None = None,
     branch_conv: bool = False,
+    dilation: int = 1,
     name: str | None = None,
     settings: BlockSettings = DEFAULT,
 ) -> Any:
@@ -431,6 +446,7 @@ def csp_stage(
         branch: number of channels of the bottlenecks, and of the part that bypasses them; `None`
             for half of `filters`.
         branch_conv: whether another 1x1 block follows the bottlenecks.
+        dilation: that of the 3x3 blocks.
         name: prefix of the layers' names.
         settings: as in `conv_block`.
 
@@ -450,6 +466,7 @@ def csp_stage(
         bottleneck,
         use_depthwise=use_depthwise,
         residual=residual,
+        dilation=dilation,
         name=name,
         settings=settings,
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from cspdarknet._arguments import check_temperature
 from cspdarknet._image_size import ImageSize, check_image_size
 from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
 
@@ -42,6 +43,7 @@ class ModelInfo:
         channels: number of channels of the images.
         levels: detectors: pyramid levels of the anchor points, the largest feature map first, in
             whose order raw outputs are; `None` where unknown.
+        temperature: classifiers: number that the logits are divided by before the softmax.
 
     Raises:
         ValueError: if the task is unknown.
@@ -66,14 +68,18 @@ class ModelInfo:
     max_detections_per_class: int | None = None
     channels: int = 3
     levels: tuple[str, ...] | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"`task` must be one of {TASKS}. Received: task={self.task!r}")
 
     def to_json(self) -> str:
-        """Return the attributes as JSON."""
-        return json.dumps(asdict(self))
+        """Return the attributes as JSON, without a temperature of 1."""
+        values = asdict(self)
+        if self.temperature == 1:
+            del values["temperature"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str | None, origin: str) -> Self:
@@ -91,7 +97,7 @@ class ModelInfo:
             # Files of version 0.1 have none of these.
             later: dict[str, Any] = {"score_threshold": None, "class_agnostic_nms": False}
             later |= dict.fromkeys(("max_detections", "max_detections_per_class", "levels"))
-            later["channels"] = 3
+            later |= {"channels": 3, "temperature": 1.0}
             stored = {**later, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
@@ -105,6 +111,7 @@ class ModelInfo:
             values["levels"] = values["levels"] and tuple(values["levels"])
             if isinstance(values["image_size"], list):
                 values["image_size"] = check_image_size(values["image_size"])
+            values["temperature"] = check_temperature(values["temperature"])
             values["score_threshold"] = None if scores is None else check_score_threshold(scores)
             return cls(**values)
         except ValueError as error:

@@ -133,6 +133,7 @@ class Stage:
         branch: number of channels of its bottlenecks.
         bottleneck: its bottlenecks.
         spp: whether it has spatial pyramid pooling and no residual connections.
+        stride: number of pixels of the image from one position of its output to the next.
     """
 
     level: int
@@ -143,6 +144,22 @@ class Stage:
     branch: int
     bottleneck: Bottleneck
     spp: bool
+    stride: int
+
+    @property
+    def dilation(self) -> int:
+        """Dilation of the 3x3 convolutions of its bottlenecks."""
+        return 2**self.level // self.stride
+
+    @property
+    def down_strides(self) -> int:
+        """Stride of its first block: 2, or 1 where dilation replaces it."""
+        return 2 if self.dilation == 1 else 1
+
+    @property
+    def down_dilation(self) -> int:
+        """Dilation of the 3x3 convolution of its first block: that of the stage before."""
+        return max(1, self.dilation // 2)
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,8 @@ class Architecture:
         name: key of `TOPOLOGIES`.
         stem_channels: number of channels of each convolution of the stem; `None` for the
             topology's shares of the first stage's channels.
+        output_stride: the largest stride of a stage: dilation replaces the strides of those that
+            would exceed it. `None` if all of them halve the size.
 
     Example:
         >>> network = Architecture([64, 128, 256, 512], [1, 3, 4, 1], name="cs3darknet")
@@ -168,6 +187,7 @@ class Architecture:
     use_depthwise: bool = False
     name: str = YOLOX
     stem_channels: Sequence[int] | None = None
+    output_stride: int | None = None
 
     @property
     def topology(self) -> Topology:
@@ -186,6 +206,11 @@ class Architecture:
         ]
 
     @property
+    def stem_layer(self) -> str:
+        """Name of the layer that ends the stem."""
+        return f"stem_conv{len(self.stem)}" if self.topology.stem else "stem_conv"
+
+    @property
     def pyramid_channels(self) -> list[int]:
         """Number of channels of each level from P2 on, on which a detector can be put."""
         return list(self.stackwise_channels)[2 - self.topology.first_level :]
@@ -201,8 +226,9 @@ class Architecture:
             bottleneck = topology.bottleneck
             if index == 0 and topology.first_bottleneck is not None:
                 bottleneck = topology.first_bottleneck
+            level = topology.first_level + index
             yield Stage(
-                level=topology.first_level + index,
+                level=level,
                 inputs=inputs,
                 filters=filters,
                 depth=depth,
@@ -210,5 +236,6 @@ class Architecture:
                 branch=int(filters * ratio) if topology.cross_stage else filters,
                 bottleneck=bottleneck,
                 spp=topology.spp and index == last,
+                stride=min(2**level, self.output_stride or 2**level),
             )
             inputs = filters

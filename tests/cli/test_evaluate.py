@@ -3,9 +3,17 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from rich.console import Console
 
+from cspdarknet.cli.evaluate_calibration import show_calibration
+from cspdarknet.evaluate import calibrate
+from cspdarknet.export import export
+from cspdarknet.inference import Predictor
+from cspdarknet.model_info import read_model_info
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
+from cspdarknet.presets.save import save_temperature, stored_temperature
 from fake_detector import FakePredictor, save
 from image_datasets import BOXED_COLORS, COLORS, write_class_folders, write_yolo_dataset
 from support import TINY_NET, randomize, run_command
@@ -111,6 +119,90 @@ def test_options_of_thresholds_are_checked(detector, tmp_path, model, options, m
 def test_thresholds_are_for_detectors(classifier, tmp_path):
     result = run_command("evaluate", classifier, tmp_path, "--thresholds", "count")
     assert "`--thresholds` is for detectors" in str(result.exception or result.output)
+
+
+def calibration_in(folder):
+    return metrics_in(folder)["calibration"]
+
+
+def test_a_temperature_is_fitted_and_stored(classifier, tmp_path):
+    """Fitted again, to the model or to its exported file, it is 1."""
+    pytest.importorskip("onnxruntime")
+    images = write_class_folders(tmp_path / "images", 1)
+    more = sorted(write_class_folders(tmp_path / "more", 3).rglob("*.png"))
+    predicted = np.array(Predictor(classifier, runtime="keras")(more)).argmax(axis=1)
+    for path, i in zip(more, predicted, strict=True):  # most of the predictions are right
+        shutil.copy(path, images / tuple(COLORS)[i] / f"{path.parent.name}_{path.name}")
+    best = shutil.copytree(classifier, tmp_path / "run/best")
+    (tmp_path / "run/run.json").write_text("{}")
+    arguments = ("--calibrate", "--save-temperature", "--runtime", "keras", "--out", tmp_path / "o")
+    result = run_command("evaluate", tmp_path / "run", images, *arguments)
+    assert result.exit_code == 0, result.output
+    found = calibration_in(tmp_path / "o")
+    assert f"temperature {found['temperature']:.4g}, fitted on these 12" in result.output
+    assert "fewer than 200 images is uncertain" in result.output
+    assert found["after"]["nll"] < found["before"]["nll"]
+    assert f"stored in {best / 'config.json'}" in result.output
+    assert stored_temperature(best) == pytest.approx(found["temperature"])
+    assert "reliability.png" in (tmp_path / "o/report.html").read_text()
+    export(ImageClassifier.from_preset(best), tmp_path / "a.onnx")
+    assert read_model_info(tmp_path / "a.onnx").temperature == stored_temperature(best)
+    arguments = ("--calibrate", "--runtime", "onnxruntime", "--out", tmp_path / "again")
+    result = run_command("evaluate", tmp_path / "a.onnx", images, *arguments)
+    assert result.exit_code == 0, result.output
+    again = calibration_in(tmp_path / "again")
+    assert again["temperature"] == pytest.approx(1, rel=1e-3)
+    assert again["before"]["nll"] == pytest.approx(found["after"]["nll"], rel=1e-5)
+
+
+def test_a_temperature_multiplies_the_one_that_is_stored(classifier, tmp_path):
+    """The probabilities that it is fitted on are those of the stored one."""
+    preset = shutil.copytree(classifier, tmp_path / "preset")
+    save_temperature(preset, 2.0)
+    metrics = calibrate(np.array([[0.9, 0.1]] * 4), np.array([0, 0, 0, 1]))
+    show_calibration(metrics, 4, preset, Console(quiet=True))
+    assert stored_temperature(preset) == pytest.approx(4.0)
+
+
+def test_without_a_best_temperature_nothing_is_stored(classifier, tmp_path):
+    preset = shutil.copytree(classifier, tmp_path / "preset")
+    console = Console(record=True, width=200)
+    show_calibration(calibrate(np.eye(2), np.arange(2)), 2, preset, console)
+    assert "No temperature from 0.001 to 1000 is best" in console.export_text()
+    assert stored_temperature(preset) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("detector", ("--calibrate", "--runtime", "keras"), "`--calibrate` is for classifiers"),
+        ("classifier", ("--save-temperature",), "needs `--calibrate`"),
+        ("classifier", ("--calibrate", "--save-temperature", "--augment"), "without `--augment`"),
+        (
+            "classifier",
+            ("--calibrate", "--save-temperature", "--image-size", "64"),
+            "the model's own image size",
+        ),
+        (
+            "csp_darknet_tiny_clothing",
+            ("--calibrate", "--save-temperature"),
+            "`--save-temperature` needs a preset folder or a run folder",
+        ),
+    ],
+)
+def test_options_of_calibration_are_checked(
+    classifier, detector, tmp_path, model, options, message
+):
+    model = {"classifier": classifier, "detector": detector}.get(model, model)
+    result = run_command("evaluate", model, tmp_path, *options)
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)
+
+
+def test_calibration_is_not_for_detections_in_a_file(tmp_path):
+    (tmp_path / "boxes.json").write_text("[]")
+    command = ("evaluate", tmp_path, "--predictions", tmp_path / "boxes.json", "--calibrate")
+    assert "--calibrate" in str(run_command(*command).exception)
 
 
 def test_an_exported_file_has_the_metrics_of_its_model(classifier, tmp_path):

@@ -64,11 +64,13 @@ def test_options_change_the_recipe_and_the_training(command):
     command(
         *("--recipe", "scratch", "--model", "csp_darknet_s", "--from-scratch", "--seed", "7"),
         *("--epochs", "34", "--image-size", "64", "--class-weights", "balanced", "--no-check"),
+        *("--focal-gamma", "2", "--label-smoothing", "0.05"),
     )
     ((_, preset, recipe, options),) = command.calls
     assert preset == "csp_darknet_s"
     assert (recipe.epochs, recipe.image_size, recipe.seed) == (34, 64, 7)
-    assert recipe.class_weights == "balanced"
+    assert (recipe.class_weights, recipe.focal_gamma) == ("balanced", 2.0)
+    assert recipe.label_smoothing == 0.05
     assert (options["load_weights"], options["check"]) == (False, False)
 
 
@@ -88,6 +90,7 @@ def test_the_batch_size_is_a_number_or_found(command):
     "options",
     [
         ["--task", "detection", "--class-weights", "balanced"],
+        ["--task", "detection", "--focal-gamma", "2"],
         ["--task", "classification", "--flip-vertical", "1"],
         ["--task", "classification", "--tile", "64"],
         ["--task", "classification", "--levels", "P2,P3"],

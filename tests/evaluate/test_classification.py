@@ -88,6 +88,14 @@ def test_wilson_interval_against_published_values():
         assert wilson_interval(n, trials) == pytest.approx((low, high), abs=1e-4)
 
 
+@pytest.mark.one_backend
+def test_a_sigmoid_cannot_be_calibrated(evaluation):
+    assert "calibration" not in evaluation.to_json()
+    scores = ClassificationEvaluation(evaluation.dataset, 0.7 * np.ones((5, 3)), {})
+    with pytest.raises(ValueError, match=r"of a softmax.*Received: a sum of 2.1, and at least 0.7"):
+        scores.calibrated()
+
+
 # Evaluating a model.
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cspdarknet.checkpoints.loading import load_weights
 from cspdarknet.checkpoints.readers import timm
-from cspdarknet.checkpoints.readers.timm import TimmWeights
+from cspdarknet.checkpoints.readers.timm_file import TimmWeights
 from cspdarknet.checkpoints.targets import collect
 from cspdarknet.models import CSPDarkNetBackbone
 from support import REFERENCES, relative_error

@@ -78,9 +78,36 @@ def test_feature_pyramid(small, photo):
     }
     assert list(small.feature_pyramid([0, -1]).output) == ["P2", "P5"]
     assert list(small.feature_pyramid("P4").output) == ["P4"]
-    for bad in (["P6"], ["P1"], [4], [-5], [], ["dark3_csp"]):
+    for bad in (["P6"], ["P1"], [4], [-5], [], [None], [2.0], [["P3"]], None, True):
         with pytest.raises(ValueError, match="level"):
             small.feature_pyramid(bad)
+
+
+class TestLayersByName:
+    def test_outputs(self, small, photo):
+        names = ["stem", "P3", "dark4_csp_bottleneck1_conv2", "dark3_conv_bn"]
+        features = randomize(small).feature_pyramid(names)(photo, training=False)
+        assert set(features) == set(names)
+        layers = {"stem": "stem_conv", "P3": "dark3_csp"}
+        outputs = {name: small.get_layer(layers.get(name, name)).output for name in names}
+        plain = keras.Model(small.input, outputs)(photo, training=False)
+        for name, value in features.items():
+            assert relative_error(value, to_numpy(plain[name])) <= 1e-5, name
+
+    @pytest.mark.one_backend
+    def test_unknown_names(self, small):
+        near = "'dark3_csp_bottleneck2_conv2', 'dark3_csp_bottleneck2_conv1'"
+        with pytest.raises(ValueError, match=f"'dark3_csp_bottleneck2_conv'.*are .*{near}"):
+            small.feature_pyramid(["dark3_csp_bottleneck2_conv"])
+        with pytest.raises(ValueError, match=r"'stem', 'P2'.*or the name of a layer.*'x'\.$"):
+            small.feature_pyramid("x")
+        with pytest.raises(ValueError, match="Received: 'images'"):  # the input
+            small.feature_pyramid("images")
+
+    @pytest.mark.one_backend
+    def test_the_stem_of_timm_is_its_last_convolution(self):
+        model = CSPDarkNetBackbone([8, 8], [1, 1], True, topology="cs3darknet")
+        assert model.feature_pyramid("stem").output["stem"] is model.get_layer("stem_conv2").output
 
 
 class TestFreeze:

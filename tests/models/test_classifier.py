@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cspdarknet.checkpoints.writers import write_safetensors
 from cspdarknet.images import ImageError, center_crop
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, load_model
 from support import TINY_NET, needs_channels_first, randomize, relative_error, to_numpy
 
 NAMES = ["cat", "dog", "owl"]
@@ -138,6 +139,49 @@ class TestOutputs:
         assert model(np.ones((2, 16, 16, 1), "uint8")).shape == (2, 3)
         again = ImageClassifier.from_config(model.get_config())
         assert again.get_config() == model.get_config()
+
+
+class TestTemperature:
+    """The logits are divided by it; without one the model is what it was before it had one."""
+
+    @pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
+    def test_outputs(self, activation, photo):
+        model = build(activation=activation, temperature=2.5)
+        logits = to_numpy(build(activation=None)(photo)) / 2.5
+        exponents = np.exp(logits)
+        of_logits = {"softmax": exponents / exponents.sum(), "sigmoid": 1 / (1 + np.exp(-logits))}
+        assert relative_error(model(photo), of_logits.get(activation, logits)) <= 1e-5
+        again = ImageClassifier.from_config(model.get_config())
+        assert (again.temperature, again.get_config()) == (2.5, model.get_config())
+
+    @pytest.mark.one_backend
+    def test_without_one_nothing_changes(self):
+        names = {"name": "a", "backbone": {"name": "net"}}
+        plain, one = build(**names), build(**names, temperature=1)
+        assert "temperature" not in plain.get_config()
+        assert one.get_config() == plain.get_config()
+        assert [x.name for x in one.layers][-2:] == ["avg_pool", "predictions"]
+        assert one.get_layer("predictions").activation is keras.activations.softmax
+
+    @pytest.mark.one_backend
+    @pytest.mark.parametrize("temperature", [0, -1, 1e-9, float("nan"), "2", True, None])
+    def test_out_of_range(self, temperature):
+        with pytest.raises(ValueError, match=r"`temperature` must be a number from 0.001 to 1000"):
+            build(temperature=temperature)
+
+    @pytest.mark.one_backend
+    def test_files_keep_it_and_weight_files_fit_models_without_it(self, tmp_path):
+        model, plain = build(temperature=2.5), build()
+        model.save(tmp_path / "a.keras")
+        write_safetensors(model, tmp_path / "a.safetensors")
+        for name in ("a.keras", "a.safetensors"):
+            loaded = load_model(tmp_path / name)
+            assert loaded.temperature == 2.5
+            np.testing.assert_array_equal(loaded.get_weights()[-1], plain.get_weights()[-1])
+        plain.save_weights(tmp_path / "a.weights.h5")
+        other = ImageClassifier.from_config(model.get_config())
+        other.load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_array_equal(other.get_weights()[-2], plain.get_weights()[-2])
 
 
 class TestTraining:

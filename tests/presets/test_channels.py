@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cspdarknet import load_model
+from cspdarknet import conversion, load_model
 from cspdarknet.checkpoints.stem import for_channels
 from cspdarknet.inference import Predictor
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
@@ -11,6 +11,7 @@ from cspdarknet.presets.channels import stored_channels, with_channels
 from support import randomize, to_numpy
 
 GRAY = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 1)).astype("float32")
+MEAN_AND_STD = {"mean": 0.5, "std": 0.2}
 CHANNELS_LAST = (None, None, 3)
 
 
@@ -72,6 +73,38 @@ def test_a_bundled_model_keeps_all_but_its_first_kernel(name, tmp_path):
     predictor = Predictor(tmp_path / "model", runtime="keras", image_size=64)
     assert (predictor.info.channels, predictor.info.inputs) == (4, "float32")
     assert load_model(name, channels=3).channels == stored_channels(name) == 3
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("topology", ["cs3darknet", "cs3darknet_focus", "darknet53"])
+@pytest.mark.parametrize("form", ["preset", "timm.safetensors"])
+def test_stems_of_timm(topology, form, tmp_path):
+    pytest.importorskip("safetensors")
+    model = randomize(
+        CSPDarkNetBackbone(
+            [8, 8],
+            [1, 1],
+            include_rescaling=True,
+            topology=topology,
+            padding="symmetric",
+            mean=[0.5] * 3,
+            std=[0.2] * 3,
+        )
+    )
+    if form == "preset":
+        model.save_to_preset(tmp_path / form)
+    else:
+        conversion.save(model, tmp_path / form)
+    options = {} if form == "preset" else {name: [v] * 3 for name, v in MEAN_AND_STD.items()}
+    four = load_model(tmp_path / form, "features", channels=4, **options)
+    assert four.channels == 4
+    first, *others = four.get_weights()
+    kernel, *expected = model.get_weights()
+    np.testing.assert_array_equal(first, for_channels(kernel, 4))
+    for found, value in zip(others, expected, strict=True):
+        np.testing.assert_array_equal(found, value)
+    outputs = four(np.repeat(GRAY, 4, axis=3))
+    assert outputs.shape == model(np.repeat(GRAY, 3, axis=3)).shape
 
 
 @pytest.mark.one_backend

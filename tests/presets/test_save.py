@@ -10,7 +10,12 @@ import pytest
 
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.reference import reference_outputs
-from cspdarknet.presets.save import save_preset, save_score_threshold
+from cspdarknet.presets.save import (
+    save_preset,
+    save_score_threshold,
+    save_temperature,
+    stored_temperature,
+)
 from support import TINY_NET, assert_same_weights, randomize, to_numpy
 
 
@@ -73,6 +78,43 @@ def test_a_score_threshold_is_stored_in_a_preset_folder(preset, tmp_path):
 
 
 @pytest.mark.one_backend
+@pytest.mark.one_backend
+def test_a_temperature_is_stored_in_a_preset_folder(classifier, preset, tmp_path):
+    """Reference outputs stay valid, and a temperature of 1 leaves the config as it was."""
+    save_preset(classifier, tmp_path / "p", {"name": "a test"})
+    config, before = tmp_path / "p/config.json", reference_outputs(classifier)
+    original = config.read_bytes()
+    assert stored_temperature(tmp_path / "p") == 1
+    save_temperature(tmp_path / "p", 1.75)
+    changed = ImageClassifier.from_preset(tmp_path / "p")
+    assert changed.temperature == stored_temperature(tmp_path / "p") == 1.75
+    assert {**changed.get_config(), "temperature": 1} == {
+        **classifier.get_config(),
+        "temperature": 1,
+    }
+    after = reference_outputs(changed)
+    assert list(after) == list(before)
+    for name, values in before.items():
+        np.testing.assert_allclose(after[name], values, rtol=1e-5, atol=1e-6)
+    save_temperature(tmp_path / "p", 1)
+    assert config.read_bytes() == original
+    with pytest.raises(ValueError, match="`temperature` must be a number from"):
+        save_temperature(tmp_path / "p", 0)
+    assert config.read_bytes() == original
+    with pytest.raises(ValueError, match="must be the preset folder of an ImageClassifier"):
+        save_temperature(preset, 2)
+
+
+@pytest.mark.one_backend
+def test_another_head_has_no_temperature(classifier, tmp_path):
+    save_preset(classifier, tmp_path / "p")
+    save_temperature(tmp_path / "p", 1.75)
+    other = ImageClassifier.from_preset(tmp_path / "p", num_classes=5)
+    assert other.temperature == 1
+    kept = ImageClassifier.from_preset(tmp_path / "p", class_names=classifier.class_names)
+    assert kept.temperature == 1.75
+
+
 class TestReplacing:
     def test_a_preset_of_another_task(self, preset, backbone, classifier):
         classifier.save_to_preset(preset)

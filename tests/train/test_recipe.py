@@ -29,6 +29,7 @@ pytestmark = pytest.mark.one_backend
         ({"layer_decay": 1.5}, "`layer_decay` must be a number, at least 0 and at most 1"),
         ({"layer_decay": 0}, "`layer_decay` must be a number greater than 0"),
         ({"warmup_fraction": 0.7, "hold_fraction": 0.7}, "must sum to at most 1"),
+        ({"focal_gamma": -1}, "`focal_gamma` must be a number at least 0"),
         ({"label_smoothing": -0.1}, "`label_smoothing` must be a number, at least 0"),
     ],
 )

@@ -10,10 +10,11 @@ from cspdarknet.checkpoints import LevelsWarning
 from cspdarknet.data import ClassificationDataset, load_detection_dataset
 from cspdarknet.data.detection.augment import DetectionAugmentation
 from cspdarknet.evaluate import ClassThreshold
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.tiles import Tiles
-from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase
+from cspdarknet.train import ClassificationRecipe, DetectionRecipe, Phase, Teacher
 from cspdarknet.train.tasks import ClassificationTask, DetectionTask, check_sizes, class_weights
+from cspdarknet.train.teacher import LoadedTeacher
 
 pytestmark = pytest.mark.one_backend
 
@@ -35,6 +36,21 @@ def test_each_class_needs_a_training_image():
     task.check_data(dataset([0, 1]))
     with pytest.raises(ValueError, match="Without one: b, d"):
         task.check_data(dataset([0, 2], ("a", "b", "c", "d")))
+
+
+def test_a_training_and_its_teacher_have_no_temperature(tmp_path):
+    """It belongs to the weights before the training; a teacher has one of its own."""
+    backbone = CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True)
+    names = ("a", "b")
+    ImageClassifier(backbone, 2, class_names=names, temperature=3.0).save_to_preset(tmp_path / "p")
+    task = ClassificationTask(ClassificationRecipe((Phase(1),)))
+    model = task.build_model(tmp_path / "p", None, names)
+    assert (model.temperature, model.activation) == (1, None)
+    assert task.build_saved_model(model).temperature == 1
+    x = np.ones((1, 8, 8, 3), "float32")
+    teacher = LoadedTeacher(Teacher(tmp_path / "p"), "classification", names)
+    found = teacher.targets(x, np.zeros((1, 2)))["teacher_logits"]
+    np.testing.assert_allclose(found, model.predict_on_batch(x), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -107,15 +107,28 @@ def evaluate(
     save_thresholds: Annotated[
         bool, typer.Option(help="Store the proposed thresholds in the preset or run folder MODEL.")
     ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            help="Classifiers: fit a temperature on the images, and show the calibration error "
+            "before and after."
+        ),
+    ] = False,
+    save_temperature: Annotated[
+        bool,
+        typer.Option(
+            help="Store the temperature of --calibrate in the preset or run folder MODEL."
+        ),
+    ] = False,
 ) -> None:
     """Evaluate a classifier (accuracy), a detector or a file of detections (COCO's mAP).
 
     Metrics of each class are shown, too.
     """
+    from cspdarknet.cli.evaluate_calibration import calibrated_preset, show_calibration
     from cspdarknet.cli.evaluate_predictions import data_of_file, evaluate_file
     from cspdarknet.cli.evaluate_thresholds import preset_to_change, show_thresholds
     from cspdarknet.evaluate import Criterion, evaluation_predictor, stored_score_threshold
-    from cspdarknet.reports import PAGE
 
     console = Console()
     folder = _report_folder(out)
@@ -138,12 +151,15 @@ def evaluate(
                 **{"--last": last, "--save-thresholds": save_thresholds, "--augment": augment},
                 **{"--class-agnostic-nms": class_agnostic_nms is not None},
                 **{"--max-detections-per-class": max_detections_per_class, "--tile": tile},
+                **{"--calibrate": calibrate, "--save-temperature": save_temperature},
             },
         )
     else:
         subject, data = model, _data_of_model(model, data, coco_annotations)
         if save_thresholds:
             preset = preset_to_change(model, which, thresholds, image_size, classes)
+        if save_temperature:
+            preset = calibrated_preset(model, which, calibrate, image_size, augment)
         settings: dict[str, Any] = {
             **{"batch_size": batch_size, "runtime": runtime, "precision": precision},
             **{"device": device, "image_size": image_size, "workers": workers, **tiles},
@@ -156,23 +172,20 @@ def evaluate(
         }
         with console.status("loading the model"):
             predictor = evaluation_predictor(model, which=which, **settings)
-        if predictor.info.task == "detection":
-            limits = stored_score_threshold(model, which)
-        elif thresholds is not None or classes is not None:
-            name = "--classes" if thresholds is None else "--thresholds"
-            raise ValueError(f"`{name}` is for detectors. Received: {model}, a classifier.")
+        detects = predictor.info.task == "detection"
+        _check_options(model, detects, calibrate, thresholds=thresholds, classes=classes)
+        limits = stored_score_threshold(model, which) if detects else None
         source = (data, given_class_names(class_names, predictor.class_names), on_problem, format)
         evaluation = _evaluate(model, predictor, source, console)
-    if classes is not None:
-        evaluation = evaluation.of_classes([name.strip() for name in classes.split(",")])
+    evaluation = _refined(evaluation, classes, calibrate)
     _print(evaluation, console)
-    for reason in evaluation.errors.values():
-        say(console, f"left out: {reason}")
     if thresholds is not None:
         show_thresholds(evaluation, thresholds, preset, console)
+    if calibrate:
+        show_calibration(evaluation.calibration, len(evaluation.dataset), preset, console)
     if folder is not None:
-        _write_report(folder, evaluation, f"Evaluation of {subject} on {data}", limits)
-        say(console, f"report: {folder.path / PAGE}")
+        page = _write_report(folder, evaluation, f"Evaluation of {subject} on {data}", limits)
+        say(console, f"report: {page}")
 
 
 def _report_folder(out: Path | None) -> OutputFolder | None:
@@ -180,6 +193,22 @@ def _report_folder(out: Path | None) -> OutputFolder | None:
     if folder is not None and (folder.path / RUN_SETTINGS).exists():
         raise ValueError(f"{out} is the folder of a training run: choose another one.")
     return folder
+
+
+def _check_options(model: str, detects: bool, calibrate: bool, **of_detectors: Any) -> None:
+    """Refuse options of the other task.
+
+    Args:
+        model: the argument MODEL.
+        detects: whether it is a detector.
+        calibrate: the option `--calibrate`.
+        **of_detectors: options of detectors, `None` where they are not given.
+    """
+    if detects and calibrate:
+        raise ValueError(f"`--calibrate` is for classifiers. Received: {model}, a detector.")
+    if not detects:
+        for name in [name for name, value in of_detectors.items() if value is not None]:
+            raise ValueError(f"`--{name}` is for detectors. Received: {model}, a classifier.")
 
 
 def _evaluate(model: str, predictor: "Predictor", source: tuple[Any, ...], console: Console) -> Any:
@@ -204,6 +233,13 @@ def _evaluate(model: str, predictor: "Predictor", source: tuple[Any, ...], conso
         return run(predictor, split.dataset, advance=advance)
 
 
+def _refined(evaluation: Any, classes: str | None, calibrate: bool) -> Any:
+    """Return an evaluation of some classes only, or with a temperature, as the options say."""
+    if classes is not None:
+        evaluation = evaluation.of_classes([name.strip() for name in classes.split(",")])
+    return evaluation.calibrated() if calibrate else evaluation
+
+
 def _data_of_model(model: str, data: Path | None, coco_annotations: Path | None) -> Path:
     """Return DATA, which the evaluation of a model needs."""
     if data is None:
@@ -224,18 +260,22 @@ def _print(evaluation: Any, console: Console) -> None:
 
     detects = isinstance(evaluation, DetectionEvaluation)
     (_print_detection if detects else _print_classification)(evaluation, console)
+    for reason in evaluation.errors.values():
+        say(console, f"left out: {reason}")
 
 
 def _write_report(
     folder: OutputFolder, evaluation: Any, title: str, limits: "ScoreThreshold | None"
-) -> None:
+) -> Path:
+    """Write the report of an evaluation, and return the path of its page."""
     from cspdarknet.evaluate import DetectionEvaluation
-    from cspdarknet.reports import write_classification_report, write_detection_report
+    from cspdarknet.reports import PAGE, write_classification_report, write_detection_report
 
     if isinstance(evaluation, DetectionEvaluation):
         write_detection_report(folder, evaluation, title, score_threshold=limits)
     else:
         write_classification_report(folder, evaluation, title)
+    return folder.path / PAGE
 
 
 def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:

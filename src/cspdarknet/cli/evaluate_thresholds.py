@@ -39,10 +39,24 @@ def preset_to_change(
             "`--save-thresholds` needs `--thresholds`, such as `--thresholds count`, all classes "
             f"and the model's own image size. Received: {thresholds=}, {image_size=}, {classes=}"
         )
+    return folder_to_change(model, which, "--save-thresholds")
+
+
+def folder_to_change(model: str, which: str, option: str) -> Path:
+    """Return the preset folder of a model, for an option that writes to it.
+
+    Args:
+        model: the argument MODEL.
+        which: the model of a run folder, `"best"` or `"last"`.
+        option: name of the option, for the message.
+
+    Raises:
+        ValueError: if the model is in no folder.
+    """
     folder = Path(model)
     if model in PRESETS or not (folder / RUN_SETTINGS).is_file() | (folder / CONFIG).is_file():
         raise ValueError(
-            "`--save-thresholds` needs a preset folder or a run folder. Received: "
+            f"`{option}` needs a preset folder or a run folder. Received: "
             f"{model}. Save the model as a preset first: `cspdarknet convert {model} FOLDER`."
         )
     return folder / which if (folder / RUN_SETTINGS).is_file() else folder

@@ -144,6 +144,20 @@ def train(
             help="Classification: weights of the classes in the loss. Default: the recipe's.",
         ),
     ] = None,
+    focal_gamma: Annotated[
+        float | None,
+        typer.Option(
+            help="Classification: exponent of the focal loss, such as 2; 0 for the cross-entropy. "
+            "Default: the recipe's."
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            help="Classification: fraction of the label that is spread over all classes. Default: "
+            "the recipe's."
+        ),
+    ] = None,
     flip_vertical: Annotated[
         float | None,
         typer.Option(help="Detection: probability of a vertical flip."),
@@ -238,10 +252,10 @@ def train(
         "learning_rate": learning_rate,
         "precision": precision,
         "accumulate": accumulate,
-        **{"patience": patience, "seed": seed},
-        **_for_task(task, "classification", class_weights=class_weights),
+        **{"patience": patience, "seed": seed, "repeat_threshold": repeat_threshold},
+        **_for_task(task, "classification", class_weights=class_weights, focal_gamma=focal_gamma),
+        **_for_task(task, "classification", label_smoothing=label_smoothing),
         **_for_task(task, "detection", flip_vertical=flip_vertical, copy_paste=copy_paste),
-        "repeat_threshold": repeat_threshold,
         "levels": None if levels is None else tuple(map(str.strip, levels.split(","))),
         **tiles,
     }

@@ -1,6 +1,15 @@
 """Evaluation of classifiers and detectors on datasets with annotations."""
 
 from cspdarknet.evaluate.average_precision import AveragePrecision, mean_average_precision
+from cspdarknet.evaluate.calibration import (
+    Calibration,
+    CalibrationMetrics,
+    ReliabilityBin,
+    apply_temperature,
+    calibrate,
+    calibration_metrics,
+    fit_temperature,
+)
 from cspdarknet.evaluate.classification import (
     ClassificationEvaluation,
     evaluate_classifier,
@@ -22,15 +31,22 @@ from cspdarknet.evaluate.thresholds import ClassThreshold, Criterion, score_thre
 __all__ = [
     "EVALUATION_OPTIONS",
     "AveragePrecision",
+    "Calibration",
+    "CalibrationMetrics",
     "ClassThreshold",
     "ClassificationEvaluation",
     "Criterion",
     "DetectionEvaluation",
     "FilePredictions",
+    "ReliabilityBin",
+    "apply_temperature",
+    "calibrate",
+    "calibration_metrics",
     "evaluate_classifier",
     "evaluate_detector",
     "evaluate_predictions",
     "evaluation_predictor",
+    "fit_temperature",
     "mean_average_precision",
     "read_predictions",
     "score_threshold_of",

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from cspdarknet._image_size import ImageSize
 from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.evaluate.calibration import Calibration, calibrate
 from cspdarknet.evaluate.matching import nonzero, ratio
 from cspdarknet.evaluate.predictions import predict_dataset
 
@@ -44,11 +45,23 @@ class ClassificationEvaluation:
         dataset: the images that could be read, with their labels.
         probabilities: float array `(images, classes)`.
         errors: why the other images could not be read, by path.
+        calibration: the temperature and its metrics, after `calibrated()`; `None` before.
     """
 
     dataset: ClassificationDataset
     probabilities: np.ndarray
     errors: dict[Path, str]
+    calibration: Calibration | None = None
+
+    def calibrated(self) -> Self:
+        """Return the same evaluation with a temperature fitted on its images.
+
+        The probabilities stay as they are; report and JSON get the metrics before and after.
+
+        Raises:
+            ValueError: if the probabilities are not those of a softmax.
+        """
+        return replace(self, calibration=calibrate(self.probabilities, self.dataset.labels))
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -137,6 +150,7 @@ class ClassificationEvaluation:
             "loss": self.loss,
             "classes": [vars(c) for c in self.classes],
             "confusion": nonzero(self.confusion),
+            **({} if self.calibration is None else {"calibration": self.calibration.to_json()}),
         }
 
 

@@ -25,6 +25,7 @@ from cspdarknet.yolox.network import default_head_channels, default_neck_depth
 
 DEFAULT_INPUT_SHAPE = (None, None, 3)
 MAX_FLOAT32 = 3.4e38
+OUTPUT_STRIDES = (8, 16, 32)
 
 
 def pop_trainable(kwargs: dict[str, Any]) -> bool:
@@ -85,12 +86,19 @@ def check_architecture(
     use_depthwise: Any,
     topology: Any,
     stem_channels: Any,
+    output_stride: Any,
 ) -> Architecture:
     """Check the arguments of a backbone that its network follows from."""
     channels, depth = check_stages(stackwise_channels, stackwise_depth)
     use_depthwise = check_bool("use_depthwise", use_depthwise)
     check_choice("topology", topology, tuple(TOPOLOGIES))
-    network = Architecture(channels, depth, use_depthwise, topology)
+    network = Architecture(
+        channels,
+        depth,
+        use_depthwise,
+        topology,
+        output_stride=_check_output_stride(output_stride),
+    )
     if topology != YOLOX and use_depthwise:
         raise ValueError(
             f"`use_depthwise` must be False for a topology other than {YOLOX!r}. Received: "
@@ -107,6 +115,17 @@ def check_architecture(
             f"Received: stem_channels={stem_channels!r}"
         )
     return replace(network, stem_channels=stem)
+
+
+def _check_output_stride(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not is_integer(value) or value not in OUTPUT_STRIDES:
+        raise ValueError(
+            f"`output_stride` must be one of {', '.join(map(str, OUTPUT_STRIDES))}, or None. "
+            f"Received: output_stride={value!r}"
+        )
+    return int(value)
 
 
 def _check_narrowest(network: Architecture) -> Architecture:
@@ -259,6 +278,18 @@ def _check_tensor(
     return shape
 
 
+def check_levels(levels: Any) -> list[Any]:
+    """Return the levels or layers of a feature pyramid as a list; there may be one alone."""
+    if isinstance(levels, str) or is_integer(levels):
+        return [levels]
+    if not isinstance(levels, Iterable):
+        raise ValueError(f"`levels` must be a list of pyramid levels. Received: levels={levels!r}")
+    levels = list(levels)
+    if not levels:
+        raise ValueError("`levels` must name at least one level. Received: levels=[]")
+    return levels
+
+
 # Classifiers and detectors.
 
 
@@ -282,6 +313,11 @@ def check_detector_backbone(backbone: Any, levels: int) -> None:
         raise ValueError(
             f"`backbone` must be a CSPDarkNetBackbone with {levels} stages or more. "
             f"Received: backbone={backbone!r} of type {type(backbone).__name__}"
+        )
+    if any(stage.dilation > 1 for stage in backbone.architecture.stages()):
+        raise ValueError(
+            "`backbone` must halve the size at each level for the neck of a detector. Received: "
+            f"output_stride={backbone.output_stride}: leave it out, or pass None."
         )
 
 

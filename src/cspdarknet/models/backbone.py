@@ -1,6 +1,6 @@
 """`CSPDarkNetBackbone`: the CSPDarkNet feature extractor as a Keras model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from cspdarknet.models.base import PresetModel, deserialize, serialize
 from cspdarknet.models.steps import use_torch_functions
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
-from cspdarknet.topologies import YOLOX
+from cspdarknet.topologies import YOLOX, Architecture
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
@@ -56,6 +56,8 @@ class CSPDarkNetBackbone(PresetModel):
             say.
         stem_channels: list of ints, the number of channels of each convolution of the stem of
             timm's networks; `None` for their share of the first stage's channels.
+        output_stride: 8, 16 or 32: dilation replaces the strides of the stages that would exceed
+            it, with the same weights; `None` if all stages halve the size.
         frozen_layers: names of layers that are not trained: the saved form of the state that
             `freeze` sets.
         image_shape: another name for `input_shape`, as in KerasHub.
@@ -106,6 +108,7 @@ class CSPDarkNetBackbone(PresetModel):
         batch_norm_momentum: float = 0.99,
         topology: str = YOLOX,
         stem_channels: Sequence[int] | None = None,
+        output_stride: int | None = None,
         frozen_layers: Sequence[str] = (),
         image_shape: tuple[int | None, ...] | None = None,
         dtype: Any = None,
@@ -114,7 +117,12 @@ class CSPDarkNetBackbone(PresetModel):
         trainable = arguments.pop_trainable(kwargs)
         include_rescaling = check_bool("include_rescaling", include_rescaling)
         architecture = arguments.check_architecture(
-            stackwise_channels, stackwise_depth, use_depthwise, topology, stem_channels
+            stackwise_channels,
+            stackwise_depth,
+            use_depthwise,
+            topology,
+            stem_channels,
+            output_stride,
         )
         settings = BlockSettings(
             padding=padding,
@@ -139,20 +147,24 @@ class CSPDarkNetBackbone(PresetModel):
         super().__init__(inputs=inputs, outputs=list(pyramid.values())[-1], **kwargs)
 
         # Config.
-        self.architecture = architecture
-        self.stackwise_channels = list(architecture.stackwise_channels)
-        self.stackwise_depth = list(architecture.stackwise_depth)
         self.include_rescaling = include_rescaling
-        self.use_depthwise = architecture.use_depthwise
         self.image_shape = shape
         self.input_tensor = input_tensor
         self.mean = mean
         self.std = std
+        self._keep_architecture(architecture)
         self._keep_settings(settings)
 
         self.pyramid_level_inputs = {level: graph.producer(x).name for level, x in pyramid.items()}
         self.pyramid_outputs = pyramid
         self._freeze_layers(frozen_layers, trainable)
+
+    def _keep_architecture(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.stackwise_channels = list(architecture.stackwise_channels)
+        self.stackwise_depth = list(architecture.stackwise_depth)
+        self.use_depthwise = architecture.use_depthwise
+        self.output_stride = architecture.output_stride
 
     def _keep_settings(self, settings: BlockSettings) -> None:
         self.padding = settings.padding
@@ -177,8 +189,8 @@ class CSPDarkNetBackbone(PresetModel):
 
     @property
     def feature_strides(self) -> dict[str, int]:
-        """Stride of each pyramid level in pixels, such as `{"P2": 4, ...}`."""
-        return {level: 2 ** int(level[1:]) for level in self.pyramid_level_inputs}
+        """Stride of each pyramid level Pk in pixels: 2**k, and at most `output_stride`."""
+        return {f"P{stage.level}": stage.stride for stage in self.architecture.stages()}
 
     def feature_pyramid(self, levels: Sequence[str | int] = ("P3", "P4", "P5")) -> keras.Model:
         """Return a model that maps images to a dict of feature maps.
@@ -186,13 +198,14 @@ class CSPDarkNetBackbone(PresetModel):
         It shares its layers and weights with this backbone and consists of standard Keras layers.
 
         Args:
-            levels: names of levels, or indices of levels (-1 is the deepest).
+            levels: names of levels, indices of levels (-1 is the deepest), `"stem"`, or names of
+                layers such as `"dark4_csp_bottleneck1_conv2"`.
 
         Returns:
             A functional `keras.Model` from images to `{"P3": ..., "P4": ..., "P5": ...}`.
 
         Raises:
-            ValueError: if a level does not exist in this backbone.
+            ValueError: if a level or layer does not exist.
 
         Example:
             >>> backbone = CSPDarkNetBackbone.from_preset("csp_darknet_tiny")
@@ -200,16 +213,10 @@ class CSPDarkNetBackbone(PresetModel):
             >>> pyramid.predict(np.ones((1, 64, 64, 3)), verbose=0)["P3"].shape
             (1, 8, 8, 96)
         """
-        if isinstance(levels, str) or is_integer(levels):
-            levels = [levels]  # type: ignore[list-item]
-        if not isinstance(levels, Iterable):
-            raise ValueError(
-                f"`levels` must be a list of pyramid levels. Received: levels={levels!r}"
-            )
-        names = [self._level_name(level) for level in levels]
-        if not names:
-            raise ValueError("`levels` must name at least one level. Received: levels=[]")
-        outputs = {name: self.pyramid_outputs[name] for name in names}
+        levels = arguments.check_levels(levels)
+        names = [self._level_name(level) if is_integer(level) else level for level in levels]
+        aliases = {"stem": self.architecture.stem_layer, **self.pyramid_level_inputs}
+        outputs = {name: graph.named_output(self, name, aliases) for name in names}
         pyramid = keras.Model(self.input, outputs, name=f"{self.name}_pyramid")
         return use_torch_functions(pyramid, self.data_format)
 
@@ -324,10 +331,11 @@ class CSPDarkNetBackbone(PresetModel):
 
     def _topology_config(self) -> dict[str, Any]:
         """Return the arguments of other networks than KerasCV's and YOLOX's."""
+        dilated = {} if self.output_stride is None else {"output_stride": self.output_stride}
         if self.architecture.name == YOLOX:
-            return {}
+            return dilated
         stem = [filters for filters, *_ in self.architecture.stem]
-        return {"topology": self.architecture.name, "stem_channels": stem}
+        return {**dilated, "topology": self.architecture.name, "stem_channels": stem}
 
     def _serialize_input(self) -> dict[str, Any] | None:
         """Return the config of the layers that compute `input_tensor`, if it was given."""

@@ -6,7 +6,13 @@ from typing import Any, Self
 
 import keras
 
-from cspdarknet._arguments import MAX_CLASSES, check_choice, check_count, check_fraction
+from cspdarknet._arguments import (
+    MAX_CLASSES,
+    check_choice,
+    check_count,
+    check_fraction,
+    check_temperature,
+)
 from cspdarknet._image_size import ImageSize, to_json
 from cspdarknet.checkpoints.layer_forms import check_not_quantized
 from cspdarknet.checkpoints.model_size import classifier_head_size
@@ -44,6 +50,10 @@ class ImageClassifier(ModelWithHead):
         class_names: optional names of the classes, in the order of the outputs.
         image_size: optional side in pixels of the images that it was trained on, or a pair (height,
             width). It is metadata for preprocessing; the model takes any size.
+        temperature: number that the logits are divided by before the activation, so that the
+            probabilities agree with the accuracy (calibration); the order of the classes does not
+            change. `cspdarknet evaluate --calibrate` finds it. It is for inference: a training of
+            this package starts without it.
         dtype: dtype or dtype policy of the head; `None` for the backbone's. The head computes in
             float32 or float64, so that probabilities are exact under mixed precision, too.
         **kwargs: `name` and `trainable`.
@@ -70,6 +80,7 @@ class ImageClassifier(ModelWithHead):
         dropout: float = 0.0,
         class_names: Sequence[str] | None = None,
         image_size: ImageSize | None = None,
+        temperature: float = 1.0,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -82,6 +93,7 @@ class ImageClassifier(ModelWithHead):
         class_names = arguments.check_class_names(class_names, num_classes)
         if image_size is not None:
             image_size = arguments.check_image_size(image_size)
+        temperature = check_temperature(temperature)
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
         channels_first = getattr(backbone, "data_format", None) == "channels_first"
@@ -100,7 +112,10 @@ class ImageClassifier(ModelWithHead):
         x = pooling_layer(backbone(images))
         if dropout:
             x = keras.layers.Dropout(dropout, dtype=head_dtype, name="dropout")(x)
-        x = keras.layers.Dense(num_classes, activation, dtype=head_dtype, name="predictions")(x)
+        of_logits = activation if temperature == 1 else None
+        x = keras.layers.Dense(num_classes, of_logits, dtype=head_dtype, name="predictions")(x)
+        if temperature != 1:
+            x = _with_temperature(x, temperature, activation, head_dtype)
         super().__init__(inputs=images, outputs=x, **kwargs)
 
         # Config.
@@ -111,6 +126,7 @@ class ImageClassifier(ModelWithHead):
         self.dropout = dropout
         self.class_names = class_names
         self.image_size = image_size
+        self.temperature = temperature
         self.dtype_policy = policy
         if not trainable:
             self.trainable = False
@@ -170,6 +186,8 @@ class ImageClassifier(ModelWithHead):
             "dropout": self.dropout,
             "class_names": None if self.class_names is None else list(self.class_names),
             "image_size": to_json(self.image_size),
+            # Left out where there is none: older versions load the config, too.
+            **({} if self.temperature == 1 else {"temperature": self.temperature}),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
@@ -219,3 +237,11 @@ class ImageClassifier(ModelWithHead):
         if input_shape is not None:
             kwargs["input_shape"] = input_shape
         return build(cls, find(preset, load_weights), kwargs)
+
+
+def _with_temperature(logits: Any, temperature: float, activation: Any, dtype: Any) -> Any:
+    """Return the activated logits, divided by a temperature first."""
+    x = keras.layers.Rescaling(1 / temperature, dtype=dtype, name="temperature")(logits)
+    if activation in (None, "linear"):
+        return x
+    return keras.layers.Activation(activation, dtype=dtype, name="probabilities")(x)

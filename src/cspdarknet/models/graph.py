@@ -1,8 +1,12 @@
 """Queries of the Keras graph that a symbolic tensor belongs to."""
 
+import difflib
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+
+from cspdarknet.checkpoints.errors import shown
 
 
 def producer(tensor: Any) -> Any:
@@ -45,3 +49,27 @@ def source_inputs(tensor: Any) -> list[Any]:
         else:
             open_tensors.extend(reversed(node.input_tensors))
     return sources
+
+
+def named_output(model: Any, name: Any, aliases: Mapping[str, str]) -> Any:
+    """Return the output of a layer of a model.
+
+    Args:
+        model: a functional model.
+        name: name of the layer, or one of `aliases`.
+        aliases: other names of some layers.
+
+    Raises:
+        ValueError: if there is no such layer; the error lists names like it.
+    """
+    # A graph whose input is also an output cannot be exported.
+    inputs = keras.layers.InputLayer
+    names = [layer.name for layer in model.layers if not isinstance(layer, inputs)]
+    if (layer := aliases.get(name, name) if isinstance(name, str) else None) in names:
+        return model.get_layer(layer).output
+    near = difflib.get_close_matches(str(name), [*aliases, *names], n=5, cutoff=0.5)
+    found = f" Names like it are {', '.join(map(repr, near))}." if near else ""
+    raise ValueError(
+        f"A feature map must be one of {', '.join(map(repr, aliases))}, the index of a pyramid "
+        f"level, or the name of a layer. Received: {shown(name)}.{found}"
+    )

@@ -81,7 +81,8 @@ def pyramid_outputs(
         settings: as in `cspdarknet.layers`.
 
     Returns:
-        A dict from pyramid level to tensor: `"P2"` of stride 4, `"P3"` of stride 8, and so on.
+        A dict from pyramid level to tensor: `"P2"` of stride 4, `"P3"` of stride 8, and so on, up
+        to the output stride of the network.
     """
     x = _stem(images, network, settings)
     pyramid = {}
@@ -96,7 +97,7 @@ def pyramid_outputs(
 def _stem(images: Any, network: Architecture, settings: layers.BlockSettings) -> Any:
     if not network.topology.stem:
         ((filters, *_),) = network.stem
-        return layers.focus_stem(images, filters, name="stem_conv", settings=settings)
+        return layers.focus_stem(images, filters, name=network.stem_layer, settings=settings)
     x = images
     for number, (filters, kernel_size, strides) in enumerate(network.stem, start=1):
         x = layers.conv_block(
@@ -108,15 +109,25 @@ def _stem(images: Any, network: Architecture, settings: layers.BlockSettings) ->
 def _downsampled(
     x: Any, stage: Stage, network: Architecture, settings: layers.BlockSettings
 ) -> Any:
-    """Halve height and width at the start of a stage."""
+    """Halve height and width at the start of a stage, unless dilation replaces its stride."""
     name = f"dark{stage.level}_conv"
     if network.topology.downsampling == "pool":
-        pool = keras.layers.AveragePooling2D(
-            2, data_format=settings.data_format, dtype=settings.dtype, name=f"{name}_pool"
-        )
-        return layers.conv_block(pool(x), stage.down_filters, 1, name=name, settings=settings)
+        if stage.down_strides == 2:
+            pool = keras.layers.AveragePooling2D(
+                2, data_format=settings.data_format, dtype=settings.dtype, name=f"{name}_pool"
+            )
+            x = pool(x)
+        return layers.conv_block(x, stage.down_filters, 1, name=name, settings=settings)
     block = layers.depthwise_conv_block if network.use_depthwise else layers.conv_block
-    return block(x, stage.down_filters, 3, 2, name=name, settings=settings)
+    return block(
+        x,
+        stage.down_filters,
+        3,
+        stage.down_strides,
+        dilation=stage.down_dilation,
+        name=name,
+        settings=settings,
+    )
 
 
 def _stage(x: Any, stage: Stage, network: Architecture, settings: layers.BlockSettings) -> Any:
@@ -126,6 +137,7 @@ def _stage(x: Any, stage: Stage, network: Architecture, settings: layers.BlockSe
             x,
             stage.depth,
             stage.bottleneck,
+            dilation=stage.dilation,
             name=f"dark{stage.level}",
             output_name=f"dark{stage.level}_add",
             settings=settings,
@@ -139,6 +151,7 @@ def _stage(x: Any, stage: Stage, network: Architecture, settings: layers.BlockSe
         bottleneck=stage.bottleneck,
         branch=stage.branch,
         branch_conv=network.topology.branch_conv,
+        dilation=stage.dilation,
         name=f"dark{stage.level}_csp",
         settings=settings,
     )

@@ -34,6 +34,7 @@ FREE_ARGUMENTS = frozenset(
         "input_shape",
         "input_tensor",
         "name",
+        "output_stride",
         "trainable",
     }
 )
@@ -179,6 +180,8 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
         head["class_names"] = own.get("class_names")  # the preset's are names of other classes
         if "score_threshold" not in own and isinstance(head.get("score_threshold"), list):
             del head["score_threshold"]  # thresholds of other classes
+        if "temperature" not in own:
+            head.pop("temperature", None)  # that of another head
     # A detector keeps its neck, and most of its head, for other classes too.
     fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps_head else ()))
     for name in fixed if files.weights is not None else ():
@@ -268,10 +271,22 @@ def _load(model: Any, files: PresetFiles, keeps_head: bool, backbone: Any) -> No
     elif keeps_head or is_same_task:
         load_weights(model, weights, skip_layers=classes)
     elif files.task == "detection" and weights.numbers_layers:
-        detector = _detector_network(backbone_of(model), files.config.head or {})
-        load_targets(weights, weights.layout(detector))
+        _load_of_detector(backbone_of(model), files)
     else:
         load_weights(backbone_of(model), weights)
+
+
+def _load_of_detector(backbone: Any, files: PresetFiles) -> None:
+    """Load a backbone from the weights of a detector, whose layers Keras numbers as a whole."""
+    assert files.weights is not None
+    source = backbone
+    if backbone.output_stride is not None:  # a neck does not fit it
+        config = {**backbone.get_config(), "output_stride": None}
+        source = type(backbone).from_config(config)
+    detector = _detector_network(source, files.config.head or {})
+    load_targets(files.weights, files.weights.layout(detector))
+    if source is not backbone:
+        backbone.set_weights(source.get_weights())
 
 
 def _stored_levels(files: PresetFiles) -> tuple[str, ...]:

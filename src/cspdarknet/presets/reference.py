@@ -63,11 +63,18 @@ def compute_outputs(
         outputs = model.predict_on_batch(x)
     else:
         last = model.get_layer("predictions")
-        ends = {"pooled": last.input, "probs": last.output}
+        ends = {"pooled": last.input, "probs": _uncalibrated(model, last.output)}
         outputs = keras.Model(model.input, ends).predict(x, verbose=0)
         kernel, bias = map(keras.ops.convert_to_numpy, classifier_head(model))
         outputs["logits"] = outputs["pooled"] @ kernel + bias
     yield from ((name, np.asarray(outputs[name])) for name in of_head)
+
+
+def _uncalibrated(model: Any, predictions: Any) -> Any:
+    """Return the probabilities without a temperature, which may change after they are stored."""
+    if getattr(model, "temperature", 1) == 1:
+        return predictions
+    return keras.layers.Activation(model.activation)(predictions)
 
 
 def _sample(values: np.ndarray) -> list[float]:

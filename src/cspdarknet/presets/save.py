@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 
+from cspdarknet._arguments import check_temperature
 from cspdarknet._files import write_whole
 from cspdarknet._unfinished import make_folder, temporary_folder
 from cspdarknet._version import __version__
 from cspdarknet.checkpoints.architecture import backbone_of
-from cspdarknet.checkpoints.config import DETECTOR
+from cspdarknet.checkpoints.config import CLASSIFIER, DETECTOR
 from cspdarknet.checkpoints.loading import load_weights
 from cspdarknet.checkpoints.writers import write_weights_h5
 from cspdarknet.presets.config import CONFIG, METADATA, WEIGHTS, read_config
@@ -85,6 +86,36 @@ def save_score_threshold(directory: str | Path, score_threshold: ScoreThreshold)
     checked = check_score_threshold(score_threshold, config["config"].get("num_classes"))
     config["config"]["score_threshold"] = to_json(checked)
     write_whole(path, lambda part: _write_json(part, config))
+
+
+def save_temperature(directory: str | Path, temperature: float) -> None:
+    """Store the temperature of a classifier in its preset folder, atomically.
+
+    Args:
+        directory: the preset folder of an `ImageClassifier`.
+        temperature: number that the logits are divided by; 1 for none.
+
+    Raises:
+        ValueError: if it is not such a folder, or the temperature is out of range.
+    """
+    path = Path(directory) / CONFIG
+    config = read_config(path)
+    if config["class_name"] != CLASSIFIER:
+        raise ValueError(f"{directory} must be the preset folder of an {CLASSIFIER}.")
+    config["config"].pop("temperature", None)
+    if (checked := check_temperature(temperature)) != 1:
+        config["config"]["temperature"] = checked
+    write_whole(path, lambda part: _write_json(part, config))
+
+
+def stored_temperature(directory: str | Path) -> float:
+    """Return the temperature of the classifier in a preset folder.
+
+    Raises:
+        ValueError: if it is not a preset folder, or the temperature in it is out of range.
+    """
+    config = read_config(Path(directory) / CONFIG)
+    return check_temperature(config["config"].get("temperature", 1.0))
 
 
 def _check_replaceable(target: Path) -> None:

@@ -4,6 +4,7 @@ from PIL import Image, ImageOps
 
 from cspdarknet._files import OutputFolder
 from cspdarknet.evaluate import ClassificationEvaluation
+from cspdarknet.reports.calibration import calibration_picture
 from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet, open_or_blank
 from cspdarknet.reports.evaluation import (
     TrainingRecord,
@@ -38,6 +39,7 @@ def write_classification_report(
     sheet = draw_mistakes(evaluation)
     pictures = [
         confusion_picture(evaluation.confusion, evaluation.dataset.class_names, CONFUSION_CAPTION),
+        *([] if evaluation.calibration is None else [calibration_picture(evaluation.calibration)]),
         *mistakes_pictures("Misclassified images, the highest confidence first", sheet),
     ]
     predictions = evaluation.per_image(), ABOUT_PREDICTIONS

@@ -206,6 +206,8 @@ class ClassificationRecipe(BaseRecipe):
         label_smoothing: fraction of the label that is spread over all classes.
         class_weights: weight of each class in the loss: `"equal"`, or `"balanced"` for weights
             inversely proportional to the number of images of the class.
+        focal_gamma: exponent of the focal loss (https://arxiv.org/abs/1708.02002), in which images
+            that are classified well count less; 0 is the cross-entropy.
         dropout: dropout rate in front of the head.
         augmentation: random changes of the training images.
 
@@ -216,6 +218,7 @@ class ClassificationRecipe(BaseRecipe):
 
     label_smoothing: float = 0.1
     class_weights: str = "equal"
+    focal_gamma: float = 0.0
     dropout: float = 0.0
     augmentation: ClassificationAugmentation = field(default_factory=ClassificationAugmentation)
 
@@ -226,6 +229,7 @@ class ClassificationRecipe(BaseRecipe):
         super().__post_init__()
         _check(self, check_choice, "class_weights", choices=CLASS_WEIGHTS)
         _check(self, check_fraction, "label_smoothing", "dropout", below_one=True)
+        _check(self, _check_positive, "focal_gamma", or_zero=True)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from cspdarknet.reports import (
     write_detection_report,
 )
 from cspdarknet.train.distillation import DISTILLED
+from cspdarknet.train.focal_loss import FocalCrossentropy
 from cspdarknet.train.recipe import BaseRecipe, ClassificationRecipe, DetectionRecipe, Phase
 from cspdarknet.train.teacher import Teacher
 
@@ -235,16 +236,19 @@ class ClassificationTask(Task):
         return list(dataset.labels[:, None])
 
     def _model_arguments(self) -> dict[str, Any]:
-        return {"activation": None, "dropout": self.recipe.dropout}
+        # A temperature belongs to the weights before the training.
+        return {"activation": None, "dropout": self.recipe.dropout, "temperature": 1.0}
 
     def _source_arguments(self, dataset: ClassificationDataset) -> dict[str, Any]:
         return {"class_weights": class_weights(dataset, self.recipe.class_weights)}
 
     def compile(self, model: keras.Model, optimizer: Any) -> None:
-        """Compile the model with the cross-entropy loss."""
-        loss = keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=self.recipe.label_smoothing
-        )
+        """Compile the model with the cross-entropy or the focal loss."""
+        smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
+        if gamma:
+            loss = FocalCrossentropy(gamma, smoothing)
+        else:
+            loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
         model.compile(optimizer, loss, metrics=["accuracy"])
 
     def begin_phase(self, model: keras.Model, phase: Phase) -> None:

@@ -66,7 +66,10 @@ class LoadedTeacher:
 
     def __init__(self, options: Teacher, task: str, class_names: tuple[str, ...]) -> None:
         # Logits of a classifier: probabilities in float32 would lose the small ones.
-        arguments: dict[str, Any] = {"activation": None} if task == "classification" else {}
+        is_classifier = task == "classification"
+        arguments: dict[str, Any] = (
+            {"activation": None, "temperature": 1.0} if is_classifier else {}
+        )
         self._model = load_model(options.model, task, **arguments)
         self._name = str(options.model)
         self._check_classes(class_names)
