@@ -19,7 +19,7 @@ from cspdarknet._arguments import (
 )
 from cspdarknet._image_size import ImageSize
 from cspdarknet._image_size import check_image_size as check_any_size
-from cspdarknet.checkpoints.model_size import ModelSize, detector_head_size
+from cspdarknet.checkpoints.model_size import ModelSize, backbone_size, detector_head_size
 from cspdarknet.topologies import TOPOLOGIES, YOLOX, Architecture
 from cspdarknet.yolox.network import default_head_channels, default_neck_depth
 
@@ -65,6 +65,15 @@ def check_size(size: ModelSize) -> None:
 
 
 # Backbones.
+
+
+def check_backbone_size(
+    network: Architecture, shape: tuple[int | None, ...], data_format: str
+) -> None:
+    """Accept a backbone for images of this shape that a computer can hold."""
+    channels = shape[0 if data_format == "channels_first" else -1]
+    assert channels is not None
+    check_size(backbone_size(network, channels))
 
 
 def check_stages(channels: Any, depth: Any) -> tuple[list[int], list[int]]:

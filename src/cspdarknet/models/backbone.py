@@ -7,7 +7,6 @@ from typing import Any, Self
 import keras
 
 from cspdarknet._arguments import check_bool, is_integer
-from cspdarknet.checkpoints.model_size import backbone_size
 from cspdarknet.layers import BlockSettings
 from cspdarknet.models import arguments, graph, network
 from cspdarknet.models.base import PresetModel, deserialize, serialize
@@ -132,14 +131,10 @@ class CSPDarkNetBackbone(PresetModel):
             batch_norm_momentum=batch_norm_momentum,
             dtype=arguments.check_dtype(dtype),
         )
-        shape = arguments.resolve_input_shape(
-            input_shape, image_shape, input_tensor, settings.image_format
-        )
-
-        image_channels = shape[-1 if settings.channel_axis == -1 else 0]
-        assert image_channels is not None
-        arguments.check_size(backbone_size(architecture, image_channels))
-        mean, std = arguments.check_normalization(mean, std, shape, settings.image_format)
+        image_format = settings.image_format
+        shape = arguments.resolve_input_shape(input_shape, image_shape, input_tensor, image_format)
+        arguments.check_backbone_size(architecture, shape, image_format)
+        mean, std = arguments.check_normalization(mean, std, shape, image_format)
 
         # Functional model.
         inputs, x = network.image_input(shape, input_tensor, include_rescaling, mean, std, settings)
@@ -150,8 +145,7 @@ class CSPDarkNetBackbone(PresetModel):
         self.include_rescaling = include_rescaling
         self.image_shape = shape
         self.input_tensor = input_tensor
-        self.mean = mean
-        self.std = std
+        self.mean, self.std = mean, std
         self._keep_architecture(architecture)
         self._keep_settings(settings)
 
