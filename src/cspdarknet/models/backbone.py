@@ -146,19 +146,18 @@ class CSPDarkNetBackbone(PresetModel):
         self.image_shape = shape
         self.input_tensor = input_tensor
         self.mean, self.std = mean, std
-        self._keep_architecture(architecture)
+        self._keep_architecture(architecture, pyramid)
         self._keep_settings(settings)
-
-        self.pyramid_level_inputs = {level: graph.producer(x).name for level, x in pyramid.items()}
-        self.pyramid_outputs = pyramid
         self._freeze_layers(frozen_layers, trainable)
 
-    def _keep_architecture(self, architecture: Architecture) -> None:
+    def _keep_architecture(self, architecture: Architecture, pyramid: dict[str, Any]) -> None:
         self.architecture = architecture
         self.stackwise_channels = list(architecture.stackwise_channels)
         self.stackwise_depth = list(architecture.stackwise_depth)
         self.use_depthwise = architecture.use_depthwise
         self.output_stride = architecture.output_stride
+        self.pyramid_level_inputs = {level: graph.producer(x).name for level, x in pyramid.items()}
+        self.pyramid_outputs = pyramid
 
     def _keep_settings(self, settings: BlockSettings) -> None:
         self.padding = settings.padding
