@@ -253,7 +253,7 @@ def test_a_full_disk_stops_a_run(extract, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": ["P9"]}, "P2, P3, P4"),
+        ({"levels": ["P9"]}, "'P2', 'P3', 'P4'"),
         ({"file_format": "csv"}, "'npz', 'safetensors'"),
         ({"longer_side": -1}, "`longer_side` must be an integer, at least 0"),
     ],

@@ -11,7 +11,7 @@ import typer
 TASKS = ("classification", "detection")
 MODEL_TASKS = ("features", *TASKS)
 INPUT_CONVENTIONS = ("bgr", "rgb", "normalized")
-ACTIVATIONS = ("silu", "relu", "leaky_relu", "relu6", "hard_swish")
+ACTIVATIONS = ("silu", "relu", "leaky_relu", "leaky_relu_0.01", "relu6", "hard_swish")
 RUNTIMES = ("openvino", "onnxruntime", "keras", "fastest")
 PRECISIONS = ("float32", "bfloat16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
