@@ -39,12 +39,14 @@ CARDS = sorted(PACKAGE.glob("presets/bundled/*/README.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md"]
 PAGES = [*PAGES, *GUIDES, *CARDS]
 COMMAND = re.compile(r"^cspdarknet (data [\w-]+|\w+)((?:\\\n|[^#\n])*)", re.MULTILINE)
-# Modules with an example in a docstring.
+# Modules with an example in a docstring; one of them starts a process.
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")
     if ">>> " in path.read_text()
 )
+SLOW = "cspdarknet.train.batch_size"
+MODULES = [pytest.param(name, marks=pytest.mark.slow) if name == SLOW else name for name in MODULES]
 # Options for the trainings of a guide, to make them short: a recipe of one epoch for the first, and
 # a tiny model for the others.
 TRAININGS = [
@@ -171,6 +173,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.one_backend
+@pytest.mark.slow
 def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, color in {"daisy": "white", "poppy": "red", "tulip": "yellow"}.items():
@@ -196,6 +199,7 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
 
 
 @pytest.mark.one_backend
+@pytest.mark.slow
 def test_the_guide_to_detection(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_yolo_dataset(Path("images_with_boxes"), count=3)
@@ -233,6 +237,7 @@ def test_the_guide_to_tracking(tmp_path, monkeypatch):
 
 
 @pytest.mark.one_backend
+@pytest.mark.slow
 def test_the_guide_to_datasets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -287,6 +292,7 @@ def test_the_guide_to_other_heads(tmp_path, monkeypatch):
 
 
 @pytest.mark.one_backend
+@pytest.mark.slow
 def test_the_guide_to_deployment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_yolo_dataset(Path("images_with_boxes"), count=3)

@@ -53,7 +53,11 @@ QUICK = {
     "detection": ("write:report.html:1",),
 }
 CASES = [
-    *((task, moment) for task, moments in QUICK.items() for moment in moments),
+    *(
+        pytest.param(task, moment, marks=pytest.mark.slow)
+        for task, moments in QUICK.items()
+        for moment in moments
+    ),
     *(
         pytest.param(task, moment, marks=pytest.mark.faults)
         for task in QUICK

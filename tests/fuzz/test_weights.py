@@ -16,7 +16,8 @@ CASES = int(os.environ.get("FUZZ_CASES", "1000"))
 PARTS = 2
 
 
-@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
 def test_every_file_is_loaded_as_a_whole_or_refused(part):
     pytest.importorskip("onnx")
     summary = weights.run(range(part, CASES, PARTS))

@@ -281,6 +281,7 @@ def test_a_fresh_process_that_only_imports_the_package(tmp_path):
 
 
 @pytest.mark.one_backend
+@pytest.mark.slow
 def test_a_fresh_process_without_the_package(tmp_path):
     model = randomize(backbone())
     plain = {

@@ -150,6 +150,7 @@ def test_the_batch_of_a_run_that_is_continued():
 # Trainings.
 
 
+@pytest.mark.slow
 def test_steps_are_measured_in_another_process(detection_run):
     recipe = customize(detection_run.recipe, batch_size=1)  # no larger batches to try
     fitted, found = fit_batch_size(recipe, detection_run.preset, 2)

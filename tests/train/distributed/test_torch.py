@@ -32,7 +32,7 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("processes", "task"),
     [
-        (2, "detection"),
+        pytest.param(2, "detection", marks=pytest.mark.slow),
         (2, "classification"),
         pytest.param(4, "classification", marks=pytest.mark.faults),
     ],
