@@ -127,7 +127,7 @@ class FeatureExtractor:
                 f"`feature_pyramid()`. Received: {model}, a model for {self.predictor.info.task}"
             )
         names = self.predictor.output_names
-        self._deepest = max(names, key=lambda name: int(name[1:]) if name[0] == "P" else 0)
+        self._deepest = max(names, key=lambda name: int(name[1:]) if name[1:].isdecimal() else 0)
         self.out = Path(out)
         self.picture = picture
         self._settings = {
