@@ -4,8 +4,6 @@ The references are outputs of timm 1.0.31, which `tools/timm_output_stride.py` c
 follow from their names.
 """
 
-import zlib
-
 import numpy as np
 import pytest
 
@@ -15,27 +13,12 @@ from cspdarknet.checkpoints.readers.timm_file import TimmWeights
 from cspdarknet.checkpoints.targets import collect
 from cspdarknet.models import CSPDarkNetBackbone
 from support import REFERENCES, relative_error
+from timm_weights import weight
 
 TOLERANCE = 1e-4
 CS3 = {"stackwise_channels": [16, 16, 24, 32], "stackwise_depth": [1, 2, 1, 2]}
 DARKNET = {"stackwise_channels": [16, 16, 24, 32, 40], "stackwise_depth": [1, 2, 1, 1, 2]}
 IMAGES = np.random.default_rng(0).standard_normal((1, 3, 41, 56)).astype("float32")
-
-
-def weight(key, shape):
-    """Return a weight that follows from its name."""
-    draw = np.random.RandomState(zlib.crc32(key.encode()))
-    fan = np.prod(shape[1:])
-    if key.endswith("bn.weight"):
-        return draw.uniform(0.6, 1.4, shape)
-    if key.endswith("running_var"):
-        return draw.uniform(0.5, 1.5, shape)
-    normal = draw.standard_normal(shape)
-    if ".attn." in key:
-        return 0.5 * normal if key.endswith("bias") else 2 * normal / np.sqrt(fan)
-    if key.endswith(("bias", "running_mean")):
-        return 0.2 * normal
-    return normal / np.sqrt(fan)
 
 
 def network(topology, output_stride):

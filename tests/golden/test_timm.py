@@ -1,7 +1,6 @@
 """Comparison with timm: outputs, batch statistics, gradients, names and numbers of weights."""
 
 import json
-import zlib
 
 import keras
 import numpy as np
@@ -16,6 +15,7 @@ from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.sizes import TIMM_SIZES
 from gradients import gradients
 from support import REFERENCES, SHARED, relative_error
+from timm_weights import weight
 
 FOLDER = SHARED / "golden" / "timm_random"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"timm's outputs are not at {FOLDER}")
@@ -135,22 +135,6 @@ def test_names_and_shapes_of_the_weights(size):
     assert model.backbone.count_params() == PRESETS[size].parameters
 
 
-def by_rule(key, shape, scales):
-    """A weight of a full-size record: each one follows from its name."""
-    draw = np.random.RandomState(zlib.crc32(key.encode()))
-    fan = np.prod(shape[1:])
-    if key.endswith("bn.weight"):
-        return draw.uniform(0.6, 1.4, shape)
-    if key.endswith("running_var"):
-        return draw.uniform(0.5, 1.5, shape)
-    normal = draw.standard_normal(shape)
-    if ".attn." in key:
-        return 0.5 * normal if key.endswith("bias") else 2 * normal / np.sqrt(fan)
-    if key.endswith(("bias", "running_mean")):
-        return 0.2 * normal
-    return normal / np.sqrt(fan) * 2.0 ** scales.get(key, 0)
-
-
 @pytest.mark.parametrize("size", ["cs3darknet_m", "cs3se_edgenet_x", "darknetaa53"])
 @pytest.mark.one_backend
 @pytest.mark.slow
@@ -159,9 +143,11 @@ def test_full_sizes(size):
     scales = json.loads((FOLDER / "full_size" / "log2_scale.json").read_text())[size]
     shapes = dict(json.loads((FOLDER / "keys" / f"{size}.json").read_text()))
     shapes = {key: tuple(shape) for key, shape in shapes.items() if not key.endswith("tracked")}
-    weights = TimmWeights(
-        FOLDER, "timm", shapes, lambda key: by_rule(key, shapes[key], scales).astype("float32")
-    )
+
+    def full_weight(key):
+        return (weight(key, shapes[key]) * 2.0 ** scales.get(key, 0)).astype("float32")
+
+    weights = TimmWeights(FOLDER, "timm", shapes, full_weight)
     backbone = CSPDarkNetBackbone.from_preset(size, **NORMALIZED)
     model = ImageClassifier(backbone, 1000, activation=None)
     load_weights(model, weights.checkpoint())

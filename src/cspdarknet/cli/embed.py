@@ -1,6 +1,5 @@
 """`cspdarknet embed`: one vector for each image, in a file."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from cspdarknet.cli.options import (
     RuntimeOption,
     level_names,
 )
-from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
+from cspdarknet.cli.progress import count_states, report_failures
 from cspdarknet.cli.results import say
 
 ModelOption = Annotated[
@@ -87,16 +86,7 @@ def embed(
             device=device,
         )
     run = EmbeddingRun(embedder, out, folder)
-    states: Counter[str] = Counter()
-    failures = []
-    with (
-        interruptible(console, "Run the same command again to continue."),
-        progress_bar(console, "embedding", len(files)) as advance,
-    ):
-        for result in run.run(files):
-            states[result.state] += 1
-            failures += [result.message] * (result.state == "failed")
-            advance(1)
+    states, failures = count_states(console, "embedding", run.run(files), len(files))
     kept = f", {states['kept']:,} of them kept from an earlier run" if states["kept"] else ""
     total = states["done"] + states["kept"]
     say(console, f"Vectors of {total:,} of {len(files):,} images written to {out}{kept}.")

@@ -1,6 +1,5 @@
 """`cspdarknet features`: feature maps of images, as files and pictures."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from cspdarknet.cli.options import (
     RuntimeOption,
     level_names,
 )
-from cspdarknet.cli.progress import interruptible, progress_bar, report_failures
+from cspdarknet.cli.progress import count_states, report_failures
 from cspdarknet.images import find_images
 from cspdarknet.model_info import is_exported_file
 
@@ -90,16 +89,7 @@ def features(
         precision=precision,
         device=device,
     )
-    states: Counter[str] = Counter()
-    failures = []
-    with (
-        interruptible(console, "Run the same command again to continue."),
-        progress_bar(console, "features", len(files)) as advance,
-    ):
-        for result in extractor.run(files):
-            states[result.state] += 1
-            failures += [result.message] * (result.state == "failed")
-            advance(1)
+    states, failures = count_states(console, "features", extractor.run(files), len(files))
     kept = f", {states['kept']} kept from an earlier run" if states["kept"] else ""
     summary = f"Features of {states['done']} of {len(files)} images written to {folder}{kept}."
     console.print(summary, soft_wrap=True, highlight=False, markup=False)

@@ -1,7 +1,9 @@
 """Progress bars and messages of the commands."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -49,6 +51,33 @@ def interruptible(console: Console, advice: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         console.print(f"Interrupted. {advice}".strip())
         raise typer.Exit(INTERRUPTED) from None
+
+
+def count_states(
+    console: Console, title: str, results: Iterable[Any], total: int
+) -> tuple[Counter[str], list[str]]:
+    """Show the progress of files that are worked on one by one and may be continued.
+
+    Args:
+        console: where the progress is shown.
+        title: title of the progress bar.
+        results: results with a `state` and, if that is `"failed"`, a `message`.
+        total: number of the files.
+
+    Returns:
+        The number of files in each state, and the messages.
+    """
+    states: Counter[str] = Counter()
+    failures = []
+    with (
+        interruptible(console, "Run the same command again to continue."),
+        progress_bar(console, title, total) as advance,
+    ):
+        for result in results:
+            states[result.state] += 1
+            failures += [result.message] * (result.state == "failed")
+            advance(1)
+    return states, failures
 
 
 def report_failures(console: Console, failures: Sequence[str]) -> None:
