@@ -21,6 +21,7 @@ from cspdarknet.train import DetectionRecipe, customize, load_recipe, train_dete
 # Changes of the recipe. `multi_scale` is off in `finetune`, and mosaic is off at its end.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "base": {},
+    "shift": {"shift": 0.8},
     "copy_paste": {"copy_paste": 0.5},
     "balanced": {"repeat_threshold": 0.9},
     "multi_scale": {"multi_scale": (0.75, 1.25)},

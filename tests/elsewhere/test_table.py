@@ -7,11 +7,11 @@ from elsewhere.runtimes import RUNTIMES
 from elsewhere.table import CELLS, PAGE, Cell, agrees, measure, read_page
 
 pytestmark = pytest.mark.one_backend
-# The cells that are run here; `make elsewhere` runs all. Tests of exports run the .pt2 files.
+# The cells that are run here; `make elsewhere` runs all. Tests of exports run .pt2 and .tflite.
 QUICK = [Cell(row, "float32", name) for row in EXPORTS for name in ("onnxruntime", "opencv")]
 SLOW = [
     *(Cell("detector, raw", "int8", name) for name in ("onnxruntime", "opencv", "openvino")),
-    *(Cell("classifier", "float32", name) for name in ("openvino", "ncnn", "litert", "coreml")),
+    *(Cell("classifier", "float32", name) for name in ("openvino", "ncnn", "coreml")),
     Cell("detector, raw", "float32", "ncnn"),
     Cell("classifier", "float16", "onnxruntime"),
 ]

@@ -73,8 +73,10 @@ def test_images_of_16_bits_in_a_letterbox(unusual, tmp_path):
 
 
 @pytest.mark.slow
-def test_pytorch(unusual, images, tmp_path):
-    result = export(
-        unusual, tmp_path / "d.pt2", raw_outputs=True, inputs="float32", sample_images=images
-    )
+def test_pytorch(unusual, tmp_path):
+    pytest.importorskip("torch")
+    options = DetectionOptions(score_threshold=0.0, max_detections=5)
+    result = export(unusual, tmp_path / "d.pt2", options=options, inputs="float32")
+    assert result.comparison.num_matched == 5
     assert result.comparison.max_relative_error < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == ["d.pt2"]

@@ -28,8 +28,9 @@ def merged(*tiles, windows=PAIR, size=SIZE):
 
 
 def test_an_object_in_both_tiles_is_one():
-    left, right = found((70, 10, 90, 30, 0.6, 1)), found((11, 10, 31, 30, 0.8, 1))
-    assert merged(left, right) == [(71, 10, 91, 30, 0.8, 1)]
+    left, right = found((70, 10, 90, 30, 0.2, 1)), found((14, 10, 34, 34, 0.6, 1))
+    # The mean box, weighted by confidence: a quarter of the left tile's.
+    assert merged(left, right) == [(73, 10, 93, 33, 0.6, 1)]
 
 
 def test_a_half_box_does_not_remain_beside_the_whole_one():
@@ -44,7 +45,8 @@ def test_boxes_of_two_classes_are_one_object_if_nms_ignores_classes():
     left, right = found((70, 10, 90, 30, 0.6, 1)), found((11, 10, 31, 30, 0.8, 0))
     assert len(merged(left, right)) == 2
     boxes, _, classes = merge_tiles([left, right], PAIR, SIZE, class_agnostic=True)
-    assert (boxes.tolist(), classes.tolist()) == ([[71, 10, 91, 30]], [0])
+    assert np.allclose(boxes, [[(0.6 * 70 + 0.8 * 71) / 1.4, 10, 91 - 0.6 / 1.4, 30]])
+    assert classes.tolist() == [0]
 
 
 def test_parts_of_a_long_object_become_one():

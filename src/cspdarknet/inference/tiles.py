@@ -5,8 +5,9 @@ What one tile cuts another one shows whole, or shows the rest of. Three steps fo
 1. A box that an inner border of its tile cuts is dropped where another tile shows more of it.
 2. Boxes of different tiles are of one object if they agree in the region that both tiles show.
    Each tile has one box of an object, so that objects in a crowd are kept apart.
-3. An object is given by its highest-scoring box that no border cuts; by the union of the parts of
-   it, if all of its boxes are cut, as are those of an object that is longer than the overlap.
+3. An object is given by the mean of its boxes that no border cuts, weighted by confidence, which is
+   closer to the object than each of them; by the union of the parts of it, if all of its boxes are
+   cut, as are those of an object that is longer than the overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,9 +84,9 @@ def merge_tiles(
         windows: the tiles. One that is the whole image cuts nothing.
         image_size: height and width of the image, in pixels.
         class_agnostic: whether boxes of different classes may be of one object.
-        average: for tiles that all are the whole image: whether to average the boxes of an object,
-            weighted by confidence, and its confidence over all tiles, which is 0 where it is not
-            detected: weighted boxes fusion (https://arxiv.org/abs/1910.13302).
+        average: for tiles that all are the whole image: whether to average the confidence of an
+            object over all tiles, too, which is 0 where it is not detected: weighted boxes fusion
+            (https://arxiv.org/abs/1910.13302).
 
     Returns:
         Boxes `(n, 4)` in pixels of the image, confidence and class id `(n,)`, in descending order
@@ -188,14 +189,23 @@ def _merged(boxes: _Boxes, average: bool) -> _Boxes:
         keep[group] = False
         keep[best], total[best] = True, confidence[seed]
         if average:
-            weights = np.maximum(boxes.confidence[group], np.finfo("float32").tiny)
-            xyxy[best] = np.average(boxes.xyxy[group], axis=0, weights=weights)
             total[best] = boxes.confidence[group].sum()
-        elif is_cut[best]:
+        if is_cut[best]:
             parts = boxes.xyxy[group]
             xyxy[best, :2], xyxy[best, 2:] = parts[:, :2].min(axis=0), parts[:, 2:].max(axis=0)
+        else:
+            equal = [i for i in group if not is_cut[i] and is_shrunk[i] == is_shrunk[best]]
+            xyxy[best] = _mean_box(boxes, equal)
     merged = replace(boxes, xyxy=xyxy, confidence=total / (len(boxes.windows) if average else 1))
     return merged.take(keep)
+
+
+def _mean_box(boxes: _Boxes, rows: list[int]) -> np.ndarray:
+    """Return the mean of some boxes, weighted by confidence."""
+    if len(rows) == 1:
+        return boxes.xyxy[rows[0]]
+    weights = np.maximum(boxes.confidence[rows], np.finfo("float32").tiny)
+    return np.average(boxes.xyxy[rows], axis=0, weights=weights)
 
 
 def _group(

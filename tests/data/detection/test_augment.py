@@ -38,6 +38,28 @@ def test_no_mixing_neither_mixes_nor_warps():
     np.testing.assert_array_equal(changed.boxes, sample.boxes)
 
 
+def test_an_image_without_mosaic_is_shifted():
+    sample, rng = sample_of((8, 8, 40, 40), size=(64, 48)), np.random.default_rng(0)
+    augmentation = DetectionAugmentation(**OFF, shift=1, translate=0.25)
+    offsets = set()
+    for _ in range(40):
+        changed = augmentation.sample(sample, no_partner, 64, rng)
+        assert changed.image.shape == (64, 64, 3)
+        ((left, top, right, bottom),) = changed.boxes.astype(int)
+        if (right - left, bottom - top) != (32, 32):
+            continue  # a border cuts the object
+        offsets.add((left - 8, top - 8))
+        box = changed.image[top:bottom, left:right]
+        np.testing.assert_array_equal(box, sample.image[8:40, 8:40])
+    x, y = np.array(sorted(offsets)).T
+    # The image has no room beside it, and 16 pixels above or below; a quarter of 64 is beyond.
+    assert x.min() < -4
+    assert 4 < x.max() <= 16
+    assert y.min() < -4
+    assert 16 < y.max() <= 32
+    assert augmentation.no_mixing.shift == 1
+
+
 def test_a_mosaic_has_four_images_and_mixup_one_more():
     sample, asked = sample_of((16, 16, 48, 48)), []
 

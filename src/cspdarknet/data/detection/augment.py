@@ -42,6 +42,9 @@ class DetectionAugmentation:
         shear: largest angle by which a mosaic is sheared, in degrees.
         mixup: probability that a mosaic is blended with one more image.
         mixup_scale: smallest and largest factor by which that image is scaled.
+        shift: probability that an image that is not part of a mosaic is moved to a random place,
+            and up to `translate` beyond the border. Without it, such images always begin at the top
+            left corner, and a detector becomes best there.
         copy_paste: probability that objects of another image are pasted at random places.
         hsv: largest shifts of hue (of 180 for a full turn), saturation and value (of 255), each
             applied with probability 1/2. A linear color transform approximates the change in HSV:
@@ -67,6 +70,7 @@ class DetectionAugmentation:
     shear: float = 2.0
     mixup: float = 0.0
     mixup_scale: tuple[float, float] = (0.5, 1.5)
+    shift: float = 0.0
     copy_paste: float = 0.0
     hsv: tuple[float, float, float] = (5.0, 30.0, 30.0)
     flip: float = 0.5
@@ -74,7 +78,8 @@ class DetectionAugmentation:
     multi_scale: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name in ("mosaic", "mixup", "copy_paste", "flip", "flip_vertical", "translate"):
+        names = ("mosaic", "mixup", "shift", "copy_paste", "flip", "flip_vertical", "translate")
+        for name in names:
             check_fraction(name, getattr(self, name))
         for name in ("mosaic_scale", "mixup_scale", "multi_scale"):
             factors = getattr(self, name)
@@ -119,7 +124,8 @@ class DetectionAugmentation:
             >>> flipped.image.shape, flipped.boxes
             ((64, 64, 3), array([[24.,  6., 56., 30.]], dtype=float32))
         """
-        if rng.random() < self.mosaic:
+        is_mosaic = rng.random() < self.mosaic
+        if is_mosaic:
             sample = self._mosaic([sample, partner(), partner(), partner()], size, rng)
             if rng.random() < self.mixup:
                 sample = mixup(sample, partner(), self.mixup_scale, rng)
@@ -130,7 +136,19 @@ class DetectionAugmentation:
             sample = flip_horizontal(sample)
         if rng.random() < self.flip_vertical:
             sample = flip_vertical(sample)
+        if self.shift and not is_mosaic and rng.random() < self.shift:  # else nothing is drawn
+            sample = self._shifted(sample, size, rng)
         return pad(sample, size)
+
+    def _shifted(
+        self, sample: DetectionSample, size: ImageSize, rng: np.random.Generator
+    ) -> DetectionSample:
+        height, width = sides(size)
+        beyond = self.translate * np.array([width, height])
+        room = np.array([width, height]) - sample.image.shape[1::-1]
+        matrix = np.eye(3)
+        matrix[:2, 2] = rng.uniform(-beyond, room + beyond).round()  # whole pixels blur nothing
+        return warp(sample, size, matrix, PADDING)
 
     def _mosaic(
         self, samples: list[DetectionSample], size: ImageSize, rng: np.random.Generator
