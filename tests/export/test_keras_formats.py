@@ -40,15 +40,6 @@ def test_litert(tiny_detector, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["detector.tflite"]
 
 
-@pytest.mark.slow
-@_needs("torch")
-def test_pytorch_with_nms(tiny_detector, tmp_path):
-    result = export(tiny_detector, tmp_path / "detector.pt2")
-    assert result.comparison.num_matched == 5
-    assert result.comparison.max_relative_error < TOLERANCE
-    assert [path.name for path in tmp_path.iterdir()] == ["detector.pt2"]
-
-
 @_needs("torch")
 def test_a_failure_of_the_exporter_is_reported(classifier, noise, tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 1, "", "Traceback:\nRuntimeError: no such operator\n")
