@@ -28,9 +28,9 @@ def merged(*tiles, windows=PAIR, size=SIZE):
 
 
 def test_an_object_in_both_tiles_is_one():
-    left, right = found((70, 10, 90, 30, 0.2, 1)), found((14, 10, 34, 34, 0.6, 1))
-    # The mean box, weighted by confidence: a quarter of the left tile's.
-    assert merged(left, right) == [(73, 10, 93, 33, 0.6, 1)]
+    left, right = found((70, 10, 90, 30, 0.3, 1)), found((15, 10, 35, 34, 0.6, 1))
+    # The mean box, weighted by confidence and distance from the next inner border: 10 and 15.
+    assert merged(left, right) == [(73.75, 10, 93.75, 33, 0.6, 1)]
 
 
 def test_a_half_box_does_not_remain_beside_the_whole_one():
@@ -45,7 +45,8 @@ def test_boxes_of_two_classes_are_one_object_if_nms_ignores_classes():
     left, right = found((70, 10, 90, 30, 0.6, 1)), found((11, 10, 31, 30, 0.8, 0))
     assert len(merged(left, right)) == 2
     boxes, _, classes = merge_tiles([left, right], PAIR, SIZE, class_agnostic=True)
-    assert np.allclose(boxes, [[(0.6 * 70 + 0.8 * 71) / 1.4, 10, 91 - 0.6 / 1.4, 30]])
+    weights = np.array([0.6 * 10, 0.8 * 11])
+    assert np.allclose(boxes, [np.average([[70, 10, 90, 30], [71, 10, 91, 30]], 0, weights)])
     assert classes.tolist() == [0]
 
 

@@ -5,9 +5,9 @@ What one tile cuts another one shows whole, or shows the rest of. Three steps fo
 1. A box that an inner border of its tile cuts is dropped where another tile shows more of it.
 2. Boxes of different tiles are of one object if they agree in the region that both tiles show.
    Each tile has one box of an object, so that objects in a crowd are kept apart.
-3. An object is given by the mean of its boxes that no border cuts, weighted by confidence, which is
-   closer to the object than each of them; by the union of the parts of it, if all of its boxes are
-   cut, as are those of an object that is longer than the overlap.
+3. An object is given by the mean of its boxes that no border cuts, which is closer to the object
+   than each of them; by the union of the parts of it, if all of its boxes are cut, as are those of
+   an object that is longer than the overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -201,11 +201,20 @@ def _merged(boxes: _Boxes, average: bool) -> _Boxes:
 
 
 def _mean_box(boxes: _Boxes, rows: list[int]) -> np.ndarray:
-    """Return the mean of some boxes, weighted by confidence."""
+    """Return the mean of some uncut boxes.
+
+    The weights are confidence and distance from the next inner border, beyond which the detector
+    saw nothing.
+    """
+    xyxy, tiles = boxes.xyxy[rows], boxes.tile[rows]
     if len(rows) == 1:
-        return boxes.xyxy[rows[0]]
-    weights = np.maximum(boxes.confidence[rows], np.finfo("float32").tiny)
-    return np.average(boxes.xyxy[rows], axis=0, weights=weights)
+        return xyxy[0]
+    windows = boxes.windows[tiles]
+    half = (windows[:, 2:] - windows[:, :2]).min(axis=1) / 2
+    distances = np.where(boxes.inner[tiles], (windows - xyxy) * OUTWARD, np.inf).min(axis=1)
+    weights = boxes.confidence[rows] * np.minimum(distances / half, 1)
+    weights = np.maximum(weights, np.finfo("float32").tiny)
+    return np.asarray(np.average(xyxy, axis=0, weights=weights))
 
 
 def _group(
