@@ -56,3 +56,20 @@ def write_yolo_dataset(folder, count=10, size=64, seed=0):
         Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / f"images/{i}.png")
         (folder / f"labels/{i}.txt").write_text("\n".join(lines))
     return folder
+
+
+def write_multi_label_dataset(folder, count=12, size=32, seed=0):
+    """Images with stripes of some of the colors, and a table with a column for each color."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    width, rows = size // 3, [f"file,{','.join(COLORS)}"]
+    for i in range(count):
+        pixels = rng.normal(128, 20, (size, size, 3))
+        labels = [int(label) for label in rng.random(len(COLORS)) < 0.5]
+        for place, (label, color) in enumerate(zip(labels, COLORS.values(), strict=True)):
+            if label:
+                pixels[:, place * width : (place + 1) * width] = color
+        Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{','.join(map(str, labels))}")
+    (folder / "_classes.csv").write_text("\n".join(rows))
+    return folder

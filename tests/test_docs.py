@@ -28,7 +28,7 @@ from cspdarknet.presets.measured import costs
 from cspdarknet.presets.records import PRESETS
 from cspdarknet.train import CLASSIFICATION_RECIPES, DETECTION_RECIPES, Phase
 from fake_detector import paint
-from image_datasets import write_class_folders, write_yolo_dataset
+from image_datasets import write_class_folders, write_multi_label_dataset, write_yolo_dataset
 from support import randomize
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,8 @@ MODULES = [pytest.param(name, marks=pytest.mark.slow) if name == SLOW else name 
 TRAININGS = [
     ("--recipe", "short.json"),
     ("--epochs", "3", "--image-size", "32", "--model", "tiny"),
-    ("--recipe", "short.json", "--model", "tiny"),
+    *[("--recipe", "short.json", "--model", "tiny")] * 2,
+    ("--epochs", "1", "--image-size", "32", "--model", "tiny"),
 ]
 
 
@@ -106,6 +107,16 @@ def tiny_backbone(**arguments):
 def write_short_recipe(recipe):
     short = dataclasses.replace(recipe, phases=(Phase(1, 32),))
     Path("short.json").write_text(json.dumps(short.to_json()))
+
+
+def write_animals(folder):
+    """Images with two numbers each."""
+    folder.mkdir()
+    rows = ["path,age,weight"]
+    for i, name in enumerate(("rex", "tom", "kitty", "bello", "mimi", "hasso")):
+        Image.new("RGB", (40, 48 + i), (40 * i, 20, 20)).save(folder / f"{name}.jpg")
+        rows.append(f"{name}.jpg,{i / 2},{30 - i}")
+    (folder / "animals.csv").write_text("\n".join(rows))
 
 
 def test_readme_python(tmp_path, monkeypatch):
@@ -183,8 +194,20 @@ def test_the_guide_to_fine_tuning(tmp_path, monkeypatch):
     shutil.copytree("images", "other_images")
     tiny_backbone().save_to_preset("tiny")
     write_short_recipe(CLASSIFICATION_RECIPES["finetune"])
+    write_multi_label_dataset(Path("tagged"))
+    for name, gray in {"none": 20, "light": 130, "severe": 240}.items():
+        Path("damage", name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("L", (48 + i, 40), gray).save(Path("damage", name, f"{i}.png"))
+    write_animals(Path("animals"))
     names, commands = run_guide("fine-tune.md")
-    assert commands == ["train", "evaluate", "evaluate", "predict", "train"]
+    assert commands == [
+        *("train", "evaluate", "evaluate", "predict", "train"),
+        *("data check", "train", "evaluate", "predict", "train", "evaluate"),
+        *("data check", "train", "evaluate", "predict"),
+    ]
+    assert names["regressor"].targets == ("age", "weight")
+    assert cspdarknet.load_model("my_grades").class_names == ("none", "light", "severe")
     assert names["probabilities"].shape == (3,)
     assert names["predictor"].class_names == ("daisy", "poppy", "tulip")
     page = (ROOT / "docs/fine-tune.md").read_text()

@@ -43,6 +43,16 @@ def test_the_temperature_of_classifiers():
         ModelInfo.from_json(text, "a file")
 
 
+def test_the_labels_of_classifiers():
+    """One class per image is what older versions know, and is left out."""
+    assert "labels" not in INFO.to_json()
+    info = ModelInfo("classification", labels="multi", score_threshold=(0.5, 0.25))
+    assert ModelInfo.from_json(info.to_json(), "a file") == info
+    text = info.to_json().replace('"multi"', '"many"')
+    with pytest.raises(ValueError, match=r"`labels` must be one of .* from a file"):
+        ModelInfo.from_json(text, "a file")
+
+
 def test_unknown_tasks_and_texts_are_refused():
     with pytest.raises(ValueError, match=r"`task` must be one of.*'masks'"):
         ModelInfo("masks")

@@ -76,11 +76,12 @@ class Run(NamedTuple):
 
 def _finished_run(function, data, preset, recipe, folder):
     options = {"model": preset, "recipe": recipe, "console": Console(quiet=True)}
-    train = partial(_train, function, data, **options)
+    train = partial(quick_training, function, data, **options)
     return Run(folder, train(out=folder, pictures=True), train, recipe, data, preset)
 
 
-def _train(function, *args, pictures=False, **options):
+def quick_training(function, *args, pictures=False, **options):
+    """Train; the pictures of the report are empty, unless they are wanted."""
     write = evaluation.write_picture
 
     def write_empty(folder, picture):
@@ -89,6 +90,13 @@ def _train(function, *args, pictures=False, **options):
     replaced = mock.patch.object(evaluation, "write_picture", write_empty)
     with nullcontext() if pictures else replaced:
         return function(*args, **options)
+
+
+def quiet_run(function, data, preset, recipe, folder):
+    """A finished run whose report has empty pictures."""
+    options = {"model": preset, "recipe": recipe, "console": Console(quiet=True)}
+    train = partial(quick_training, function, data, **options)
+    return Run(folder, train(out=folder), train, recipe, data, preset)
 
 
 def finished_run_of_a_classifier(folder):

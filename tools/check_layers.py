@@ -26,7 +26,7 @@ LAYERS = (
         ),
         *("_keras", "_lazy"),
     ),
-    ("_pixels", "_stored_images", "_image_size", "score_thresholds"),
+    ("_pixels", "_stored_images", "_image_size", "_labels", "score_thresholds"),
     ("images", "model_info", "tiles"),
     ("visualize",),
     ("detections",),

@@ -35,6 +35,7 @@ from cspdarknet.data import read_dataset  # noqa: E402
 from cspdarknet.data.classification.find import load_classification_dataset  # noqa: E402
 from cspdarknet.data.detection.find import load_detection_dataset  # noqa: E402
 from cspdarknet.data.formats import FORMATS  # noqa: E402
+from cspdarknet.data.regression.find import load_regression_dataset  # noqa: E402
 from cspdarknet.data.writers import convert_dataset  # noqa: E402
 
 SECONDS = 5.0  # of processor time for one case; it is stopped after four times as many
@@ -90,8 +91,16 @@ def _write_one_hot(folder: Path, splits: dict[str, list[str]]) -> None:
         (folder / split / "_classes.csv").write_text("\n".join(rows))
 
 
+def _write_numbers(folder: Path, splits: dict[str, list[str]]) -> None:
+    rows = ["path,age,weight,split"]
+    for i in range(8):
+        annotation_files.write_image(folder / f"images/{i}.png")
+        rows.append(f"images/{i}.png,{i},{i / 4},{list(splits)[i // 4]}")
+    (folder / "numbers.csv").write_text("\n".join(rows))
+
+
 def _writers() -> Iterator[Callable[[Path, dict[str, list[str]]], Any]]:
-    yield from (_write_class_folders, _write_table, _write_one_hot)
+    yield from (_write_class_folders, _write_table, _write_one_hot, _write_numbers)
     for name, function in vars(annotation_files).items():
         if not name.startswith("write_"):
             continue
@@ -188,9 +197,8 @@ def _use(folder: Path, seed: Seed, rng: np.random.Generator) -> str:
     if rng.random() < 0.2:
         files = sorted(name for name in seed.files if not name.endswith(IMAGES))
         source = folder / files[int(rng.integers(len(files)))] if files else folder
-    load: Any = load_detection_dataset
-    if seed.task == "classification":
-        load = load_classification_dataset
+    loaders = {"classification": load_classification_dataset, "regression": load_regression_dataset}
+    load: Any = loaders.get(seed.task, load_detection_dataset)
     on_problem = "raise" if rng.random() < 0.2 else "fix"
     try:
         if rng.random() < 0.15:

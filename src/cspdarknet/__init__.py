@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         CSPDarkNetTinyBackbone,
         CSPDarkNetXLBackbone,
         ImageClassifier,
+        ImageRegressor,
         YOLOXDetector,
         load_model,
     )
@@ -53,6 +54,7 @@ __all__ = [  # noqa: RUF022  (the names below, for `from cspdarknet import *`)
     "DetectionOptions",
     "Detections",
     "ImageClassifier",
+    "ImageRegressor",
     "Predictor",
     "Tiles",
     "YOLOXDetector",
@@ -85,6 +87,7 @@ __getattr__, __dir__ = lazy_names(
         "DetectionOptions": "detections",
         "Detections": "detections",
         "ImageClassifier": "models",
+        "ImageRegressor": "models",
         "Predictor": "inference",
         "Tiles": "tiles",
         "YOLOXDetector": "models",

@@ -12,6 +12,9 @@ MAX_DEPTH = 1_000
 MAX_CLASSES = 100_000
 # Of the temperature of a classifier: far beyond those of real models, and exact in float32.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 1000.0
+# Of the targets of a regressor: Keras' `Normalization` takes a smaller standard deviation for 0,
+# and float32 holds no squares of larger ones, nor differences far below the mean.
+MIN_STD, MAX_STD, MAX_MEAN, MIN_STD_OF_MEAN = 1e-6, 1e18, 1e30, 1e-5
 # Of a whole model. YOLOX-X, the largest published one, has 99 million parameters.
 MAX_PARAMETERS = 500_000_000
 MAX_CONVOLUTIONS = 1_000

@@ -128,6 +128,7 @@ CLASSES = {
     "CSPDarkNetBackbone": "cspdarknet.models.backbone",
     "DecodeBoxes": "cspdarknet.yolox.postprocess",
     "ImageClassifier": "cspdarknet.models.classifier",
+    "ImageRegressor": "cspdarknet.models.regressor",
     "Letterbox": "cspdarknet.yolox.letterbox_layer",
     "NonMaxSuppression": "cspdarknet.yolox.postprocess",
     "RestoreBoxes": "cspdarknet.yolox.postprocess",

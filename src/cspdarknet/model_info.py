@@ -8,9 +8,10 @@ from typing import Any, Self
 
 from cspdarknet._arguments import check_temperature
 from cspdarknet._image_size import ImageSize, check_image_size
+from cspdarknet._labels import SINGLE, check_labels
 from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
 
-TASKS = ("features", "classification", "detection")
+TASKS = ("features", "classification", "detection", "regression")
 KEY = "cspdarknet"  # of the metadata in an exported file
 EXPORTED_SUFFIXES = (".onnx", ".xml")
 PRODUCER_BYTES = 32  # at the start of an ONNX file, where the name of its writer is
@@ -24,7 +25,7 @@ class ModelInfo:
     """Metadata of a model: task, class names, input format. Exported files hold it as JSON.
 
     Attributes:
-        task: `"features"`, `"classification"` or `"detection"`.
+        task: `"features"`, `"classification"`, `"detection"` or `"regression"`.
         raw_outputs: detectors: whether the outputs are those of the head, without box decoding
             and NMS.
         class_names: names of the classes of a classifier or detector, or `None`.
@@ -35,7 +36,8 @@ class ModelInfo:
         data_format: `"channels_last"` or `"channels_first"`, of the images.
         precision: `"float32"`, `"float16"` or `"int8"`, of the weights.
         score_threshold: detectors: the lowest confidence of a detection, or that of each class. Raw
-            outputs are not filtered by it. `None` where it is unknown.
+            outputs are not filtered by it. `None` where it is unknown. Multi-label classifiers: the
+            lowest probability of a class that an image is said to have, or that of each class.
         class_agnostic_nms: detectors: whether NMS drops overlapping boxes of other classes, too.
         max_detections: detectors: maximum number of detections per image; `None` where unknown.
         max_detections_per_class: detectors: maximum number of detections of each class in an image;
@@ -44,6 +46,9 @@ class ModelInfo:
         levels: detectors: pyramid levels of the anchor points, the largest feature map first, in
             whose order raw outputs are; `None` where unknown.
         temperature: classifiers: number that the logits are divided by before the softmax.
+        labels: classifiers: `"single"` for one class per image, `"multi"` for any number, whose
+            outputs are probabilities of each class on its own, or `"ordinal"` for ordered classes.
+        targets: regressors: names of the numbers, in the order of the outputs; otherwise `None`.
 
     Raises:
         ValueError: if the task is unknown.
@@ -69,16 +74,25 @@ class ModelInfo:
     channels: int = 3
     levels: tuple[str, ...] | None = None
     temperature: float = 1.0
+    targets: tuple[str, ...] | None = None
+    labels: str = SINGLE
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"`task` must be one of {TASKS}. Received: task={self.task!r}")
 
     def to_json(self) -> str:
-        """Return the attributes as JSON, without a temperature of 1."""
+        """Return the attributes as JSON, without those that older versions do not know.
+
+        A temperature of 1, labels of one class and targets that are `None` are left out.
+        """
         values = asdict(self)
         if self.temperature == 1:
             del values["temperature"]
+        if self.targets is None:
+            del values["targets"]
+        if self.labels == SINGLE:
+            del values["labels"]
         return json.dumps(values)
 
     @classmethod
@@ -97,7 +111,7 @@ class ModelInfo:
             # Files of version 0.1 have none of these.
             later: dict[str, Any] = {"score_threshold": None, "class_agnostic_nms": False}
             later |= dict.fromkeys(("max_detections", "max_detections_per_class", "levels"))
-            later |= {"channels": 3, "temperature": 1.0}
+            later |= {"channels": 3, "temperature": 1.0, "targets": None, "labels": SINGLE}
             stored = {**later, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
@@ -109,9 +123,11 @@ class ModelInfo:
         try:
             values["class_names"] = None if names is None else tuple(names)
             values["levels"] = values["levels"] and tuple(values["levels"])
+            values["targets"] = values["targets"] and tuple(values["targets"])
             if isinstance(values["image_size"], list):
                 values["image_size"] = check_image_size(values["image_size"])
             values["temperature"] = check_temperature(values["temperature"])
+            values["labels"] = check_labels(values["labels"])
             values["score_threshold"] = None if scores is None else check_score_threshold(scores)
             return cls(**values)
         except ValueError as error:

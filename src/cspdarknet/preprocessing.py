@@ -45,8 +45,8 @@ def preprocessor(
 
     It takes a path, the bytes of an image file, a Pillow image, or an array `(height, width, 3)` in
     0..255, with as many channels as the model has. Detectors get the whole image, letterboxed;
-    classifiers its center crop; backbones the image as it is, or its center crop if there is an
-    `image_size`.
+    classifiers and regressors its center crop; backbones the image as it is, or its center crop if
+    there is an `image_size`.
 
     Args:
         info: the `ModelInfo` of the model.
@@ -86,7 +86,7 @@ def preprocessor(
                 "Received: image_size=None."
             )
         return lambda item: _letterboxed(item, size, channels)
-    if info.task == "classification" or size is not None:
+    if info.task in ("classification", "regression") or size is not None:
         return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE, channels)
     return lambda item: _whole(item, longer_side, channels)
 

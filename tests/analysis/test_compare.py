@@ -184,6 +184,10 @@ def test_models_that_cannot_be_compared(paths, compared):
         compared(Known(results), other, paths)
     with pytest.raises(ValueError, match="same task"):
         compared(Known(results), Known([], "detection"), paths)
+    with pytest.raises(ValueError, match="Received: models for regression"):
+        compared(Known([], "regression"), Known([], "regression"), paths)
+    with pytest.raises(ValueError, match="one class per image"):
+        compared(Known(results, labels="multi"), Known(results), paths)
     with pytest.raises(ValueError, match="None of the images"):
         compared(Known([None]), Known([None]), paths[:1])
     numbered = Known(results)

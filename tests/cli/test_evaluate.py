@@ -15,7 +15,13 @@ from cspdarknet.model_info import read_model_info
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.presets.save import save_temperature, stored_temperature
 from fake_detector import FakePredictor, save
-from image_datasets import BOXED_COLORS, COLORS, write_class_folders, write_yolo_dataset
+from image_datasets import (
+    BOXED_COLORS,
+    COLORS,
+    write_class_folders,
+    write_multi_label_dataset,
+    write_yolo_dataset,
+)
 from support import TINY_NET, randomize, run_command
 
 pytestmark = pytest.mark.one_backend
@@ -51,6 +57,36 @@ def test_a_classifier(classifier, tmp_path):
     assert metrics["images"] == 9
     assert f"accuracy {metrics['accuracy']:.2%} of 9 images" in result.output
     assert (tmp_path / "out/report.html").exists()
+
+
+def test_a_multi_label_classifier(tmp_path):
+    """The thresholds of the best F1 are stored, and used by the next evaluation."""
+    backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+    options = {"class_names": tuple(COLORS), "image_size": 32, "labels": "multi"}
+    preset, images = tmp_path / "preset", write_multi_label_dataset(tmp_path / "images", 12)
+    randomize(ImageClassifier(backbone, 3, **options)).save_to_preset(preset)
+    command = ("evaluate", preset, images, "--runtime", "keras")
+    result = run_command(*command, "--thresholds", "f1", "--save-thresholds")
+    assert result.exit_code == 0, result.output
+    assert "mAP 0." in result.output
+    assert "predicted" in result.output
+    stored = ImageClassifier.from_preset(preset, load_weights=False).score_threshold
+    assert stored != 0.5
+    rows = [line.split() for line in run_command(*command).output.splitlines()]
+    used = {row[0]: row[3] for row in rows if row and row[0] in COLORS}
+    assert list(used.values()) == [f"{x:g}" for x in np.broadcast_to(stored, 3)]
+    for option, message in (("--calibrate", "with one class per"), ("--classes=red", "detectors")):
+        assert message in str(run_command(*command, option).exception)
+
+
+def test_a_classifier_of_ordered_classes(tmp_path):
+    backbone = CSPDarkNetBackbone(**TINY_NET, include_rescaling=True)
+    options = {"class_names": tuple(COLORS), "image_size": 32, "labels": "ordinal"}
+    randomize(ImageClassifier(backbone, 3, **options)).save_to_preset(tmp_path / "preset")
+    images = write_class_folders(tmp_path / "images", 1)
+    result = run_command("evaluate", tmp_path / "preset", images, "--runtime", "keras")
+    assert "Quadratic weighted kappa" in result.output
+    assert "within one rank" in result.output
 
 
 def test_a_detector(detector, tmp_path):

@@ -57,6 +57,24 @@ def test_results_as_csv_and_json(preset, classifier, folder, tmp_path):
         )
 
 
+def test_classes_of_a_multi_label_classifier(classifier, folder, tmp_path):
+    """All that reach their thresholds; an image without one has a row, too."""
+    options = {"class_names": NAMES, "image_size": 32, "labels": "multi"}
+    model = ImageClassifier(classifier.backbone, 3, score_threshold=(0.0, 1.0, 0.0), **options)
+    model.save_to_preset(tmp_path / "multi")
+    image, file = folder / "red.png", tmp_path / "a.csv"
+    result = run_command("predict", tmp_path / "multi", image, "--out", file, "--runtime", "keras")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(file.open()))
+    assert {row["class"] for row in rows} == {"blue", "red"}
+    assert float(rows[0]["probability"]) >= float(rows[1]["probability"])
+    model = ImageClassifier(classifier.backbone, 3, score_threshold=1.0, **options)
+    model.save_to_preset(tmp_path / "none")
+    result = run_command("predict", tmp_path / "none", image, "--out", file, "--runtime", "keras")
+    assert "no class" in result.output
+    assert list(csv.reader(file.open()))[1:] == [[str(image), "", "", ""]]
+
+
 def test_results_on_the_standard_output(preset, folder, tmp_path):
     for kind in ("csv", "json"):
         first = run_command("predict", preset, folder, "--out", tmp_path / f"a.{kind}")

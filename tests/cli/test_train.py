@@ -13,8 +13,8 @@ from support import run_command
 pytestmark = pytest.mark.one_backend
 
 HISTORY = [
-    {"epoch": 1, "best": True, "val_accuracy": 0.5, "val_map": 0.25},
-    {"epoch": 2, "best": False, "val_accuracy": 0.4, "val_map": 0.2},
+    {"epoch": 1, "best": True, "val_accuracy": 0.5, "val_map": 0.25, "val_kappa": 0.75},
+    {"epoch": 2, "best": False, "val_accuracy": 0.4, "val_map": 0.2, "val_kappa": 0.7},
 ]
 
 
@@ -74,6 +74,17 @@ def test_options_change_the_recipe_and_the_training(command):
     assert (options["load_weights"], options["check"]) == (False, False)
 
 
+def test_labels_and_the_order_of_classes(command):
+    """The labels say that the task is classification, whatever the data look like."""
+    result = command("--labels", "multi", data="nothing")
+    assert "validation mAP 0.2500" in result.output
+    result = command("--labels", "ordinal", "--class-names", "red, green,blue", data="nothing")
+    assert "validation quadratic weighted kappa 0.7500" in result.output
+    (_, _, multi, _), (_, _, ordinal, options) = command.calls
+    assert (multi.labels, ordinal.labels) == ("multi", "ordinal")
+    assert options["class_names"] == ("red", "green", "blue")
+
+
 def test_the_batch_size_is_a_number_or_found(command):
     command("--batch-size", "12", "--image-cache", "disk")
     command("--batch-size", "auto", "--accumulate", "2")
@@ -91,6 +102,8 @@ def test_the_batch_size_is_a_number_or_found(command):
     [
         ["--task", "detection", "--class-weights", "balanced"],
         ["--task", "detection", "--focal-gamma", "2"],
+        ["--task", "detection", "--labels", "multi"],
+        ["--task", "detection", "--class-names", "a,b"],
         ["--task", "classification", "--flip-vertical", "1"],
         ["--task", "classification", "--tile", "64"],
         ["--task", "classification", "--levels", "P2,P3"],

@@ -21,6 +21,7 @@ from cspdarknet.data import (
     recognized_task,
 )
 from cspdarknet.data.sources import hugging_face
+from cspdarknet.data.sources.rows import find_columns
 from cspdarknet.data.writers import convert_dataset
 
 pytestmark = pytest.mark.one_backend
@@ -420,7 +421,8 @@ def test_an_image_that_cannot_be_used_is_a_problem():
         ([1, 2], r"Item 0 of the train split: it must be a pair \(image, target\)"),
         (["a.jpg"], "Received: str"),
         ([(1, 2, 3)], "Received: tuple of 3 values"),
-        ([("a.jpg", [0.0, 1.0])], "A label must be a whole number or a name"),
+        ([("a.jpg", [0.5, 1.0])], "A label must be a whole number or a name"),
+        ([("a.jpg", [0, 1])], "read the dataset with labels='multi'"),
         ([("a.jpg", -2)], "A label must be a whole number or a name. Received: -2"),
         ([("a.jpg", {"boxes": [[1, 2, 3]], "labels": [1]})], r"of the shape \(1, 3\), and 1"),
         ([("a.jpg", {"boxes": [[1, 2, 3, 4]], "labels": []})], "and 0 classes"),
@@ -461,3 +463,49 @@ def test_the_temporary_folder_is_removed_at_exit():
     assert path.endswith("00000000.png")
     with pytest.raises(FileNotFoundError):
         Image.open(path)
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        ((["cat", "dog"], [], {"dog"}), (("cat", "dog"), (), ("dog",))),
+        (([3, 1], [], 1), (("3", "1"), (), ("1",))),
+        ((np.array([1, 1, 0]), np.array([0, 0, 0]), np.array([0, 0, 1.0])), (("0", "1"), (), "2")),
+        (([True, True], [False, False], [False, True]), (("0", "1"), (), ("1",))),
+        (("cat; dog", [], "stop sign"), (("cat", "dog"), (), ("stop sign",))),
+        ((np.array(["dog"], object), np.zeros(0), "dog"), (("dog",), (), ("dog",))),
+        ((np.array(["cat", "dog"], object), (), "dog"), (("cat", "dog"), (), ("dog",))),
+    ],
+)
+def test_all_classes_of_an_image(targets, names):
+    pairs = [(pixels(i), target) for i, target in enumerate(targets)]
+    annotations = read_dataset(pairs, "classification", labels="multi")
+    assert [image.class_names for image in annotations.splits["train"]] == [tuple(n) for n in names]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ([0, 1, 0], "must be different numbers"),
+        (np.array([0, 2]), "a 0 or 1 for each class"),
+        (np.zeros((2, 2)), "A label must be"),
+        (["cat", 3], "A label must be"),
+        ([None, {}], "A label must be"),
+        (np.array([None, "cat"], object), "A label must be"),
+        ([[1], [2, 3]], "An array is expected"),
+    ],
+)
+def test_classes_that_cannot_be_read(target, message):
+    with pytest.raises(ValueError, match=message):
+        read_dataset([(pixels(0), target)], "classification", labels="multi")
+
+
+@pytest.mark.parametrize("kind", ["Sequence", "List"])
+def test_a_column_of_lists_of_classes_of_hugging_face(kind):
+    names = {"names": ["cat", "dog"], "_type": "ClassLabel"}
+    features = {"image": {"_type": "Image"}, "labels": {"feature": names, "_type": kind}}
+    columns = find_columns(features, "classification", "table")
+    assert (columns.image, columns.target) == ("image", "labels")
+    assert columns.class_names == {0: "cat", 1: "dog"}
+    old = find_columns({**features, "labels": [names]}, "classification", "table")
+    assert old.class_names == {0: "cat", 1: "dog"}

@@ -85,7 +85,7 @@ def test_sample_images_are_compared(classifier, noise, tmp_path, monkeypatch):
     monkeypatch.setattr(
         exporter,
         "Reference",
-        lambda graph, images, _: compared.append(images) or right(graph, images),
+        lambda graph, images, *_: compared.append(images) or right(graph, images),
     )
     right = exporter.verification.Reference
     images = noise(32, 32, count=3)

@@ -22,6 +22,43 @@ def build(num_classes=3, **changes):
     return randomize(ImageClassifier(backbone(**of_backbone), num_classes, **changes))
 
 
+class TestLabels:
+    def test_probabilities_of_each_class_on_its_own(self, photo):
+        model = build(labels="multi", backbone={"name": "net"})
+        assert (model.labels, model.activation, model.score_threshold) == ("multi", "sigmoid", 0.5)
+        logits = ImageClassifier(model.backbone, 3, activation=None, labels="multi")
+        logits.set_weights(model.get_weights())
+        expected = 1 / (1 + np.exp(-to_numpy(logits(photo))))
+        assert relative_error(model(photo), expected) <= 1e-5
+
+    @pytest.mark.one_backend
+    def test_the_config_has_what_is_not_usual(self):
+        assert not {"labels", "score_threshold"} & set(build().get_config())
+        for options in (
+            {"labels": "ordinal", "activation": "softmax"},
+            {"labels": "multi", "activation": None, "score_threshold": (0.5, 0.25, 1.0)},
+        ):
+            model = build(**options)
+            again = ImageClassifier.from_config(model.get_config())
+            for name, value in options.items():
+                assert getattr(again, name) == getattr(model, name) == value
+
+    @pytest.mark.one_backend
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"labels": "many"}, "`labels` must be one of"),
+            ({"labels": "multi", "activation": "softmax"}, "`activation` must be 'sigmoid'"),
+            ({"labels": "ordinal", "activation": "sigmoid"}, "`activation` must be 'softmax'"),
+            ({"score_threshold": 0.5}, "`score_threshold` is for labels='multi'"),
+            ({"labels": "multi", "score_threshold": (0.5,)}, "each of the 3 classes"),
+        ],
+    )
+    def test_arguments_that_contradict(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            ImageClassifier(backbone(), 3, **options)
+
+
 class TestOutputs:
     @pytest.mark.one_backend
     def test_layers(self):

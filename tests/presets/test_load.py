@@ -223,7 +223,7 @@ class TestClassifiers:
         ImageClassifier.from_preset(classifier_preset, load_weights=False, **override)
 
     @pytest.mark.one_backend
-    @pytest.mark.parametrize("name", ["foo", "score_threshold", "backbone"])
+    @pytest.mark.parametrize("name", ["foo", "max_detections", "backbone"])
     def test_unknown_arguments(self, classifier_preset, name):
         with pytest.raises(ValueError, match=f"Unrecognized.*{name}"):
             ImageClassifier.from_preset(classifier_preset, **{name: 1})

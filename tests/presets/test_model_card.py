@@ -3,12 +3,14 @@
 import pytest
 
 from cspdarknet.checkpoints.config import ModelConfig
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet.models import CSPDarkNetBackbone, ImageRegressor, YOLOXDetector
 from cspdarknet.presets import run_record
 from cspdarknet.presets.model_card import model_card
 from cspdarknet.presets.run_record import RunRecord
 from cspdarknet.reports import evaluation as report
 from cspdarknet.reports.detection import PRECISION_RECALL
+from cspdarknet.reports.multi_label import AP_BARS
+from cspdarknet.reports.regression import RESIDUALS, SCATTER
 
 pytestmark = pytest.mark.one_backend
 
@@ -65,6 +67,8 @@ class TestText:
         card = card_of(classifier)
         assert "| classes | 3: cat, dog, owl |\n| trained on images of | 48 x 48 pixels |\n" in card
         assert "| channels of P2, P3, ... | [4, 6] |" in card
+        multi = card_of(classifier, labels="multi")
+        assert "| labels | any number of classes per image |" in multi
         code = card.split("```python\n")[1].split("```")[0]
         assert f'ImageClassifier.from_preset("{URI}")\n' in code
         compile(code, "card", "exec")
@@ -93,6 +97,19 @@ class TestText:
         assert "| a\\|b &lt;script> | 4 | – | 1.000 | 0.500 |" in card
         assert "\n![Learning curves](curves.png)\n" in card
         assert "/home" not in card
+
+
+def test_a_regressor():
+    backbone = CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True)
+    model = ImageRegressor(backbone, ["age", "weight"], image_size=48)
+    target = {"name": "age", "mae": 1.25, "rmse": 2.0, "r2": 0.75, "spearman": None}
+    record = RunRecord(SETTINGS, {"images": 9, "r2": 0.75, "targets": [target]})
+    card = card_of(model, record)
+    assert "| targets | age, weight |\n| trained on images of | 48 x 48 pixels |\n" in card
+    assert "| age | 1.250 | 2.000 | 0.750 | – |" in card
+    assert "ImageRegressor.from_preset" in card
+    (result,) = data_of(card).eval_results
+    assert (result.task_type, result.metric_type) == ("image-regression", "r_squared")
 
 
 class TestMetadata:
@@ -152,5 +169,6 @@ class TestMetadata:
 
 
 def test_the_files_of_a_report():
-    names = (report.METRICS, report.CURVES, report.CONFUSION, PRECISION_RECALL)
+    names = (report.METRICS, report.CURVES, report.CONFUSION, PRECISION_RECALL, SCATTER, RESIDUALS)
+    names = (*names, AP_BARS)
     assert {run_record.EVALUATION, *run_record.PICTURES} == {*names}

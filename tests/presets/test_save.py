@@ -78,6 +78,20 @@ def test_a_score_threshold_is_stored_in_a_preset_folder(preset, tmp_path):
 
 
 @pytest.mark.one_backend
+def test_the_thresholds_of_a_multi_label_classifier(tmp_path):
+    backbone = CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True)
+    ImageClassifier(backbone, 2, labels="multi").save_to_preset(tmp_path / "p")
+    for threshold in ((0.5, 0.25), 0.75):
+        save_score_threshold(tmp_path / "p", threshold)
+        assert ImageClassifier.from_preset(tmp_path / "p").score_threshold == threshold
+    save_score_threshold(tmp_path / "p", (0.5, 0.25))
+    other = ImageClassifier.from_preset(tmp_path / "p", num_classes=3)
+    assert (other.labels, other.score_threshold) == ("multi", 0.5)
+    single = ImageClassifier.from_preset(tmp_path / "p", labels="single")
+    assert (single.activation, single.score_threshold) == ("softmax", None)
+
+
+@pytest.mark.one_backend
 @pytest.mark.one_backend
 def test_a_temperature_is_stored_in_a_preset_folder(classifier, preset, tmp_path):
     """Reference outputs stay valid, and a temperature of 1 leaves the config as it was."""

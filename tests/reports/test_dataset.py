@@ -13,7 +13,7 @@ from cspdarknet.data.doctor import inspect_dataset
 from cspdarknet.reports import dataset as dataset_report
 from cspdarknet.reports.dataset import write_dataset_report
 from cspdarknet.visualize import class_color
-from image_datasets import write_class_folders
+from image_datasets import COLORS, write_class_folders, write_multi_label_dataset
 
 pytestmark = pytest.mark.one_backend
 
@@ -89,6 +89,16 @@ def test_a_dataset_for_classification(tmp_path, drawn):
         "test": [0, 1, 1, 1],
     }
     assert "<tr><td>test<td>3" in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_multi_label_dataset(tmp_path, drawn):
+    data = write_multi_label_dataset(tmp_path / "colors", 6)
+    dataset, size_of = inspect_dataset(data, labels="multi")
+    write_dataset_report(OutputFolder(tmp_path / "out"), dataset, 32, size_of)
+    ((counts, classes, _, _),) = drawn["draw_class_counts"]
+    assert tuple(classes) == tuple(COLORS)
+    assert counts["train"].tolist() == dataset.splits["train"].counts.tolist()
+    assert (tmp_path / "out/samples.png").exists()
 
 
 def test_problems_are_listed_and_escaped(tmp_path):

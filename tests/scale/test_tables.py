@@ -36,6 +36,20 @@ def test_classes():
     assert numbered["class_name"] == ["class 1", "class 2", "class 0"]
 
 
+def test_numbers():
+    info = ModelInfo("regression", targets=("age", "weight"))
+    (row,) = table_of(info, [np.array([41.5, 80], "float32")])
+    assert row == {"target": ["age", "weight"], "value": [41.5, 80.0]}
+
+
+def test_all_classes_of_a_multi_label_classifier():
+    info = ModelInfo("classification", labels="multi", score_threshold=(0.1, 0.9, 0.2))
+    results = [np.array([0.1, 0.6, 0.3], "float32"), np.zeros(3, "float32")]
+    found, none = table_of(info, results, top=None)
+    assert (found["class_id"], none["class_id"]) == ([2, 0], [])
+    assert table_of(info, results, top=1)[0]["class_id"] == [1]
+
+
 def test_detections():
     found = Detections([[0, 1, 2, 3], [4, 5, 6, 7]], [0.5, 0.25], [1, 0], (10, 20), ("a", "b"))
     none = Detections(np.zeros((0, 4)), [], [], (3, 4), ("a", "b"))

@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,6 +120,17 @@ def test_classes(client):
             }
         ],
     }
+
+
+def test_all_classes_of_a_multi_label_classifier():
+    class Tagger(Classifier):
+        info = replace(Classifier.info, labels="multi", score_threshold=(0.3, 0.7, 0.1))
+
+    photo = file_of(np.full((4, 4, 3), [30, 60, 10]))
+    with TestClient(create_app([ServedModel("tags", Tagger())])) as client:
+        for query, names in (("", ["red", "blue"]), ("?top=1", ["green"])):
+            answer = client.post(f"/v1/predict{query}", content=photo, headers=PNG).json()
+            assert [c["class_name"] for c in answer["results"][0]["classes"]] == names
 
 
 def test_features(client):

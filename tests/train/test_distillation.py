@@ -51,6 +51,17 @@ def test_the_loss_of_a_classifier_is_hintons():
         np.testing.assert_allclose(float(found), losses.mean(), rtol=1e-5)
 
 
+def test_the_loss_of_a_multi_label_classifier_is_of_each_class():
+    rng = np.random.default_rng(0)
+    logits, teacher = rng.normal(0, 2, (2, 4, 3)).astype("float32")
+    weights = np.array([1, 0, 2, 1], "float32")
+    for temperature in (1.0, 4.0):
+        each = crossentropy(logits / temperature, sigmoid(teacher / temperature))
+        losses = temperature**2 * each.mean(axis=1)
+        found = classifier_loss(logits, teacher, temperature, weights, "multi")
+        np.testing.assert_allclose(float(found), (losses * weights).mean(), rtol=1e-5)
+
+
 def test_the_teacher_is_the_minimum_of_the_loss_of_a_detector():
     teacher = raw_outputs(0)
     least = loss_of(teacher, teacher)

@@ -140,6 +140,14 @@ def test_teachers_that_do_not_fit(detector, detection_run, tmp_path):
         teacher.check_fits(YOLOXDetector(backbone(), 2, image_size=64))
 
 
+def test_the_labels_are_those_of_the_teacher(tmp_path):
+    ImageClassifier(backbone(), 2, class_names=NAMES, labels="multi").save_to_preset(tmp_path / "m")
+    teacher = LoadedTeacher(Teacher(tmp_path / "m"), "classification", NAMES)
+    teacher.check_fits(ImageClassifier(backbone(), 2, labels="multi"))
+    with pytest.raises(ValueError, match="must have the `labels` of the model that is trained"):
+        teacher.check_fits(ImageClassifier(backbone(), 2))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -9,6 +9,7 @@ import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet._image_size import ImageSize
+from cspdarknet._labels import MULTI
 from cspdarknet.analysis.comparison import (
     ClassificationComparison,
     Comparison,
@@ -155,11 +156,22 @@ def _common_classes(a: ModelInfo, b: ModelInfo) -> tuple[str, ...]:
     """Return the classes of two models, named where one of them has names.
 
     Raises:
-        ValueError: if the models are for different tasks or classes.
+        ValueError: if the models are for different tasks or classes, or are regressors or
+            multi-label classifiers.
     """
     if a.task != b.task:
         raise ValueError(
             f"The models must be for the same task. Received: one for {a.task}, one for {b.task}."
+        )
+    if a.task == "regression":
+        raise ValueError(
+            "Two classifiers or two detectors are compared. Received: models for regression: "
+            "`cspdarknet evaluate` writes the errors of each model for each image."
+        )
+    if MULTI in (a.labels, b.labels):
+        raise ValueError(
+            "Only models that give one class per image are compared. Received: a multi-label "
+            "classifier: evaluate each model with `cspdarknet evaluate`."
         )
     first, second = a.class_names or (), b.class_names or ()
     if len(first) == len(second):

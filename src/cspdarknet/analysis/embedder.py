@@ -21,6 +21,7 @@ from cspdarknet.presets.sources import find, locate
 
 DEEPEST = -1  # index of the default level
 BATCH_SIZE = 8
+CROPPED = ("classification", "regression")  # tasks of models that see center crops
 # Images as they were given, each with its vector, or with the error if it cannot be used.
 Stream = Generator[tuple[Any, np.ndarray | ImageError], None, None]
 
@@ -221,12 +222,12 @@ def _own_image_size(model: Any) -> ImageSize | None:
     if isinstance(model, (str, Path)):
         config = find(model, load_weights=False).config
         shape = config.backbone.get("input_shape") or ()
-        own = (config.head or {}).get("image_size") if config.task == "classification" else None
+        own = (config.head or {}).get("image_size") if config.task in CROPPED else None
     else:
         backbone = getattr(model, "backbone", model)
         shape = backbone.inputs[0].shape[1:]
         own = getattr(model, "image_size", None) if backbone is not model else None
-        own = own if getattr(model, "task", "") == "classification" else None
+        own = own if getattr(model, "task", "") in CROPPED else None
     if len(shape) == 3 and None not in shape:
         return None
     return check_image_size(own) if own is not None else DEFAULT_IMAGE_SIZE

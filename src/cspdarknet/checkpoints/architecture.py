@@ -35,8 +35,8 @@ def task_of(model: Any) -> str:
     """Return the task of a model or of its class.
 
     Returns:
-        `"classification"` for an `ImageClassifier`, `"detection"` for a `YOLOXDetector`, and
-        `"features"` for every other Keras model.
+        `"classification"` for an `ImageClassifier`, `"regression"` for an `ImageRegressor`,
+        `"detection"` for a `YOLOXDetector`, and `"features"` for every other Keras model.
     """
     return str(getattr(model, "task", "features"))
 
@@ -50,15 +50,16 @@ def backbone_of(model: Any) -> Any:
     backbone = getattr(model, "backbone", model)
     if not hasattr(backbone, "stackwise_depth"):
         raise ValueError(
-            "`model` must be a CSPDarkNetBackbone, or an ImageClassifier or YOLOXDetector with "
-            f"one. Received: a {type(model).__name__} with a {type(backbone).__name__}"
+            "`model` must be a CSPDarkNetBackbone, or an ImageClassifier, ImageRegressor or "
+            f"YOLOXDetector with one. Received: a {type(model).__name__} with a "
+            f"{type(backbone).__name__}"
         )
     return backbone
 
 
 def classifier_head(model: Any) -> list[Any]:
-    """Return the kernel and the bias of an `ImageClassifier`'s head; `[]` for other models."""
-    if task_of(model) != "classification":
+    """Return kernel and bias of the head of a classifier or regressor; `[]` for other models."""
+    if task_of(model) not in ("classification", "regression"):
         return []
     predictions = model.get_layer("predictions")
     return [predictions.kernel, predictions.bias]

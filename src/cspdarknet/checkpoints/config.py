@@ -11,6 +11,7 @@ from cspdarknet.checkpoints.model_size import architecture_of
 from cspdarknet.yolox.levels import Pyramid
 
 BACKBONE, CLASSIFIER, DETECTOR = "CSPDarkNetBackbone", "ImageClassifier", "YOLOXDetector"
+REGRESSOR = "ImageRegressor"
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class ModelConfig:
 
     Attributes:
         backbone: arguments of `CSPDarkNetBackbone`; empty where the file does not state them.
-        head: arguments of `ImageClassifier` or `YOLOXDetector` except for `backbone`; `None` for a
-            backbone alone.
+        head: arguments of `ImageClassifier`, `ImageRegressor` or `YOLOXDetector` except for
+            `backbone`; `None` for a backbone alone.
         assumed: names of arguments that the file does not state, set to the usual value.
     """
 
@@ -30,9 +31,11 @@ class ModelConfig:
 
     @property
     def task(self) -> str:
-        """The task of the model: `"features"`, `"classification"` or `"detection"`."""
+        """The task of the model, one of `cspdarknet.model_info.TASKS`."""
         if self.head is None:
             return "features"
+        if "targets" in self.head:
+            return "regression"
         return "detection" if "bounding_box_format" in self.head else "classification"
 
     @property
@@ -92,10 +95,10 @@ def parse_config(text: bytes, origin: str) -> dict[str, Any]:
     arguments = config.get("config") if isinstance(config, dict) else None
     if not isinstance(arguments, dict):
         raise CheckpointError(f"{origin} is not the config of a model: it has no 'config' entry.")
-    accepted = (CLASSIFIER, DETECTOR) if "backbone" in arguments else (BACKBONE,)
+    accepted = (CLASSIFIER, REGRESSOR, DETECTOR) if "backbone" in arguments else (BACKBONE,)
     if config.get("class_name") not in accepted:
         raise CheckpointError(
-            f"{origin} must describe a {BACKBONE}, or an {CLASSIFIER} or {DETECTOR} with a "
-            f"backbone. Received: a {shown(config.get('class_name'))}"
+            f"{origin} must describe a {BACKBONE}, or an {CLASSIFIER}, {REGRESSOR} or {DETECTOR} "
+            f"with a backbone. Received: a {shown(config.get('class_name'))}"
         )
     return config

@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import prod
 from pathlib import Path
 
+from cspdarknet._labels import DESCRIPTIONS
 from cspdarknet.checkpoints.checkpoint import Checkpoint
 from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError
@@ -93,6 +94,7 @@ def describe_config(path: Path, config: ModelConfig) -> WeightFile:
         family=OWN_FAMILY,
         task=config.task if config.backbone else None,
         num_classes=head.get("num_classes"),
+        targets=None if head.get("targets") is None else tuple(head["targets"]),
         class_names=None if names is None else tuple(names),
         image_size=tuple(size) if isinstance(size, list) else size,
         channels=_channels(config),
@@ -128,8 +130,11 @@ def _notes(config: ModelConfig) -> list[str]:
         notes.append("it does not state include_rescaling: True is assumed, as in KerasCV's models")
     if "mean" in config.assumed:
         notes.append("it does not state mean and std: those of ImageNet are assumed; pass others")
-    if config.head is not None and config.head.get("class_names") is None:
+    has_classes = config.head is not None and config.task != "regression"
+    if has_classes and (config.head or {}).get("class_names") is None:
         notes.append("it has no class names: pass class_names")
+    if kind := DESCRIPTIONS.get(str((config.head or {}).get("labels"))):
+        notes.append(f"it is for {kind}")
     if (pyramid := config.pyramid) is not None and not pyramid.is_yolox:
         notes.append(f"it predicts on the levels {', '.join(pyramid.levels)}")
     return notes

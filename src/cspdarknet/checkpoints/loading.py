@@ -26,8 +26,8 @@ def load_weights(
     of them assigned. A backbone takes its weights from a classifier's file and from YOLOX's files.
 
     Args:
-        model: a `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector` of the file's
-            architecture.
+        model: a `CSPDarkNetBackbone`, `ImageClassifier`, `ImageRegressor` or `YOLOXDetector` of
+            the file's architecture.
         file: the weight file, or an open `Checkpoint`, which is closed afterwards.
         skip_layers: names of layers that keep their weights.
 
@@ -85,8 +85,8 @@ def _head_targets(checkpoint: Checkpoint, head: list[Any]) -> dict[str, Target]:
     if len(checkpoint.head) != len(head):
         raise CheckpointError(
             f"{checkpoint.path} ({checkpoint.format}) holds no classifier's head with kernel and "
-            "bias: load it into `model.backbone`, or use ImageClassifier.from_preset for a new "
-            "head."
+            "bias: load it into `model.backbone`, or use `from_preset` of the model's class for a "
+            "new head."
         )
     return dict(zip(checkpoint.head, map(targets.target, head), strict=True))
 

@@ -120,9 +120,9 @@ def detector_head_size(
     return neck + stems + (branches + predictions) * count
 
 
-def classifier_head_size(features: int, num_classes: int) -> ModelSize:
-    """Return the size of a classifier's head."""
-    return ModelSize((features + 1) * num_classes)
+def classifier_head_size(features: int, outputs: int) -> ModelSize:
+    """Return the size of the head of a classifier or regressor: one dense layer."""
+    return ModelSize((features + 1) * outputs)
 
 
 def architecture_of(backbone: Mapping[str, Any]) -> Architecture:
@@ -153,6 +153,8 @@ def config_size(backbone: Mapping[str, Any], head: Mapping[str, Any] | None) -> 
     size = backbone_size(network, image_channels)
     if head is None:
         return size
+    if "targets" in head:
+        return size + classifier_head_size(channels[-1], len(head["targets"]))
     num_classes = head["num_classes"]
     if "bounding_box_format" not in head:
         return size + classifier_head_size(channels[-1], num_classes)

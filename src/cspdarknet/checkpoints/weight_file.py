@@ -16,9 +16,10 @@ class WeightFile:
         family: the software whose model it is, such as `"YOLOX"` or `"Ultralytics YOLO"`.
         version: version of that software.
         format: format of the file, such as `"PyTorch"`.
-        task: `"features"`, `"classification"` or `"detection"`.
+        task: `"features"`, `"classification"`, `"detection"` or `"regression"`.
         num_classes: number of classes.
         class_names: names of the classes.
+        targets: names of the numbers of a regressor.
         image_size: side in pixels of the square images of a detector, or their height and width.
         input_convention: the images that the weights take: `"bgr"` or `"rgb"` (0..255), or
             `"normalized"` (RGB, with the mean and standard deviation of ImageNet).
@@ -41,6 +42,7 @@ class WeightFile:
     task: str | None = None
     num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
     image_size: int | tuple[int, int] | None = None
     input_convention: str | None = None
     stem_magnitude: float | None = None

@@ -67,19 +67,19 @@ def write_pth(model: Any, path: Path) -> None:
     """Write a state dict of YOLOX or, if the topology is one of timm's, of timm.
 
     Raises:
-        ValueError: if the model was quantized; it is a classifier, or timm's network in a detector,
-            of which YOLOX has none; or the software has no model that computes the same with these
-            weights. YOLOX has the activation in its experiment file.
+        ValueError: if the model was quantized; it is a classifier or regressor, or timm's network
+            in a detector, of which YOLOX has none; or the software has no model that computes the
+            same with these weights. YOLOX has the activation in its experiment file.
     """
     check_not_quantized(model)
     backbone = backbone_of(model)
     if backbone.architecture.topology.stem:
         torch.write_torch(path, _timm_tensors(model, backbone))
         return
-    if task_of(model) == "classification":
+    if task_of(model) in ("classification", "regression"):
         raise ValueError(
-            "A .pth file of YOLOX cannot hold a classifier's head: save `model.backbone` alone, or "
-            "the classifier as .safetensors, .keras or a preset folder."
+            "A .pth file of YOLOX cannot hold a classifier's or regressor's head: save "
+            "`model.backbone` alone, or the model as .safetensors, .keras or a preset folder."
         )
     _check_conventions(backbone)
     tensors = {}
@@ -94,10 +94,10 @@ def write_pth(model: Any, path: Path) -> None:
 
 def _timm_tensors(model: Any, backbone: Any) -> dict[str, np.ndarray]:
     """Return the state dict of a backbone or classifier with one of timm's topologies."""
-    if task_of(model) == "detection":
+    if task_of(model) in ("detection", "regression"):
         raise ValueError(
-            "A .pth file of timm cannot hold a detector: save `model.backbone` alone, or the "
-            "detector as .safetensors, .keras or a preset folder."
+            "A .pth file of timm cannot hold a detector or regressor: save `model.backbone` alone, "
+            "or the model as .safetensors, .keras or a preset folder."
         )
     activation = timm.activation_of(backbone.architecture.name)
     for name, required in {**timm.CONVENTIONS, "activation": activation}.items():

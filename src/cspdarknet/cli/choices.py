@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-TASKS = ("classification", "detection")
+TASKS = ("classification", "detection", "regression")
 MODEL_TASKS = ("features", *TASKS)
 INPUT_CONVENTIONS = ("bgr", "rgb", "normalized")
 ACTIVATIONS = ("silu", "relu", "leaky_relu", "leaky_relu_0.01", "relu6", "hard_swish")
@@ -19,7 +19,7 @@ ON_PROBLEM = ("raise", "fix")
 DATASET_FORMATS = (
     *("class folders", "CSV", "CSV multi-label"),
     *("COCO", "Pascal VOC", "YOLO", "Darknet", "CSV boxes", "CVAT", "VIA", "CreateML", "LabelMe"),
-    *("keras-yolo3", "packed classes", "packed boxes"),
+    *("keras-yolo3", "packed classes", "packed boxes", "CSV numbers"),
 )
 WRITTEN_FORMATS = ("coco", "voc", "yolo", "folder")
 PACKED_FORMATS = ("array-record", "parquet")
@@ -37,6 +37,8 @@ EXPORT_INPUTS = ("uint8", "float32")
 RECIPES = ("finetune", "scratch", "imagenet", "coco")
 TRAINING_PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CLASS_WEIGHTS = ("equal", "balanced")
+REGRESSION_LOSSES = ("huber", "mse")
+LABELS = ("single", "multi", "ordinal")
 
 
 def choice(names: Sequence[str], *declarations: str, help: str, metavar: str | None = None) -> Any:

@@ -12,7 +12,7 @@ from rich.console import Console
 from cspdarknet._extras import require
 from cspdarknet._files import STANDARD_OUTPUT, OutputFolder, user_cache_folder, write_text
 from cspdarknet._image_size import ImageSize, sides, to_text
-from cspdarknet.cli.choices import TASKS, choice
+from cspdarknet.cli.choices import LABELS, TASKS, choice
 from cspdarknet.cli.options import FormatOption, WorkersOption, image_size_option
 from cspdarknet.cli.progress import interruptible, progress_bar
 from cspdarknet.cli.results import ResultsFile, check_results_files, write_results
@@ -72,6 +72,13 @@ ChannelsOption = Annotated[
         min=1,
     ),
 ]
+LabelsOption = Annotated[
+    str,
+    choice(
+        LABELS,
+        help="Classification: one class per image, any number (multi), or classes in order.",
+    ),
+]
 
 
 @data_app.command()
@@ -81,6 +88,7 @@ def check(
     format: FormatOption = None,
     image_size: SizeOption = "416",
     channels: ChannelsOption = None,
+    labels: LabelsOption = "single",
     cache: CacheOption = None,
     json: Annotated[
         Path | None,
@@ -126,6 +134,7 @@ def check(
             workers,
             progress,
             channels or RGB,
+            labels,
         )
         if embeddings is not None:
             from cspdarknet.analysis import check_by_embeddings
@@ -154,6 +163,7 @@ def stats(
     task: TaskOption = None,
     format: FormatOption = None,
     image_size: ReportSizeOption = None,
+    labels: LabelsOption = "single",
     cache: CacheOption = None,
     workers: WorkersOption = 2,
 ) -> None:
@@ -167,7 +177,7 @@ def stats(
     console, errors = Console(), Console(stderr=True)
     with interruptible(errors), shown_progress(errors) as progress:
         dataset, size_of = inspect_dataset(
-            source, task, format, cache or _user_cache(), workers, progress
+            source, task, format, cache or _user_cache(), workers, progress, labels
         )
         with errors.status("drawing"):
             size = image_size or IMAGE_SIZES[dataset.task]
@@ -191,6 +201,7 @@ def show(
     count: Annotated[int, typer.Option(help="Number of images.", min=1, max=MAX_SHOWN)] = 16,
     image_size: ShownSizeOption = None,
     channels: ChannelsOption = None,
+    labels: LabelsOption = "single",
     seed: Annotated[int, typer.Option(help="Random seed of the choice and augmentation.")] = 0,
 ) -> None:
     """Show what a network gets: images letterboxed or cropped, with boxes drawn in."""
@@ -201,7 +212,7 @@ def show(
     folder = _output_folder(out, source)
     console, errors = Console(), Console(stderr=True)
     with interruptible(errors), errors.status("reading"):
-        dataset, _ = inspect_dataset(source, task, format)
+        dataset, _ = inspect_dataset(source, task, format, labels=labels)
         if augmented:
             pictures, text = augmented_pictures(dataset, recipe, image_size, count, seed, channels)
         else:

@@ -17,7 +17,7 @@ from cspdarknet.data.problems import count_of
 from cspdarknet.images import RGB
 from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet
 
-IMAGE_SIZES = {"detection": 416, "classification": 224}
+IMAGE_SIZES = {"detection": 416, "classification": 224, "regression": 224}
 SHEET, COLUMNS = "all.png", 4
 TILE_SIDE, MIN_TILE_SIDE = 300, 140  # pixels; narrower tiles would cut the captions
 
@@ -52,13 +52,16 @@ def augmented_pictures(
         ValueError: if there is no such recipe, or the dataset cannot be trained on.
     """
     from cspdarknet import train as training
-    from cspdarknet.train.tasks import ClassificationTask, DetectionTask
+    from cspdarknet.train.tasks import DetectionTask, RegressionTask, classification_task
 
     if dataset.error:
         raise ValueError(dataset.error)
     recipe: Any = training.load_recipe(recipe_name, dataset.task)
     recipe = replace(recipe, batch_size=min(count, recipe.batch_size), seed=seed)
-    task = DetectionTask if dataset.task == "detection" else ClassificationTask
+    if dataset.task == "classification":
+        recipe = replace(recipe, labels=dataset.labels)
+    tasks = {"detection": DetectionTask, "regression": RegressionTask}
+    task: Any = tasks.get(dataset.task, classification_task)
     channels = channels or recipe.channels or RGB
     source = task(recipe).build_source(dataset.splits["train"], 2, (0, 1), channels=channels)
     phase = recipe.phases[0]

@@ -22,13 +22,15 @@ def print_check(check: DatasetCheck, console: Console) -> None:
     _line(console, str(check.source), style="bold")
     _line(console, check.format)
     size = f", image size {to_text(check.image_size)}" if check.task == "detection" else ""
-    classes = count_of(len(check.class_names), "class", "classes")
+    is_regression = check.task == "regression"
+    names = ("target",) if is_regression else ("class", "classes")
+    classes = count_of(len(check.class_names), *names)
     channels = "" if check.channels == RGB else f", {count_of(check.channels, 'channel')}"
     _line(console, f"{check.task}, {classes}{size}{channels}\n")
     if check.splits:
         print_table(console, _split_table(check))
         console.print()
-        print_table(console, _class_table(check))
+        print_table(console, _target_table(check) if is_regression else _class_table(check))
         console.print()
         if len(check.class_names) > SHOWN_CLASSES:
             more = len(check.class_names) - SHOWN_CLASSES
@@ -74,6 +76,17 @@ def _class_table(check: DatasetCheck) -> Table:
             table.add_column(f"boxes\n< {side} px", justify="right", no_wrap=True)
     for i, name in enumerate(check.class_names[:SHOWN_CLASSES]):
         table.add_row(escape(name), *_class_cells(summaries, i))
+    return table
+
+
+def _target_table(check: DatasetCheck) -> Table:
+    """Return the table of the range of each target in each split."""
+    table = _table("target", "split", "minimum", "median", "maximum", "std")
+    for name in check.class_names[:SHOWN_CLASSES]:
+        for split, summary in check.splits.items():
+            target = (summary.targets or {})[name]
+            numbers = (target.minimum, target.median, target.maximum, target.std)
+            table.add_row(escape(name), split, *(f"{number:.4g}" for number in numbers))
     return table
 
 

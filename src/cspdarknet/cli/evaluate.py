@@ -1,4 +1,4 @@
-"""`cspdarknet evaluate`: accuracy of a classifier, or mAP of a detector, on annotated images."""
+"""`cspdarknet evaluate`: metrics of a model on annotated images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cspdarknet._files import OutputFolder
+from cspdarknet._labels import MULTI
+from cspdarknet.cli.evaluate_regression import print_regression
 from cspdarknet.cli.options import (
     AugmentOption,
     ClassAgnosticNMSOption,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from cspdarknet.data import EvaluationSplit
     from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
     from cspdarknet.inference import Predictor
+    from cspdarknet.model_info import ModelInfo
     from cspdarknet.score_thresholds import ScoreThreshold
 
 
@@ -47,8 +50,8 @@ def evaluate(
         Path | None,
         typer.Argument(
             metavar="DATA",
-            help="Images in a folder per class, or with boxes. The test split is used, else the "
-            "validation split, else all images.",
+            help="Images in a folder per class, with boxes, or with numbers. The test split is "
+            "used, else the validation split, else all images.",
         ),
     ] = None,
     out: Annotated[
@@ -75,7 +78,7 @@ def evaluate(
     augment: AugmentOption = False,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Default: 32 for classifiers, 8 for detectors.", min=1),
+        typer.Option(help="Default: 32; 8 for detectors.", min=1),
     ] = None,
     workers: WorkersOption = 2,
     last: Annotated[
@@ -100,8 +103,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="CRITERION",
-            help="Detectors: propose score thresholds: count (as many detections as annotated "
-            "objects), f1 (best F1), recall=0.9 or precision=0.9.",
+            help="Detectors and multi-label classifiers: propose score thresholds: count (as many "
+            "detections as annotated objects), f1 (best F1), recall=0.9 or precision=0.9.",
         ),
     ] = None,
     save_thresholds: Annotated[
@@ -121,9 +124,9 @@ def evaluate(
         ),
     ] = False,
 ) -> None:
-    """Evaluate a classifier (accuracy), a detector or a file of detections (COCO's mAP).
+    """Evaluate a classifier (accuracy), regressor (errors), detector or file of detections (mAP).
 
-    Metrics of each class are shown, too.
+    Metrics of each class or target are shown.
     """
     from cspdarknet.cli.evaluate_calibration import calibrated_preset, show_calibration
     from cspdarknet.cli.evaluate_predictions import data_of_file, evaluate_file
@@ -172,11 +175,11 @@ def evaluate(
         }
         with console.status("loading the model"):
             predictor = evaluation_predictor(model, which=which, **settings)
-        detects = predictor.info.task == "detection"
-        _check_options(model, detects, calibrate, thresholds=thresholds, classes=classes)
-        limits = stored_score_threshold(model, which) if detects else None
-        source = (data, given_class_names(class_names, predictor.class_names), on_problem, format)
-        evaluation = _evaluate(model, predictor, source, console)
+        info = predictor.info
+        _check_options(model, info, calibrate, thresholds, classes)
+        limits = stored_score_threshold(model, which) if info.task == "detection" else None
+        names = _names_in_data(info, class_names)
+        evaluation = _evaluate(model, predictor, (data, names, on_problem, format), console)
     evaluation = _refined(evaluation, classes, calibrate)
     _print(evaluation, console)
     if thresholds is not None:
@@ -188,6 +191,18 @@ def evaluate(
         say(console, f"report: {page}")
 
 
+def _names_in_data(info: "ModelInfo", class_names: str | None) -> tuple[str, ...]:
+    """Return the names of the classes or targets of a model, in the order of its outputs."""
+    if info.targets is None:
+        return given_class_names(class_names, info.class_names or ())
+    if class_names is not None:
+        raise ValueError(
+            f"`--class-names` is for classes: leave it out. Received: {class_names}, and a model "
+            f"of the targets {', '.join(info.targets)}"
+        )
+    return info.targets
+
+
 def _report_folder(out: Path | None) -> OutputFolder | None:
     folder = None if out is None else OutputFolder(out)
     if folder is not None and (folder.path / RUN_SETTINGS).exists():
@@ -195,20 +210,28 @@ def _report_folder(out: Path | None) -> OutputFolder | None:
     return folder
 
 
-def _check_options(model: str, detects: bool, calibrate: bool, **of_detectors: Any) -> None:
-    """Refuse options of the other task.
+def _check_options(
+    model: str, info: "ModelInfo", calibrate: bool, thresholds: str | None, classes: str | None
+) -> None:
+    """Refuse options of another task, or of another kind of labels.
 
     Args:
         model: the argument MODEL.
-        detects: whether it is a detector.
+        info: its metadata.
         calibrate: the option `--calibrate`.
-        **of_detectors: options of detectors, `None` where they are not given.
+        thresholds: the option `--thresholds`.
+        classes: the option `--classes`.
     """
-    if detects and calibrate:
-        raise ValueError(f"`--calibrate` is for classifiers. Received: {model}, a detector.")
-    if not detects:
-        for name in [name for name, value in of_detectors.items() if value is not None]:
-            raise ValueError(f"`--{name}` is for detectors. Received: {model}, a classifier.")
+    is_multi_label = info.labels == MULTI
+    received = f"Received: {model}, for {'multi-label ' if is_multi_label else ''}{info.task}"
+    if calibrate and (info.task != "classification" or is_multi_label):
+        raise ValueError(f"`--calibrate` is for classifiers with one class per image. {received}.")
+    if classes is not None and info.task != "detection":
+        raise ValueError(f"`--classes` is for detectors. {received}.")
+    if thresholds is not None and not (info.task == "detection" or is_multi_label):
+        raise ValueError(
+            f"`--thresholds` is for detectors and multi-label classifiers. {received}."
+        )
 
 
 def _evaluate(model: str, predictor: "Predictor", source: tuple[Any, ...], console: Console) -> Any:
@@ -220,15 +243,18 @@ def _evaluate(model: str, predictor: "Predictor", source: tuple[Any, ...], conso
         source: dataset, class names, `on_problem` and format.
         console: the console for messages.
     """
-    from cspdarknet.data import load_classification_split, load_detection_split
-    from cspdarknet.evaluate import evaluate_classifier, evaluate_detector
+    from cspdarknet import data, evaluate
 
-    detects = predictor.info.task == "detection"
-    load: Any = load_detection_split if detects else load_classification_split
-    split = load(*source)
+    steps: dict[str, tuple[Any, Any]] = {
+        "classification": (data.load_classification_split, evaluate.evaluate_classifier),
+        "detection": (data.load_detection_split, evaluate.evaluate_detector),
+        "regression": (data.load_regression_split, evaluate.evaluate_regressor),
+    }
+    load, run = steps[predictor.info.task]
+    kind = {"labels": predictor.info.labels} if predictor.info.task == "classification" else {}
+    split = load(*source, **kind)
     for note in _notes(model, source[0], split):
         say(console, note)
-    run: Any = evaluate_detector if detects else evaluate_classifier
     with progress_bar(console, "evaluating", len(split.dataset)) as advance:
         return run(predictor, split.dataset, advance=advance)
 
@@ -256,10 +282,21 @@ def _data_of_model(model: str, data: Path | None, coco_annotations: Path | None)
 
 
 def _print(evaluation: Any, console: Console) -> None:
-    from cspdarknet.evaluate import DetectionEvaluation
+    from cspdarknet.cli.evaluate_multi_label import print_multi_label
+    from cspdarknet.evaluate import (
+        DetectionEvaluation,
+        MultiLabelEvaluation,
+        RegressionEvaluation,
+    )
 
-    detects = isinstance(evaluation, DetectionEvaluation)
-    (_print_detection if detects else _print_classification)(evaluation, console)
+    if isinstance(evaluation, DetectionEvaluation):
+        _print_detection(evaluation, console)
+    elif isinstance(evaluation, MultiLabelEvaluation):
+        print_multi_label(evaluation, console)
+    elif isinstance(evaluation, RegressionEvaluation):
+        print_regression(evaluation, console)
+    else:
+        _print_classification(evaluation, console)
     for reason in evaluation.errors.values():
         say(console, f"left out: {reason}")
 
@@ -268,14 +305,16 @@ def _write_report(
     folder: OutputFolder, evaluation: Any, title: str, limits: "ScoreThreshold | None"
 ) -> Path:
     """Write the report of an evaluation, and return the path of its page."""
-    from cspdarknet.evaluate import DetectionEvaluation
-    from cspdarknet.reports import PAGE, write_classification_report, write_detection_report
+    from cspdarknet import reports
+    from cspdarknet.evaluate import DetectionEvaluation, RegressionEvaluation
 
     if isinstance(evaluation, DetectionEvaluation):
-        write_detection_report(folder, evaluation, title, score_threshold=limits)
+        reports.write_detection_report(folder, evaluation, title, score_threshold=limits)
+    elif isinstance(evaluation, RegressionEvaluation):
+        reports.write_regression_report(folder, evaluation, title)
     else:
-        write_classification_report(folder, evaluation, title)
-    return folder.path / PAGE
+        reports.write_classification_report(folder, evaluation, title)
+    return folder.path / reports.PAGE
 
 
 def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:
@@ -297,6 +336,7 @@ def _notes(model: str, data: Path, split: "EvaluationSplit[Any]") -> list[str]:
 
 
 def _print_classification(evaluation: "ClassificationEvaluation", console: Console) -> None:
+    from cspdarknet.evaluate import OrdinalEvaluation
     from cspdarknet.reports.page import format_metric
 
     table = _table("images", "precision", "recall", "F1")
@@ -312,6 +352,8 @@ def _print_classification(evaluation: "ClassificationEvaluation", console: Conso
         highlight=False,
         soft_wrap=True,
     )
+    if isinstance(evaluation, OrdinalEvaluation):
+        say(console, evaluation.ranks)
 
 
 def _print_detection(evaluation: "DetectionEvaluation", console: Console) -> None:

@@ -1,4 +1,4 @@
-"""`cspdarknet evaluate --thresholds`: proposed score thresholds of a detector."""
+"""`cspdarknet evaluate --thresholds`: proposed score thresholds of a model."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from cspdarknet._image_size import ImageSize
 from cspdarknet.cli.tables import plain_table, print_table
-from cspdarknet.evaluate import DetectionEvaluation, score_threshold_of
+from cspdarknet.evaluate import DetectionEvaluation, MultiLabelEvaluation, score_threshold_of
 from cspdarknet.evaluate.thresholds import MIN_BOXES
 from cspdarknet.presets.config import CONFIG, RUN_SETTINGS
 from cspdarknet.presets.records import PRESETS
@@ -63,21 +63,27 @@ def folder_to_change(model: str, which: str, option: str) -> Path:
 
 
 def show_thresholds(
-    evaluation: DetectionEvaluation, criterion: str, preset: Path | None, console: Console
+    evaluation: DetectionEvaluation | MultiLabelEvaluation,
+    criterion: str,
+    preset: Path | None,
+    console: Console,
 ) -> None:
     """Print the proposed score thresholds, and store them in a preset folder if one is given."""
 
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True, highlight=False)
 
+    is_multi_label = isinstance(evaluation, MultiLabelEvaluation)
+    counted = ("images", "predicted") if is_multi_label else ("boxes", "detections")
+    labeled = "label" if is_multi_label else "ground-truth box"
     proposals = evaluation.thresholds(criterion)
     if not proposals:
-        say("No score threshold can be proposed: no ground-truth box is detected.")
+        say(f"No score threshold can be proposed: no {labeled} is detected.")
         return
     say(f"\nscore thresholds by {criterion}:")
     table = plain_table()
     table.add_column("class", overflow="fold")
-    for title in ("threshold", "boxes", "detections", "precision", "recall"):
+    for title in ("threshold", *counted, "precision", "recall"):
         table.add_column(title, justify="right", no_wrap=True)
     for c in proposals:
         metrics = map(format_metric, (c.precision, c.recall))
@@ -86,7 +92,7 @@ def show_thresholds(
     print_table(console, table)
     say(
         "The classes share one threshold, unless one of its own pays for a class in a "
-        f"cross-validation, which takes {MIN_BOXES} boxes or more. Own thresholds: "
+        f"cross-validation, which takes {MIN_BOXES} {counted[0]} or more. Own thresholds: "
         f"{', '.join(c.name for c in proposals if c.is_own) or 'none'}."
     )
     if preset is not None:

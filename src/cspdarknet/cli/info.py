@@ -108,6 +108,7 @@ def _facts(model: str) -> Table:
         "format": file.format,
         "task": file.task,
         "classes": _classes(file),
+        "targets": file.targets and ", ".join(file.targets),
         "image size": _image_size(file),
         "channels": file.channels,
         "input": file.input_convention and f"{INPUTS[file.input_convention]}{magnitude}",

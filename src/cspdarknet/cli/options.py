@@ -206,12 +206,12 @@ def given_tiles(tile: int | None, overlap: float | None, with_whole: bool) -> di
     return {"tiles": Tiles(tile, DEFAULT_OVERLAP if overlap is None else overlap, with_whole)}
 
 
-def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
-    """Return a `Predictor` of a model for one task.
+def load_predictor(model: str, *tasks: str, **settings: Any) -> "Predictor":
+    """Return a `Predictor` of a model for one of some tasks.
 
     Args:
         model: the argument MODEL.
-        task: `"classification"`, `"detection"` or `"features"`.
+        *tasks: some of `"classification"`, `"detection"`, `"features"` and `"regression"`.
         **settings: arguments of `Predictor`.
 
     Raises:
@@ -225,10 +225,11 @@ def load_predictor(model: str, task: str, **settings: Any) -> "Predictor":
     if not may_run_keras and graph_runtimes("float32")[0] != "keras":
         build_on_numpy()
     predictor = Predictor(model, **settings)
-    if predictor.info.task != task:
+    if predictor.info.task not in tasks:
         raise ValueError(
-            f"{model} is a model for {predictor.info.task}, not for {task}: `cspdarknet predict` "
-            "runs classifiers, `detect` runs detectors, and `features` runs backbones."
+            f"{model} is a model for {predictor.info.task}, not for {' or '.join(tasks)}: "
+            "`cspdarknet predict` runs classifiers and regressors, `detect` runs detectors, and "
+            "`features` runs backbones."
         )
     return predictor
 

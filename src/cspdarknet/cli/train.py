@@ -1,8 +1,7 @@
-"""`cspdarknet train`: training of classifiers and detectors."""
+"""`cspdarknet train`: training of classifiers, regressors and detectors."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,7 +9,9 @@ from rich.console import Console
 from cspdarknet._keras import prefer_backend, training_backend
 from cspdarknet.cli.choices import (
     CLASS_WEIGHTS,
+    LABELS,
     RECIPES,
+    REGRESSION_LOSSES,
     TASKS,
     TRAINING_PRECISIONS,
     choice,
@@ -27,28 +28,16 @@ from cspdarknet.cli.options import (
     image_size_option,
 )
 from cspdarknet.cli.progress import interruptible
-from cspdarknet.presets.config import RUN_SETTINGS
-
-
-class _Task(NamedTuple):
-    """Settings of the command that depend on the task.
-
-    Attributes:
-        preset: the preset to start from by default.
-        metric: the name of the metric that decides which epoch is the best.
-        column: the column of the history that holds it.
-    """
-
-    preset: str
-    metric: str
-    column: str
-
-
-AUTO = "auto"
-STARTS = {
-    "classification": _Task("csp_darknet_tiny_clothing", "accuracy", "val_accuracy"),
-    "detection": _Task("yolox_nano_bccd", "mAP", "val_map"),
-}
+from cspdarknet.cli.train_options import (
+    AUTO,
+    STARTS,
+    backend_of,
+    given_batch_size,
+    given_teacher,
+    options_of_task,
+    print_best,
+    training_function,
+)
 
 
 def train(
@@ -56,7 +45,7 @@ def train(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A folder or annotation file of images with classes or boxes, in any format that "
+            help="A folder or file of images with classes, boxes or numbers, in any format that "
             "`cspdarknet data check` recognizes.",
         ),
     ],
@@ -158,6 +147,36 @@ def train(
             "the recipe's."
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        choice(
+            LABELS,
+            help="Classification: single for one class per image, multi for any number, ordinal "
+            "for classes in order. Default: the recipe's.",
+        ),
+    ] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            help="Classification: all classes in the order of their ids, such as low,mid,high: "
+            "ordinal ones from low to high, if they are not numbers."
+        ),
+    ] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            help="Regression: columns of the numbers to predict, such as age,weight. Default: all "
+            "columns of numbers."
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        choice(
+            REGRESSION_LOSSES,
+            help="Regression: loss of the errors, in standard deviations of each target. Default: "
+            "the recipe's.",
+        ),
+    ] = None,
     flip_vertical: Annotated[
         float | None,
         typer.Option(help="Detection: probability of a vertical flip."),
@@ -226,11 +245,11 @@ def train(
         typer.Option(help="Several machines (JAX): 'auto', or HOST:PORT,PROCESSES,INDEX."),
     ] = None,
 ) -> None:
-    """Train an image classifier or an object detector.
+    """Train an image classifier, an image regressor or an object detector.
 
     Run the same command again to continue after an interruption.
     """
-    prefer_backend(_backend_of(out) or ("jax" if join else training_backend()))
+    prefer_backend(backend_of(out) or ("jax" if join else training_backend()))
     tiles = given_tiles(tile, overlap, with_whole)
     from cspdarknet import train as training
     from cspdarknet.data import recognized_task
@@ -241,28 +260,31 @@ def train(
     if devices is not None and distributed.run_on_devices(devices):
         return
     if task is None:
-        task = recognized_task(data, format)
-    _for_task(task, "detection", tile=tile, levels=levels)
+        task = recognized_task(data, format) if labels is None else "classification"
+    options_of_task(task, "detection", tile=tile, levels=levels)
     if join is not None:
         distributed.join_from_text(join)
     changes = {
         "epochs": epochs,
         **{"image_size": image_size, "channels": channels},
-        "batch_size": _number(batch_size),
+        "batch_size": given_batch_size(batch_size),
         "learning_rate": learning_rate,
         "precision": precision,
         "accumulate": accumulate,
         **{"patience": patience, "seed": seed, "repeat_threshold": repeat_threshold},
-        **_for_task(task, "classification", class_weights=class_weights, focal_gamma=focal_gamma),
-        **_for_task(task, "classification", label_smoothing=label_smoothing),
-        **_for_task(task, "detection", flip_vertical=flip_vertical, copy_paste=copy_paste),
+        **options_of_task(
+            task, "classification", class_weights=class_weights, focal_gamma=focal_gamma
+        ),
+        **options_of_task(task, "classification", label_smoothing=label_smoothing, labels=labels),
+        **options_of_task(task, "regression", loss=loss),
+        **options_of_task(task, "detection", flip_vertical=flip_vertical, copy_paste=copy_paste),
         "levels": None if levels is None else tuple(map(str.strip, levels.split(","))),
         **tiles,
     }
-    _for_task(task, "classification", temperature=temperature)
-    distillation = _teacher(teacher, teacher_weight, temperature)
-    detects = task == "detection"
-    start: Any = training.train_detector if detects else training.train_classifier
+    options_of_task(task, "classification", temperature=temperature)
+    distillation = given_teacher(teacher, teacher_weight, temperature)
+    start = training_function(task, class_names, targets, distillation)
+    settings: Any = training.customize(training.load_recipe(recipe, task), **changes)
     with distributed.joined():
         console = Console(quiet=not distributed.is_first_process())
         with interruptible(console, "Run the same command again to continue."):
@@ -270,7 +292,7 @@ def train(
                 data,
                 out,
                 model or STARTS[task].preset,
-                training.customize(training.load_recipe(recipe, task), **changes),
+                settings,
                 load_weights=False if from_scratch else None,
                 validation_split=validation_split,
                 on_problem=on_problem,
@@ -280,64 +302,6 @@ def train(
                 log=log or (),
                 auto_batch_size=batch_size == AUTO,
                 image_cache=image_cache,
-                teacher=distillation,
                 console=console,
             )
-    best = max(history, key=lambda row: (row["best"], row["epoch"]))
-    console.print(
-        f"Best: epoch {best['epoch']}, validation {STARTS[task].metric} "
-        f"{best[STARTS[task].column]:.4f}. Model: {out / 'best'}  report: {out / 'report.html'}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
-
-
-def _backend_of(run: Path) -> str | None:
-    """Return the backend of an earlier training in a run folder, which this one continues."""
-    try:
-        backend = json.loads((run / RUN_SETTINGS).read_text())["backend"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None  # a new run; or the training itself says what is wrong
-    return backend if isinstance(backend, str) else None
-
-
-def _teacher(model: str | None, weight: float | None, temperature: float | None) -> Any:
-    """Return the teacher that options name, if any.
-
-    Raises:
-        ValueError: if a value is out of range, or there is no `--teacher`.
-    """
-    from cspdarknet.train import Teacher
-
-    named = {"weight": weight, "temperature": temperature}
-    given = {name: value for name, value in named.items() if value is not None}
-    if model is not None:
-        return Teacher(model, **given)
-    if given:
-        raise ValueError(
-            "`--teacher-weight` and `--temperature` need `--teacher`, such as --teacher "
-            "runs/large. Received: no --teacher"
-        )
-    return None
-
-
-def _number(batch_size: str | None) -> int | None:
-    """Return a batch size as a number; `None` where the recipe's is taken or it is to be found."""
-    if batch_size is None or batch_size == AUTO:
-        return None
-    try:
-        return int(batch_size)
-    except ValueError as error:
-        raise ValueError(
-            f"`--batch-size` must be a number, or {AUTO}. Received: --batch-size {batch_size}"
-        ) from error
-
-
-def _for_task(task: str, owner: str, **options: Any) -> dict[str, Any]:
-    """Return the given options of a task, which must not be given for another one."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if given and task != owner:
-        name = next(iter(given)).replace("_", "-")
-        raise ValueError(f"`--{name}` is for --task {owner}. Received: --task {task}")
-    return given
+    print_best(history, out, task, getattr(settings, "labels", ""), console)

@@ -77,7 +77,8 @@ def save(model: keras.Model, destination: str | Path, source: dict[str, Any] | N
     """Write a model in the format of the destination's suffix.
 
     Args:
-        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier`, `ImageRegressor` or
+            `YOLOXDetector` with one.
         destination: `.safetensors`, `.keras`, `.weights.h5`, `.pth` (a state dict of YOLOX, or of
             its CSPDarknet for a backbone), or a path without suffix for a preset folder. The file
             is written atomically.

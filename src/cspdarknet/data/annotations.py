@@ -1,12 +1,15 @@
 """Annotations of a dataset as read from its files, before they are checked."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from cspdarknet.data.problems import Problem
 
-AnyImage = TypeVar("AnyImage", bound="LabeledImage | AnnotatedImage")
+AnyImage = TypeVar(
+    "AnyImage", bound="LabeledImage | MultiLabelImage | NumberedImage | AnnotatedImage"
+)
 
 
 class LabeledImage(NamedTuple):
@@ -19,6 +22,39 @@ class LabeledImage(NamedTuple):
 
     path: Path
     class_name: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class, as of a `MultiLabelImage`."""
+        return (self.class_name,)
+
+
+class MultiLabelImage(NamedTuple):
+    """An image and the names of all its classes.
+
+    Attributes:
+        path: the image file.
+        class_names: names of the classes, each once; none for an image of no class.
+    """
+
+    path: Path
+    class_names: tuple[str, ...]
+
+
+class NumberedImage(NamedTuple):
+    """An image and its numbers, as a table states them.
+
+    Attributes:
+        path: the image file.
+        values: the text of each column of the table but path and split.
+        table: the table.
+        where: the row in the table, such as `"line 3"`.
+    """
+
+    path: Path
+    values: Mapping[str, str]
+    table: Path
+    where: str
 
 
 @dataclass(frozen=True)
@@ -53,11 +89,12 @@ class Annotations(Generic[AnyImage]):
     Attributes:
         splits: images of the splits `"train"`, `"validation"` and `"test"`, as far as the dataset
             has them; a dataset without splits has all of its images in `"train"`.
-        class_names: the declared classes in their order; `None` where files declare none.
+        class_names: the declared classes in their order; `None` where files declare none. Of
+            `NumberedImage`, the columns of numbers.
         problems: annotations that could not be read; their images are in no split.
         used: the annotation files that were read.
         format: name of the format, and why it was recognized.
-        task: `"classification"` or `"detection"`.
+        task: `"classification"`, `"regression"` or `"detection"`.
     """
 
     splits: dict[str, list[AnyImage]]
@@ -66,3 +103,12 @@ class Annotations(Generic[AnyImage]):
     used: frozenset[Path] = frozenset()
     format: str = ""
     task: str = ""
+
+
+def as_multi_label(annotations: Annotations[LabeledImage]) -> Annotations[MultiLabelImage]:
+    """Return images of one class each as images of any number of classes."""
+    splits = {
+        split: [MultiLabelImage(image.path, image.class_names) for image in images]
+        for split, images in annotations.splits.items()
+    }
+    return replace(annotations, splits=splits)  # type: ignore[arg-type, return-value]

@@ -36,6 +36,7 @@ KINDS = {
     "empty split": Kind("splits without images", "left out"),
     "label without image": Kind("annotation files without an image", "left out"),
     "unknown class": Kind("annotations of unknown classes", "left out"),
+    "missing number": Kind("images with a missing number, or one that is not finite", "left out"),
     "several classes": Kind("images with several classes, or none", "left out"),
     "invalid box": Kind("boxes without an area, or not of finite numbers", "left out"),
     "scaled box": Kind("boxes in fractions instead of pixels, or the reverse", "left out"),

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cspdarknet.data.annotations import Annotations
+from cspdarknet._labels import MULTI, SINGLE
+from cspdarknet.data.annotations import Annotations, as_multi_label
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats import FORMATS
 from cspdarknet.data.formats.format import UNLIKELY, Format, Match
@@ -22,6 +23,7 @@ def read_dataset(
     task: str | None = None,
     format: str | None = None,
     images_folder: str | Path | None = None,
+    labels: str = SINGLE,
 ) -> Annotations[Any]:
     """Read the annotations of a dataset in the format that it is most certainly in.
 
@@ -31,10 +33,12 @@ def read_dataset(
         source: the folder or annotation file; a `.parquet` file; `hf://datasets/owner/name`; a
             dataset of Hugging Face or PyTorch; a sequence of `(image, target)`; a data frame of
             pandas or Polars; or a dict of these by split.
-        task: `"classification"` or `"detection"`, which the dataset must be for; `None` for either.
+        task: `"classification"`, `"detection"` or `"regression"`, which the dataset must be for;
+            `None` for any.
         format: name of the format, one of `FORMATS`; `None` to recognize it.
         images_folder: folder to write images that are not files to; `None` for a temporary one,
             which is removed at exit.
+        labels: `"multi"` for images of any number of classes, as `MultiLabelImage`.
 
     Returns:
         `Annotations`, with the format in `format`.
@@ -52,10 +56,10 @@ def read_dataset(
         'class folders: 2 folders of images, named after classes'
     """
     if is_source(source):
-        return read_source(source, task, images_folder)
+        return read_source(source, task, images_folder, labels)
     files = DatasetFiles(source)
     chosen, match = _chosen(files, Path(source), task, format)
-    annotations = chosen.read(files)
+    annotations = _read(chosen, files, labels)
     problems = annotations.problems
     if files.file is None:
         problems = [*problems, *_unused(files, annotations)]
@@ -67,8 +71,16 @@ def read_dataset(
     )
 
 
+def _read(format: Format, files: DatasetFiles, labels: str) -> Annotations[Any]:
+    if labels != MULTI or format.task != "classification":
+        return format.read(files)
+    if format.read_multi_label is None:
+        return as_multi_label(format.read(files))
+    return format.read_multi_label(files)
+
+
 def recognized_task(source: Any, format: str | None = None) -> str:
-    """Return the task that a dataset is for, `"classification"` or `"detection"`.
+    """Return the task that a dataset is for: classification, detection or regression.
 
     Only its format is recognized; arguments and errors are those of `read_dataset`.
     """
@@ -97,9 +109,10 @@ def _chosen(
     matches = [
         (format, match)
         for format in FORMATS
-        if (match := format.match(files))
-        and (task in (None, format.task) or match.certainty > UNLIKELY)
+        if (match := format.match(files)) and _is_candidate(format, match, task)
     ]
+    if task == "regression":  # a table of classes may have columns of numbers, too
+        matches = [pair for pair in matches if pair[0].task == task] or matches
     if not matches:
         purpose = f" for {task}" if task else ""
         raise ValueError(f"{source} is not a dataset{purpose}. {_seen(files)} {_expected(task)}")
@@ -119,6 +132,13 @@ def _chosen(
             f"{match.reason}). {_expected(task)}"
         )
     return of_task[0]
+
+
+def _is_candidate(format: Format, match: Match, task: str | None) -> bool:
+    """Whether a match counts: an unlikely one only for the task that is asked for."""
+    if task == format.task:
+        return True
+    return match.certainty >= UNLIKELY if task is None else match.certainty > UNLIKELY
 
 
 def _expected(task: str | None) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from cspdarknet.data.dataset import DatasetSplits
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.problems import KINDS, by_kind, count_of
+from cspdarknet.data.regression.dataset import RegressionDataset
 
 SHOWN_CLASSES = 8
 
@@ -28,18 +29,30 @@ def summary(splits: DatasetSplits[Any]) -> list[str]:
     images = ", ".join(
         f"{len(data):,}{_without_boxes(data)} for {name}" for name, data in datasets.items() if data
     )
+    if isinstance(splits.train, RegressionDataset):
+        return _lines(splits, images, _targets(splits.train))
     names = list(splits.class_names)
     shown = ", ".join(names[:SHOWN_CLASSES]) + (", ..." if len(names) > SHOWN_CLASSES else "")
     if isinstance(splits.train, DetectionDataset):
         boxes = count_of(int(splits.train.counts.sum()), "box", "boxes")
         images = images.replace(" for training", f" with {boxes} for training")
-    lines = [
-        f"data: {splits.format}",
-        f"images: {images}; {count_of(len(names), 'class', 'classes')}: {shown}",
-    ]
+    return _lines(splits, images, f"{count_of(len(names), 'class', 'classes')}: {shown}")
+
+
+def _lines(splits: DatasetSplits[Any], images: str, what: str) -> list[str]:
+    lines = [f"data: {splits.format}", f"images: {images}; {what}"]
     if splits.problems:
         lines.append(f"problems: {problem_counts(splits.problems)}")
     return lines
+
+
+def _targets(train: RegressionDataset) -> str:
+    """Return the names of the targets and their ranges."""
+    numbers = zip(train.target_names, train.targets.T, strict=True)
+    ranges = [f"{name} ({x.min():.4g} to {x.max():.4g})" for name, x in numbers]
+    more = ", ..." if len(ranges) > SHOWN_CLASSES else ""
+    shown = ", ".join(ranges[:SHOWN_CLASSES])
+    return f"{count_of(len(ranges), 'target')}: {shown}{more}"
 
 
 def _without_boxes(data: Any) -> str:

@@ -1,7 +1,6 @@
 """Evaluation of classifiers: accuracy, loss, confusion matrix and metrics per class."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from cspdarknet._image_size import ImageSize
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.evaluate.calibration import Calibration, calibrate
 from cspdarknet.evaluate.matching import nonzero, ratio
-from cspdarknet.evaluate.predictions import predict_dataset
 
 DECIMALS = 6  # of a probability in a table
 
@@ -152,55 +149,6 @@ class ClassificationEvaluation:
             "confusion": nonzero(self.confusion),
             **({} if self.calibration is None else {"calibration": self.calibration.to_json()}),
         }
-
-
-def evaluate_classifier(
-    model: Any,
-    dataset: ClassificationDataset,
-    *,
-    image_size: ImageSize | None = None,
-    batch_size: int | None = None,
-    workers: int = 2,
-    advance: Callable[[int], object] = int,
-) -> ClassificationEvaluation:
-    """Classify the images of a dataset, and compare with their labels.
-
-    Args:
-        model: an `ImageClassifier`, which is run by Keras; anything else that `Predictor` takes,
-            such as a preset name, a run folder or an exported file; or a `Predictor`.
-        dataset: the images and their labels.
-        image_size: side in pixels of the center crop; `None` for the model's own, or that of the
-            `Predictor`.
-        batch_size: batch size; `None` for 32. A `Predictor` has its own.
-        workers: number of threads that decode images; a `Predictor` has its own.
-        advance: called with the number of images done, for a progress bar.
-
-    Returns:
-        A `ClassificationEvaluation`. Images that cannot be read are left out, and named in its
-        `errors`.
-
-    Raises:
-        ValueError: if the model is not a classifier, its classes are not those of the dataset, or
-            no image can be read.
-
-    Example:
-        >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
-        >>> classifier = ImageClassifier.from_preset("csp_darknet_tiny", num_classes=2)
-        >>> dataset = ClassificationDataset(("sky", "sea"), (Path("sea.png"),), np.array([1]))
-        >>> len(evaluate_classifier(classifier, dataset, image_size=64).probabilities)
-        1
-    """
-    predictions = predict_dataset(
-        model,
-        dataset,
-        "classification",
-        image_size=image_size,
-        batch_size=batch_size,
-        workers=workers,
-        advance=advance,
-    )
-    probabilities = np.array(predictions.results, "float64")
-    return ClassificationEvaluation(predictions.dataset, probabilities, predictions.errors)
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:

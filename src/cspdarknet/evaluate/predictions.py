@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
 from cspdarknet._image_size import ImageSize
+from cspdarknet._labels import MULTI
 from cspdarknet.checkpoints.architecture import task_of
-from cspdarknet.data.dataset import AnyDataset
+from cspdarknet.data.classification.dataset import MultiLabelDataset
+from cspdarknet.data.dataset import AnyDataset, ImageDataset
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.images import ImageError
 from cspdarknet.inference.predictor import Predictor
-from cspdarknet.model_info import is_exported_file, numbered_names, read_model_info
+from cspdarknet.model_info import ModelInfo, is_exported_file, numbered_names, read_model_info
 from cspdarknet.presets.config import BEST
 from cspdarknet.presets.sources import locate
 from cspdarknet.score_thresholds import DEFAULT, ScoreThreshold, check_score_threshold
 
 # Like YOLOX's evaluation: nearly all detections, since mAP measures precision at every score.
 EVALUATION_OPTIONS = DetectionOptions(score_threshold=0.001, max_detections=300)
-BATCH_SIZES = {"classification": 32, "detection": 8}
+BATCH_SIZES = {"classification": 32, "detection": 8, "regression": 32}
 
 
 class DatasetPredictions(NamedTuple, Generic[AnyDataset]):
@@ -28,11 +30,13 @@ class DatasetPredictions(NamedTuple, Generic[AnyDataset]):
         dataset: the images that could be read, with their annotations.
         results: the result of a `Predictor` for each of them.
         errors: why the other images could not be read, by path.
+        info: the metadata of the model.
     """
 
     dataset: AnyDataset
     results: list[Any]
     errors: dict[Path, str]
+    info: ModelInfo
 
 
 def evaluation_predictor(
@@ -49,7 +53,7 @@ def evaluation_predictor(
 
     Args:
         model: anything that `Predictor` takes.
-        task: `"classification"` or `"detection"`; `None` for either.
+        task: `"classification"`, `"detection"` or `"regression"`; `None` for any of them.
         which: the model of a run folder, `"best"` or `"last"`.
         runtime: name of the runtime; `None` for Keras if the model is a Keras model, else for the
             preferred one.
@@ -130,14 +134,15 @@ def predict_dataset(
     Args:
         model: a `Predictor`, or anything that `Predictor` takes. A Keras model is run by Keras.
         dataset: the images and their annotations.
-        task: `"classification"` or `"detection"`.
+        task: `"classification"`, `"detection"` or `"regression"`.
         image_size: image size in pixels; `None` for the model's own.
         batch_size: batch size; `None` for that of the task.
         workers: number of threads that decode images.
         advance: called with 1 after each image.
 
     Raises:
-        ValueError: if the model is for another task or other classes, or no image can be read.
+        ValueError: if the model is for another task, other classes or another kind of labels, or
+            no image can be read.
     """
     if not hasattr(model, "stream"):
         model = evaluation_predictor(
@@ -150,6 +155,7 @@ def predict_dataset(
         )
     _check_task(model.info.task, model.info.raw_outputs, task)
     _check_classes(model, dataset.class_names)
+    _check_labels(model.info, dataset)
     readable, results, errors = [], [], {}
     for i, (path, result) in enumerate(model.stream(dataset.paths)):
         if isinstance(result, ImageError):
@@ -161,7 +167,7 @@ def predict_dataset(
     if not readable:
         reason = next(iter(errors.values()), "the dataset is empty")
         raise ValueError(f"None of the images can be read: {reason}")
-    return DatasetPredictions(dataset.take(readable), results, errors)
+    return DatasetPredictions(dataset.take(readable), results, errors, model.info)
 
 
 def _check_task(found: str, raw_outputs: bool, task: str | None) -> None:
@@ -173,11 +179,32 @@ def _check_task(found: str, raw_outputs: bool, task: str | None) -> None:
         )
 
 
+def _check_labels(info: ModelInfo, dataset: ImageDataset) -> None:
+    is_multi_label = isinstance(dataset, MultiLabelDataset)
+    if info.task == "classification" and (info.labels == MULTI) != is_multi_label:
+        kind = MULTI if info.labels == MULTI else "single"
+        raise ValueError(
+            f"The dataset must have the labels of the model: load it with labels={kind!r}. "
+            f"Received: a {type(dataset).__name__}, and a model with labels={info.labels!r}"
+        )
+
+
 def _check_classes(predictor: Predictor, class_names: tuple[str, ...]) -> None:
+    if predictor.info.task == "regression":
+        _check_targets(predictor.info.targets or (), class_names)
+        return
     known = predictor.class_names
     has_names = known != numbered_names(len(known))
     if known != class_names if has_names else len(known) not in (0, len(class_names)):
         raise ValueError(
             "The classes of the dataset must be those of the model, in the same order. Received: "
             f"{', '.join(class_names)}; the model has {', '.join(known)}."
+        )
+
+
+def _check_targets(known: tuple[str, ...], targets: tuple[str, ...]) -> None:
+    if known != targets:
+        raise ValueError(
+            "The targets of the dataset must be those of the model, in the same order. Received: "
+            f"{', '.join(targets)}; the model has {', '.join(known)}."
         )

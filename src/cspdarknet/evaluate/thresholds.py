@@ -1,4 +1,4 @@
-"""Score thresholds of a detector, proposed from its detections in a validation set.
+"""Score thresholds of a model, proposed from its predictions in a validation set.
 
 A criterion says which threshold is wanted:
 
@@ -60,8 +60,10 @@ class ClassThreshold:
 
 
 @dataclass(frozen=True)
-class _Sample:
+class ScoredSample:
     """Counted detections, and the boxes to detect.
+
+    Of a multi-label classifier, each image is a detection of each class, and a box of its classes.
 
     Attributes:
         scores: confidence of each detection, float64.
@@ -130,7 +132,7 @@ class Criterion:
             f"Received: {text}"
         )
 
-    def choose(self, sample: _Sample) -> float:
+    def choose(self, sample: ScoredSample) -> float:
         """Return the threshold that meets the criterion best; the highest of equally good ones."""
         if not len(sample.scores) or not sample.boxes.any():
             return 1.0
@@ -184,8 +186,15 @@ def propose_thresholds(
     Raises:
         ValueError: if there is no such criterion.
     """
-    wanted = Criterion.parse(criterion)
     samples = _samples(dataset, detections, matches)
+    return thresholds_of_samples(samples, dataset.class_names, criterion)
+
+
+def thresholds_of_samples(
+    samples: Sequence[ScoredSample], class_names: Sequence[str], criterion: str
+) -> list[ClassThreshold]:
+    """Return the score threshold of each class; `propose_thresholds` for samples of the classes."""
+    wanted = Criterion.parse(criterion)
     annotated = [sample for sample in samples if sample.boxes.any()]
     if not any(sample.is_correct.any() for sample in annotated):
         return []
@@ -193,7 +202,7 @@ def propose_thresholds(
     common = wanted.choose(together)
     common_of_folds = [wanted.choose(together.without(fold)) for fold in range(FOLDS)]
     proposals = []
-    for name, sample in zip(dataset.class_names, samples, strict=True):
+    for name, sample in zip(class_names, samples, strict=True):
         is_own = _pays(sample, wanted, common_of_folds)
         threshold = wanted.choose(sample) if is_own else common
         proposals.append(ClassThreshold(name, threshold, is_own, *sample.at(threshold)))
@@ -208,7 +217,7 @@ def score_threshold_of(proposals: Sequence[ClassThreshold]) -> ScoreThreshold:
 
 def _samples(
     dataset: DetectionDataset, detections: Sequence[Detections], matches: Sequence[Matches]
-) -> list[_Sample]:
+) -> list[ScoredSample]:
     """Return the detections and boxes of each class."""
     folds = np.arange(len(dataset)) % FOLDS
     counted = [match.is_counted for match in matches]
@@ -227,14 +236,14 @@ def _samples(
     for labels, ignored, i in zip(dataset.labels, dataset.ignored, folds, strict=True):
         np.add.at(boxes, (labels[~ignored], i), 1)
     return [
-        _Sample(scores[rows], is_correct[rows], fold[rows], boxes[i])
+        ScoredSample(scores[rows], is_correct[rows], fold[rows], boxes[i])
         for i in range(num_classes)
         for rows in [classes == i]
     ]
 
 
-def _together(samples: Sequence[_Sample]) -> _Sample:
-    return _Sample(
+def _together(samples: Sequence[ScoredSample]) -> ScoredSample:
+    return ScoredSample(
         np.concatenate([sample.scores for sample in samples]),
         np.concatenate([sample.is_correct for sample in samples]),
         np.concatenate([sample.fold for sample in samples]),
@@ -242,7 +251,7 @@ def _together(samples: Sequence[_Sample]) -> _Sample:
     )
 
 
-def _pays(sample: _Sample, wanted: Criterion, common: Sequence[float]) -> bool:
+def _pays(sample: ScoredSample, wanted: Criterion, common: Sequence[float]) -> bool:
     """Whether a class's own threshold is clearly better than the common one in other folds.
 
     Args:

@@ -65,7 +65,7 @@ def export(
     """Export a model, fused, to a file for other software, and compare its outputs.
 
     Args:
-        model: a backbone, its `feature_pyramid()`, a classifier or a detector.
+        model: a backbone, its `feature_pyramid()`, a classifier, a regressor or a detector.
         path: the file to write. It is written atomically.
         format: `"onnx"`, `"openvino"`, `"litert"`, `"torch"` (a PyTorch exported program) or
             `"saved_model"` (TensorFlow), or `"triton"` (a folder of Triton's model repository, with
@@ -128,7 +128,8 @@ def export(
     elif sample_images is None:
         sample_images = verification.sample_images(graph, info)
     images = np.asarray(sample_images, inputs)[: keras_formats.max_batch_size(format, graph)]
-    reference = Reference(graph, images, precision)
+    units = (model.mean, model.std) if info.task == "regression" else None
+    reference = Reference(graph, images, precision, units)
     make_folder(path.parent)
     with temporary_folder(path) as folder:
         part = folder / path.name

@@ -7,6 +7,7 @@ import keras
 
 from cspdarknet._arguments import check_choice
 from cspdarknet._image_size import ImageSize, check_image_size, of_sides, sides
+from cspdarknet._labels import SINGLE, probability_activation
 from cspdarknet.checkpoints.architecture import task_of
 from cspdarknet.detections import DetectionOptions, check_options
 from cspdarknet.export.program import model_from_program, program_from_model
@@ -17,7 +18,11 @@ from cspdarknet.yolox.letterbox_layer import Letterbox
 INPUTS = ("uint8", "float32")
 HALF_PRECISIONS = ("bfloat16", "float16")
 RGB = 3  # channels
-OUTPUT_NAMES = {"features": "features", "classification": "probabilities"}
+OUTPUT_NAMES = {
+    "features": "features",
+    "classification": "probabilities",
+    "regression": "targets",
+}
 
 
 def inference_graph(
@@ -86,6 +91,8 @@ def inference_graph(
         channels=_channels(model),
         levels=tuple(model.levels) if task == "detection" else None,
         temperature=getattr(model, "temperature", 1.0) if task == "classification" else 1.0,
+        targets=tuple(model.targets) if task == "regression" else None,
+        labels=getattr(model, "labels", SINGLE),
     )
     images = _image_input(model, inputs, None if letterbox else image_size, info.data_format)
     if info.image_size is None:
@@ -134,7 +141,7 @@ def _resolved(
 
 def _class_names(model: Any, task: str) -> tuple[str, ...] | None:
     """Return the class names of a classifier or detector, numbered ones if it has none."""
-    if task == "features":
+    if task in ("features", "regression"):
         return None
     return model.class_names or numbered_names(model.num_classes)
 
@@ -183,7 +190,8 @@ def _named_outputs(model: keras.Model, outputs: Any, task: str) -> dict[str, Any
     if isinstance(outputs, (list, tuple)):
         raise ValueError("The model must return one tensor or a dict. Received: a list of tensors")
     if task == "classification" and model.activation in (None, "linear"):
-        outputs = keras.layers.Activation("softmax", dtype="float32")(outputs)
+        activation = probability_activation(getattr(model, "labels", SINGLE))
+        outputs = keras.layers.Activation(activation, dtype="float32")(outputs)
     return outputs if isinstance(outputs, dict) else {OUTPUT_NAMES[task]: outputs}
 
 

@@ -24,6 +24,8 @@ MIN_INT8_IOU = 0.75
 MAX_INT8_CONFIDENCE_ERROR = 0.15
 # Near the score and IoU thresholds, rounding decides which boxes are kept.
 MIN_MATCHED_FRACTION = 0.9
+# Of a target: the least standard deviation, relative to its numbers.
+MIN_SPREAD = 0.002
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,10 @@ class Comparison:
     """The error of an exported file's outputs against those of the inference graph.
 
     Attributes:
-        max_relative_error: the largest error, relative to the largest value of the same output. For
-            detections: the largest error of a confidence, or of a box relative to the image size,
-            among the detections that match.
+        max_relative_error: the largest error, relative to the largest value of the same output; of
+            a regressor, before its numbers are in units, and to 1 at least. For detections: the
+            largest error of a confidence, or of a box relative to the image size, among the
+            detections that match.
         num_expected: the number of detections of the inference graph; `None` for other outputs.
         num_exported: the number of detections of the exported file, likewise.
         num_matched: the number of detections that both have, likewise.
@@ -74,12 +77,20 @@ class Reference:
         graph: from `inference_graph`.
         images: a batch of images as the graph takes them.
         precision: precision of the files to compare.
+        units: mean and standard deviation of each target of a regressor; `None` for other models.
 
     Raises:
         ValueError: if the outputs are not finite numbers.
     """
 
-    def __init__(self, graph: keras.Model, images: np.ndarray, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        graph: keras.Model,
+        images: np.ndarray,
+        precision: str = "float32",
+        units: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
+        self._units = units
         self._is_int8 = precision == "int8"
         self._image_size = max(images.shape[1:])
         self._graph = graph
@@ -142,10 +153,19 @@ class Reference:
         if self._nms is not None:
             return _compare_detections(expected, outputs, self._image_size, self._is_int8)
         errors = [
-            np.abs(outputs[name].astype("float64") - value).max() / max(np.abs(value).max(), 1e-9)
+            (np.abs(outputs[name].astype("float64") - value) / self._scale(value)).max()
             for name, value in expected.items()
         ]
         return Comparison(float(np.max(errors)))
+
+    def _scale(self, value: np.ndarray) -> Any:
+        """Return what the error of an output is relative to."""
+        if self._units is None:
+            return max(np.abs(value).max(), 1e-9)
+        mean, std = map(np.asarray, self._units)
+        largest = np.abs((value - mean) / std).max()
+        # A large mean would hide errors that matter, but float32 has no more digits than this.
+        return np.maximum(std * max(largest, 1), MIN_SPREAD * np.abs(value).max(axis=0))
 
 
 def _layer_of(graph: keras.Model, layer_type: type) -> Any:

@@ -143,13 +143,13 @@ def augment_for(info: ModelInfo, augment: Any) -> list[Copy]:
     if info.task == "features" or info.raw_outputs:
         received = "a detector with raw outputs" if info.raw_outputs else "a backbone"
         raise ValueError(
-            "`augment` is for classifiers, and for detectors with boxes. Received: "
+            "`augment` is for classifiers, regressors, and detectors with boxes. Received: "
             f"augment={augment!r}, and {received}: leave it out."
         )
     copies = options.copies(info.task)
     if not copies:
         raise ValueError(
-            "`augment` of a classifier needs a flip. Received: "
+            "`augment` of a classifier or regressor needs a flip. Received: "
             f"augment={augment!r}: the scales are for detectors."
         )
     return copies
@@ -184,7 +184,7 @@ def infer_augmented(
     usable = [i for i, item in enumerate(batch) if not isinstance(item.inputs, ImageError)]
     of_copies = [infer([batch[i].copies[n] for i in usable]) for n in range(len(copies))]
     for i, *others in zip(usable, *of_copies, strict=True):
-        if info.task == "classification":
+        if info.task in ("classification", "regression"):
             results[i] = np.mean([results[i], *others], axis=0)
         else:
             results[i] = _merged(results[i], list(zip(copies, others, strict=True)), info)

@@ -1,4 +1,4 @@
-"""`Predictor`: images in; features, class probabilities or detections out."""
+"""`Predictor`: images in; features, class probabilities, numbers or detections out."""
 
 import os
 import reprlib
@@ -35,18 +35,18 @@ ONE_PROCESS = "A Predictor belongs to the process that made it: make one in each
 class Predictor:
     """Inference on images: decoding, preprocessing and the model run at the same time.
 
-    A classifier gets the center crop of an image, a detector the whole image, letterboxed, both at
-    the size that they were trained with. A backbone gets images as they are; or shrunk, if
-    `longer_side` is given; or their center crop, if `image_size` is given or the model takes one
-    size.
+    A classifier or regressor gets the center crop of an image, a detector the whole image,
+    letterboxed, at the size that they were trained with. A backbone gets images as they are; or
+    shrunk, if `longer_side` is given; or their center crop, if `image_size` is given or the model
+    takes one size.
 
     A Predictor belongs to the process that made it: make one in each process.
 
     Args:
-        model: a backbone, its `feature_pyramid()`, an `ImageClassifier` or a `YOLOXDetector`;
-            anything that `load_model` takes, such as a preset name or a run folder, which is
-            converted once and then read from a cache; or a file that `export` wrote, `.onnx` or
-            `.xml`. Neither that nor a cached model needs Keras or a backend.
+        model: a backbone, its `feature_pyramid()`, an `ImageClassifier`, an `ImageRegressor` or a
+            `YOLOXDetector`; anything that `load_model` takes, such as a preset name or a run
+            folder, which is converted once and then read from a cache; or a file that `export`
+            wrote, `.onnx` or `.xml`. Neither that nor a cached model needs Keras or a backend.
         runtime: `"openvino"`, `"onnxruntime"` or `"keras"`; `None` for the first of these that is
             installed and takes the file and the precision; or `"fastest"` to measure those. A Keras
             model that cannot be exported needs `"keras"`.
@@ -69,8 +69,8 @@ class Predictor:
         options: detectors: a `DetectionOptions` in place of the model's own thresholds.
         tiles: detectors: `Tiles`, to detect in overlapping tiles of large images, and merge the
             detections. `max_detections` of the options is then that of each tile.
-        augment: classifiers and detectors: `True`, or `Augment`, to predict flipped or shrunk
-            copies of each image, too, and to average the probabilities or merge the detections.
+        augment: all but backbones: `True`, or `Augment`, to predict flipped or shrunk copies of
+            each image, too, and to average the probabilities or numbers, or merge the detections.
 
     Attributes:
         info: the `ModelInfo`: task, class names, image size and so on.
@@ -177,8 +177,9 @@ class Predictor:
 
         Returns:
             For each image: a dict of arrays `(height, width, channels)` by level from a backbone,
-            an array `(num_classes,)` of probabilities from a classifier, or `Detections` in pixels
-            of the image from a detector.
+            an array `(num_classes,)` of probabilities from a classifier, an array `(targets,)` of
+            numbers in their units from a regressor, or `Detections` in pixels of the image from a
+            detector.
 
         Raises:
             ImageError: if an image cannot be used; `stream` continues after it.
@@ -317,6 +318,8 @@ class Predictor:
         info = self.info
         if info.task == "classification":
             return outputs["probabilities"]
+        if info.task == "regression":
+            return outputs["targets"]
         if info.task == "detection" and not info.raw_outputs:
             if not takes_whole_images(info):
                 assert info.image_size is not None
@@ -340,8 +343,9 @@ class Predictor:
                 not files that were exported for float32.
 
         Returns:
-            The outputs by name: `probabilities`; `boxes` in pixels of the images, `confidence`,
-            `classes` and `num_detections`; or feature maps by level, in the model's data format.
+            The outputs by name: `probabilities`; `targets`; `boxes` in pixels of the images,
+            `confidence`, `classes` and `num_detections`; or feature maps by level, in the model's
+            data format.
 
         Raises:
             ValueError: if the images are not of the shape that the model takes.

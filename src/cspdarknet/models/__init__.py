@@ -14,6 +14,7 @@ from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.classifier import ImageClassifier
 from cspdarknet.models.detector import YOLOXDetector
 from cspdarknet.models.load import load_model
+from cspdarknet.models.regressor import ImageRegressor
 
 __all__ = [
     "CSPDarkNetBackbone",
@@ -23,6 +24,7 @@ __all__ = [
     "CSPDarkNetTinyBackbone",
     "CSPDarkNetXLBackbone",
     "ImageClassifier",
+    "ImageRegressor",
     "YOLOXDetector",
     "load_model",
 ]

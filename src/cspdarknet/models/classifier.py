@@ -14,23 +14,28 @@ from cspdarknet._arguments import (
     check_temperature,
 )
 from cspdarknet._image_size import ImageSize, to_json
+from cspdarknet._labels import MULTI, SINGLE, THRESHOLD, check_labels, probability_activation
 from cspdarknet.checkpoints.layer_forms import check_not_quantized
 from cspdarknet.checkpoints.model_size import classifier_head_size
 from cspdarknet.layers import float32_or_wider
 from cspdarknet.models import arguments
-from cspdarknet.models.head import ModelWithHead, serialize_backbone
-from cspdarknet.models.image_batches import BATCH_SIZE, CroppedImages, listed_images
+from cspdarknet.models.head import (
+    POOLINGS,
+    PooledModel,
+    num_features,
+    pooled_features,
+    serialize_backbone,
+)
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import find
+from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
+from cspdarknet.score_thresholds import to_json as thresholds_to_json
 
-POOLINGS = {
-    "avg": keras.layers.GlobalAveragePooling2D,
-    "max": keras.layers.GlobalMaxPooling2D,
-}
+AUTO = "auto"  # the activation that gives probabilities
 
 
 @keras.saving.register_keras_serializable(package="cspdarknet")
-class ImageClassifier(ModelWithHead):
+class ImageClassifier(PooledModel):
     """An image classifier: a backbone, global pooling and one dense layer.
 
     Its layers are those of `keras_cv.models.ImageClassifier`: the backbone as one layer,
@@ -44,7 +49,8 @@ class ImageClassifier(ModelWithHead):
         num_classes: int, number of classes.
         pooling: `"avg"` or `"max"`, the kind of global pooling.
         activation: name of the activation of the last layer, or a function of
-            `keras.activations`; `None` for logits.
+            `keras.activations`; `None` for logits; `"auto"` for probabilities: `"sigmoid"` with
+            `labels="multi"`, else `"softmax"`.
         dropout: float, dropout rate before the dense layer, at least 0 and less than 1. With 0
             there is no dropout layer.
         class_names: optional names of the classes, in the order of the outputs.
@@ -54,6 +60,11 @@ class ImageClassifier(ModelWithHead):
             probabilities agree with the accuracy (calibration); the order of the classes does not
             change. `cspdarknet evaluate --calibrate` finds it. It is for inference: a training of
             this package starts without it.
+        labels: `"single"` for one class per image; `"multi"` for any number of classes per image,
+            each output being the probability of its class; `"ordinal"` for classes in order, from
+            low to high.
+        score_threshold: with `labels="multi"`, the lowest probability at which an image is said to
+            have a class: one number, or one for each class; `None` for 0.5.
         dtype: dtype or dtype policy of the head; `None` for the backbone's. The head computes in
             float32 or float64, so that probabilities are exact under mixed precision, too.
         **kwargs: `name` and `trainable`.
@@ -75,12 +86,14 @@ class ImageClassifier(ModelWithHead):
         backbone: keras.Model,
         num_classes: int,
         pooling: str = "avg",
-        activation: Any = "softmax",
+        activation: Any = AUTO,
         *,
         dropout: float = 0.0,
         class_names: Sequence[str] | None = None,
         image_size: ImageSize | None = None,
         temperature: float = 1.0,
+        labels: str = SINGLE,
+        score_threshold: ScoreThreshold | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -88,7 +101,9 @@ class ImageClassifier(ModelWithHead):
         arguments.check_backbone(backbone)
         num_classes = check_count("num_classes", num_classes, most=MAX_CLASSES)
         check_choice("pooling", pooling, tuple(POOLINGS))
-        activation = arguments.check_activation(activation)
+        labels = check_labels(labels)
+        activation = _check_activation(activation, labels)
+        score_threshold = _check_threshold(score_threshold, labels, num_classes)
         dropout = check_fraction("dropout", dropout, below_one=True)
         class_names = arguments.check_class_names(class_names, num_classes)
         if image_size is not None:
@@ -96,22 +111,11 @@ class ImageClassifier(ModelWithHead):
         temperature = check_temperature(temperature)
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
-        channels_first = getattr(backbone, "data_format", None) == "channels_first"
-        features = backbone.outputs[0].shape[1 if channels_first else -1] or 1
-        arguments.check_size(classifier_head_size(features, num_classes))
+        arguments.check_size(classifier_head_size(num_features(backbone), num_classes))
 
         # Functional model.
         head_dtype = float32_or_wider(policy)
-        (source,) = backbone.inputs
-        images = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source.name)
-        pooling_layer = POOLINGS[pooling](
-            data_format=getattr(backbone, "data_format", None),
-            dtype=head_dtype,
-            name=f"{pooling}_pool",
-        )
-        x = pooling_layer(backbone(images))
-        if dropout:
-            x = keras.layers.Dropout(dropout, dtype=head_dtype, name="dropout")(x)
+        images, x = pooled_features(backbone, pooling, dropout, head_dtype)
         of_logits = activation if temperature == 1 else None
         x = keras.layers.Dense(num_classes, of_logits, dtype=head_dtype, name="predictions")(x)
         if temperature != 1:
@@ -127,45 +131,11 @@ class ImageClassifier(ModelWithHead):
         self.class_names = class_names
         self.image_size = image_size
         self.temperature = temperature
+        self.labels = labels
+        self.score_threshold = score_threshold
         self.dtype_policy = policy
         if not trainable:
             self.trainable = False
-
-    def predict(self, x: Any, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Classify images, as `keras.Model.predict` does with batches.
-
-        Args:
-            x: batches in any form that Keras takes, of images at the size that the model is to
-                see. Or one image: a path, a Pillow image, or an RGB array `(height, width, 3)` of
-                0..255; or a list of them. The model then sees the central square of each image, at
-                its `image_size` (224 if it has none).
-            batch_size: number of images in a batch; `None` for 32.
-            *args: other arguments of `keras.Model.predict`.
-            **kwargs: other arguments of `keras.Model.predict`.
-
-        Returns:
-            Array `(n, num_classes)` of the outputs, also for one image.
-
-        Raises:
-            ValueError: if a file cannot be read as an image, or an array is not one.
-
-        Example:
-            >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
-            >>> classifier = ImageClassifier.from_preset("csp_darknet_tiny_clothing")
-            >>> classifier.predict("sea.png", verbose=0).shape
-            (1, 10)
-        """
-        if images := listed_images(x):
-            size = check_count("batch_size", BATCH_SIZE if batch_size is None else batch_size)
-            x, batch_size = self._cropped(images, size), None
-        return super().predict(x, batch_size, *args, **kwargs)
-
-    def _cropped(self, images: list[Any], batch_size: int) -> CroppedImages:
-        """Return batches of the center crops of images."""
-        data_format = getattr(self.backbone, "data_format", "channels_last")
-        fixed = self.inputs[0].shape[2]
-        size = self.image_size or fixed
-        return CroppedImages(images, size, batch_size, data_format, self.channels)
 
     # Saving.
 
@@ -186,10 +156,17 @@ class ImageClassifier(ModelWithHead):
             "dropout": self.dropout,
             "class_names": None if self.class_names is None else list(self.class_names),
             "image_size": to_json(self.image_size),
-            # Left out where there is none: older versions load the config, too.
+            # Left out where they are the usual ones: older versions load the config, too.
             **({} if self.temperature == 1 else {"temperature": self.temperature}),
+            **({} if self.labels == SINGLE else {"labels": self.labels}),
+            **self._threshold_in_config(),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
+
+    def _threshold_in_config(self) -> dict[str, Any]:
+        if self.score_threshold is None:
+            return {}
+        return {"score_threshold": thresholds_to_json(self.score_threshold)}
 
     # Presets.
 
@@ -237,6 +214,30 @@ class ImageClassifier(ModelWithHead):
         if input_shape is not None:
             kwargs["input_shape"] = input_shape
         return build(cls, find(preset, load_weights), kwargs)
+
+
+def _check_activation(activation: Any, labels: str) -> str | None:
+    """Accept an activation that fits the kind of labels, and return its name."""
+    usual = probability_activation(labels)
+    name = usual if activation == AUTO else arguments.check_activation(activation)
+    if labels != SINGLE and name not in (None, "linear", usual):
+        raise ValueError(
+            f"`activation` must be {usual!r}, or None for logits, with labels={labels!r}. "
+            f"Received: activation={activation!r}"
+        )
+    return name
+
+
+def _check_threshold(value: Any, labels: str, num_classes: int) -> ScoreThreshold | None:
+    """Accept the score thresholds of a multi-label classifier, which no other one has."""
+    if labels == MULTI:
+        return check_score_threshold(THRESHOLD if value is None else value, num_classes)
+    if value is not None:
+        raise ValueError(
+            "`score_threshold` is for labels='multi': other classifiers give the most probable "
+            f"class. Received: labels={labels!r}, score_threshold={value!r}"
+        )
+    return None
 
 
 def _with_temperature(logits: Any, temperature: float, activation: Any, dtype: Any) -> Any:

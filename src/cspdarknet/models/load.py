@@ -9,11 +9,15 @@ from cspdarknet._arguments import check_choice
 from cspdarknet.models.backbone import CSPDarkNetBackbone
 from cspdarknet.models.classifier import ImageClassifier
 from cspdarknet.models.detector import YOLOXDetector
+from cspdarknet.models.regressor import ImageRegressor
 from cspdarknet.presets.config import BEST
 from cspdarknet.presets.load import build
 from cspdarknet.presets.sources import PresetFiles, find
 
-CLASSES = {model.task: model for model in (CSPDarkNetBackbone, ImageClassifier, YOLOXDetector)}
+CLASSES = {
+    model.task: model
+    for model in (CSPDarkNetBackbone, ImageClassifier, ImageRegressor, YOLOXDetector)
+}
 TASKS = (None, *CLASSES)
 
 
@@ -25,33 +29,32 @@ def load_model(
     load_weights: bool | None = None,
     **arguments: Any,
 ) -> keras.Model:
-    """Load a backbone, a classifier or a detector.
+    """Load a backbone, a classifier, a regressor or a detector.
 
     Args:
         source: a built-in preset's name; a preset folder; a run folder of a training; a weight
             file (`.pth`, `.onnx`, `.safetensors`, `.h5`, `.keras`, ...);
             `"kaggle://owner/model/framework/variation"`; or `"hf://owner/repository"`, also with
             `@revision` behind it.
-        task: `"features"` for the backbone alone, `"classification"` or `"detection"`; `None` for
-            the task of the source.
+        task: `"features"` for the backbone alone, `"classification"`, `"regression"` or
+            `"detection"`; `None` for the task of the source.
         which: the model of a run folder, `"best"` or `"last"`.
         load_weights: whether to load the trained weights. `None` loads them if there are any.
-        **arguments: constructor arguments that override the stored ones. With `num_classes` the
-            model gets a new head if the source has none for the task and these classes. With
-            `levels` a detector predicts on these pyramid levels, and a warning says which of its
-            weights are new. A bare
-            `.weights.h5` of a backbone needs its architecture: `stackwise_channels`,
-            `stackwise_depth` and `include_rescaling`. That of a detector is for
-            `checkpoints.load_weights` into a detector of the same architecture. A weight file of
-            YOLOX also takes what it does not state: `class_names`; `input_convention`, the images
-            that it was trained on, `"bgr"` (YOLOX's own) or `"rgb"` for values of 0..255, or
-            `"normalized"` for RGB images with the mean and standard deviation of ImageNet; and, if
-            it is not an ONNX file, `activation`, one of `layers.ACTIVATIONS`. `channels` is the
-            number of channels of the images, such as 1 or 4: weights of RGB images are adapted by
-            `checkpoints.stem.for_channels`.
+        **arguments: constructor arguments that override the stored ones. With `num_classes`
+            (`targets` of a regressor) the model gets a new head if the source has none for the task
+            and these classes. With `levels` a detector predicts on these pyramid levels, and a
+            warning says which of its weights are new. A bare `.weights.h5` of a backbone needs its
+            architecture: `stackwise_channels`, `stackwise_depth` and `include_rescaling`. That of a
+            detector is for `checkpoints.load_weights` into a detector of the same architecture. A
+            weight file of YOLOX also takes what it does not state: `class_names`;
+            `input_convention`, the images that it was trained on, `"bgr"` (YOLOX's own) or `"rgb"`
+            for values of 0..255, or `"normalized"` for RGB images with the mean and standard
+            deviation of ImageNet; and, if it is not an ONNX file, `activation`, one of
+            `layers.ACTIVATIONS`. `channels` is the number of channels of the images, such as 1 or
+            4: weights of RGB images are adapted by `checkpoints.stem.for_channels`.
 
     Returns:
-        A `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
+        A `CSPDarkNetBackbone`, `ImageClassifier`, `ImageRegressor` or `YOLOXDetector`.
 
     Raises:
         ValueError: if the source is unknown, damaged, or a model for another task; or if an

@@ -8,6 +8,7 @@ from typing import Any
 
 from cspdarknet.presets.run_record import RunRecord
 
+# The hub has no task of numbers from images.
 PIPELINE_TAGS = {
     "features": "image-feature-extraction",
     "classification": "image-classification",
@@ -17,11 +18,17 @@ TAGS = {
     "features": ["backbone"],
     "classification": ["classifier"],
     "detection": ["detector", "yolox"],
+    "regression": ["regressor", "image-regression"],
 }
 # Metrics of `evaluation.json`: the type at the hub, and the name on the page.
 METRICS = {
     "accuracy": ("accuracy", "Accuracy"),
     "top_5": ("accuracy", "Top-5 accuracy"),
+    "mean_average_precision": ("map", "mAP"),
+    "micro_f1": ("f1", "Micro F1"),
+    "macro_f1": ("f1", "Macro F1"),
+    "quadratic_weighted_kappa": ("cohen_kappa", "Quadratic weighted kappa"),
+    "r2": ("r_squared", "R2"),
     "map": ("map", "mAP@0.5:0.95"),
     "map50": ("map", "mAP@0.5"),
     "map75": ("map", "mAP@0.75"),
@@ -45,7 +52,7 @@ def card_metadata(
 
     Args:
         name: name of the model.
-        task: `"features"`, `"classification"` or `"detection"`.
+        task: `"features"`, `"classification"`, `"detection"` or `"regression"`.
         license: license of the weights, as an SPDX identifier or another text.
         record: the training.
         examples: example images for the widget: paths in the repository.
@@ -54,7 +61,7 @@ def card_metadata(
     metadata = {
         "library_name": "keras",
         **_license(license),
-        "pipeline_tag": PIPELINE_TAGS[task],
+        "pipeline_tag": PIPELINE_TAGS.get(task),
         "tags": ["keras", "cspdarknet", *TAGS[task]],
         "datasets": [record.hub_dataset] if record.hub_dataset else [],
         "metrics": list(dict.fromkeys(metric["type"] for metric in metrics)),
@@ -89,8 +96,9 @@ def _model_index(
     if not metrics:
         return []
     dataset = record.dataset or "own data"
+    kind = PIPELINE_TAGS.get(task, f"image-{task}")
     result = {
-        "task": {"type": PIPELINE_TAGS[task], "name": PIPELINE_TAGS[task].replace("-", " ")},
+        "task": {"type": kind, "name": kind.replace("-", " ")},
         "dataset": {
             "type": record.hub_dataset or re.sub(r"[^\w.-]+", "-", dataset),
             "name": dataset,

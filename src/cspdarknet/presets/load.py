@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from cspdarknet._arguments import MAX_CHANNELS, MAX_CLASSES, MAX_DEPTH, check_count
+from cspdarknet._labels import SINGLE
 from cspdarknet.checkpoints.architecture import backbone_of, task_of
 from cspdarknet.checkpoints.config import BACKBONE
 from cspdarknet.checkpoints.errors import CheckpointError, shortened
@@ -47,6 +48,8 @@ DEFAULTS = {
     "mean": None,
     "std": None,
 }
+# Arguments of a classifier's head that are for one kind of labels.
+OF_LABELS = ("labels", "activation", "score_threshold", "temperature")
 SPARE_PARAMETERS, MAX_SHOWN = 1_000_000, 10**15
 
 
@@ -58,7 +61,7 @@ def build(cls: type[Model], files: PresetFiles, overrides: dict[str, Any]) -> Mo
     head but the class predictions.
 
     Args:
-        cls: `CSPDarkNetBackbone`, `ImageClassifier` or `YOLOXDetector`.
+        cls: `CSPDarkNetBackbone`, `ImageClassifier`, `ImageRegressor` or `YOLOXDetector`.
         files: the files, as `presets.sources.find` returns them.
         overrides: constructor arguments of the head and of the backbone that override the
             preset's; `input_convention`, for a weight file of YOLOX; and `channels`, for images of
@@ -165,18 +168,21 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
         for name, value in own.items()
         if value is not None or name not in ("neck_depth", "head_channels", "levels")
     }
-    head = {**stored, **own}
-    if stored and "num_classes" not in head:
+    head = {**_of_labels(stored, own), **own}
+    outputs = "targets" if task_of(cls) == "regression" else "num_classes"
+    if stored and outputs not in head:
         raise CheckpointError(
-            f"The config of {files.origin!r} is malformed: its head has no `num_classes`."
+            f"The config of {files.origin!r} is malformed: its head has no `{outputs}`."
         )
-    if "num_classes" not in head:
+    if outputs not in head:
         raise ValueError(
             f"{files.origin!r} is a model for {files.task}, without the head of a {cls.__name__}: "
-            "pass `num_classes` to put a new, untrained head on its backbone."
+            f"pass `{outputs}` to put a new, untrained head on its backbone."
         )
     keeps_head = _keeps_head(cls, files, head)
-    if not keeps_head:
+    if not keeps_head and outputs == "targets":
+        head = {**head, **{name: own.get(name) for name in ("mean", "std")}}
+    elif not keeps_head:
         head["class_names"] = own.get("class_names")  # the preset's are names of other classes
         if "score_threshold" not in own and isinstance(head.get("score_threshold"), list):
             del head["score_threshold"]  # thresholds of other classes
@@ -190,6 +196,14 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
     return head
 
 
+def _of_labels(stored: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a stored head without those of another kind of labels."""
+    kind = stored.get("labels", SINGLE)
+    if own.get("labels", kind) == kind:
+        return stored
+    return {name: value for name, value in stored.items() if name not in OF_LABELS}
+
+
 def _keeps_head(cls: type[Any], files: PresetFiles, head: dict[str, Any] | None) -> bool:
     """Whether the model has the preset's task, and a head for the same classes if it has one."""
     stored = files.config.head
@@ -197,6 +211,8 @@ def _keeps_head(cls: type[Any], files: PresetFiles, head: dict[str, Any] | None)
         return False
     if stored is None or head is None:
         return True
+    if files.task == "regression":
+        return isinstance(head["targets"], Iterable) and list(head["targets"]) == stored["targets"]
     if head["num_classes"] != stored.get("num_classes"):
         return False
     names, stored_names = head.get("class_names"), stored.get("class_names")

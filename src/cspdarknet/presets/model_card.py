@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cspdarknet._labels import DESCRIPTIONS
 from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.presets.card_metadata import METRICS, UNKNOWN, card_metadata, to_yaml
 from cspdarknet.presets.hugging_face import PREFIX as HUGGING_FACE
@@ -58,6 +59,16 @@ probabilities = Predictor("{uri}")("photo.jpg")
 classifier = ImageClassifier.from_preset("{uri}")
 backbone = CSPDarkNetBackbone.from_preset("{uri}")  # for another task""",
     ),
+    "regression": CardTexts(
+        "An image regressor with a CSPDarkNet backbone",
+        "trained on images of",
+        """from cspdarknet import Predictor
+from cspdarknet.models import CSPDarkNetBackbone, ImageRegressor
+
+numbers = Predictor("{uri}")("photo.jpg")
+regressor = ImageRegressor.from_preset("{uri}")
+backbone = CSPDarkNetBackbone.from_preset("{uri}")  # for another task""",
+    ),
     "detection": CardTexts(
         "A YOLOX object detector with a CSPDarkNet backbone",
         "images are letterboxed to",
@@ -73,6 +84,7 @@ CLASS_COLUMNS = {
     "classification": ("images", "precision", "recall", "f1"),
     "detection": ("boxes", "ap", "ap50", "precision", "recall", "f1"),
 }
+TARGET_COLUMNS = ("mae", "rmse", "r2", "spearman")
 
 
 def model_card(
@@ -115,8 +127,13 @@ def _facts(
     """Yield the rows about the architecture and the weights."""
     backbone, head = config.backbone, config.head
     if head is not None:
-        names = ", ".join(head.get("class_names") or ["not named"])
-        yield "classes", f"{head['num_classes']}: {names}"
+        if config.task == "regression":
+            yield "targets", ", ".join(head["targets"])
+        else:
+            names = ", ".join(head.get("class_names") or ["not named"])
+            yield "classes", f"{head['num_classes']}: {names}"
+        if kind := DESCRIPTIONS.get(str(head.get("labels"))):
+            yield "labels", kind
         if side := head.get("image_size"):
             height, width = side if isinstance(side, (list, tuple)) else (side, side)
             yield TEXTS[config.task].image_size, f"{height} x {width} pixels"
@@ -161,8 +178,14 @@ def _metrics(config: ModelConfig, record: RunRecord) -> Iterator[str]:
         (item.get("name", ""), *(_number(item.get(column)) for column in columns))
         for item in evaluation.get("classes", ())
     ]
+    targets = [
+        (item.get("name", ""), *(_number(item.get(column)) for column in TARGET_COLUMNS))
+        for item in evaluation.get("targets", ())
+    ]
     yield f"## Metrics\n\n{images}\n"
     yield f"{_table(rows, ('metric', 'value'))}\n"
+    if targets:
+        yield f"{_table(targets, ('target', *TARGET_COLUMNS))}\n"
     if classes:
         yield f"{_table(classes, ('class', *columns))}\n"
 

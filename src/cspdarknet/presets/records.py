@@ -20,6 +20,7 @@ TITLES = {
     "features": "CSPDarkNet",
     "classification": "Image classifier on a CSPDarkNet",
     "detection": "YOLOX object detector on a CSPDarkNet",
+    "regression": "Image regressor on a CSPDarkNet",
 }
 
 

@@ -10,6 +10,7 @@ from cspdarknet.checkpoints.architecture import backbone_of, classifier_head, ta
 from cspdarknet.yolox.head import OUTPUTS as DETECTOR_OUTPUTS
 
 CLASSIFIER_OUTPUTS = ("logits", "probs")
+REGRESSOR_OUTPUTS = ("targets",)
 VALUES = 8  # stored of each output
 DEFAULT_SIZE = (64, 96)  # height and width in pixels, where the model does not state them
 
@@ -18,7 +19,8 @@ def reference_outputs(model: Any) -> dict[str, list[float]]:
     """Compute a few values of each output for a fixed noise image.
 
     Args:
-        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier`, `ImageRegressor` or
+            `YOLOXDetector` with one.
 
     Returns:
         A dict from output (`"P2"`, ..., and those of the head) to eight values of it.
@@ -34,7 +36,11 @@ def reference_outputs(model: Any) -> dict[str, list[float]]:
 
 def output_names(model: Any) -> list[str]:
     """Return the names of the feature maps of a model and of its head's outputs."""
-    head = {"classification": CLASSIFIER_OUTPUTS, "detection": DETECTOR_OUTPUTS}
+    head = {
+        "classification": CLASSIFIER_OUTPUTS,
+        "detection": DETECTOR_OUTPUTS,
+        "regression": REGRESSOR_OUTPUTS,
+    }
     return [*backbone_of(model).pyramid_level_inputs, *head.get(task_of(model), ())]
 
 
@@ -50,7 +56,8 @@ def compute_outputs(
 
     Yields:
         Name and array of each output: feature maps by level, a classifier's `"logits"` and
-        `"probs"`, a detector's raw `"boxes"`, `"objectness"` and `"classes"`.
+        `"probs"`, a regressor's `"targets"`, a detector's raw `"boxes"`, `"objectness"` and
+        `"classes"`.
     """
     backbone = backbone_of(model)
     levels = [name for name in names if name in backbone.pyramid_level_inputs]
@@ -61,6 +68,8 @@ def compute_outputs(
         return
     if task_of(model) == "detection":
         outputs = model.predict_on_batch(x)
+    elif task_of(model) == "regression":
+        outputs = {"targets": model.predict_on_batch(x)}
     else:
         last = model.get_layer("predictions")
         ends = {"pooled": last.input, "probs": _uncalibrated(model, last.output)}

@@ -17,6 +17,9 @@ PICTURES = {
     "curves.png": "Learning curves",
     "precision_recall.png": "Precision over recall at IoU 0.5",
     "confusion.png": "Confusion matrix",
+    "average_precision.png": "Average precision of each class",
+    "predicted.png": "Predicted over true numbers",
+    "residuals.png": "Errors",
 }
 HUB_DATASET = re.compile(r"hf:/+datasets/([\w.-]+/[\w.-]+?)(?:@[\w./-]+)?/?")
 

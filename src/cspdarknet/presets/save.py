@@ -9,6 +9,7 @@ import keras
 
 from cspdarknet._arguments import check_temperature
 from cspdarknet._files import write_whole
+from cspdarknet._labels import MULTI
 from cspdarknet._unfinished import make_folder, temporary_folder
 from cspdarknet._version import __version__
 from cspdarknet.checkpoints.architecture import backbone_of
@@ -33,7 +34,8 @@ def save_preset(
     replaced atomically; other files there are kept.
 
     Args:
-        model: a `CSPDarkNetBackbone`, or an `ImageClassifier` or `YOLOXDetector` with one.
+        model: a `CSPDarkNetBackbone`, or an `ImageClassifier`, `ImageRegressor` or
+            `YOLOXDetector` with one.
         directory: the folder.
         source: where the weights come from, such as `{"name": ..., "license": ...}`. It goes into
             the metadata, together with reference outputs for `verify`.
@@ -70,10 +72,11 @@ def save_preset(
 
 
 def save_score_threshold(directory: str | Path, score_threshold: ScoreThreshold) -> None:
-    """Store the score threshold of a detector in its preset folder, atomically.
+    """Store the score threshold of a model in its preset folder, atomically.
 
     Args:
-        directory: the preset folder of a `YOLOXDetector`.
+        directory: the preset folder of a `YOLOXDetector`, or of an `ImageClassifier` with
+            `labels="multi"`.
         score_threshold: one number, or one for each class.
 
     Raises:
@@ -81,8 +84,10 @@ def save_score_threshold(directory: str | Path, score_threshold: ScoreThreshold)
     """
     path = Path(directory) / CONFIG
     config = read_config(path)
-    if config["class_name"] != DETECTOR:
-        raise ValueError(f"{directory} must be the preset folder of a {DETECTOR}.")
+    if config["class_name"] != DETECTOR and config["config"].get("labels") != MULTI:
+        raise ValueError(
+            f"{directory} must be the preset folder of a {DETECTOR} or a multi-label {CLASSIFIER}."
+        )
     checked = check_score_threshold(score_threshold, config["config"].get("num_classes"))
     config["config"]["score_threshold"] = to_json(checked)
     write_whole(path, lambda part: _write_json(part, config))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cspdarknet.reports.detection import write_detection_report
     from cspdarknet.reports.evaluation import TrainingRecord
     from cspdarknet.reports.page import PAGE
+    from cspdarknet.reports.regression import write_regression_report
 
 __all__ = [
     "PAGE",
@@ -17,6 +18,7 @@ __all__ = [
     "write_classification_report",
     "write_dataset_report",
     "write_detection_report",
+    "write_regression_report",
 ]
 
 # Names are imported on first use: the report of a dataset needs no Keras.
@@ -28,5 +30,6 @@ __getattr__, __dir__ = lazy_names(
         "write_classification_report": "classification",
         "write_dataset_report": "dataset",
         "write_detection_report": "detection",
+        "write_regression_report": "regression",
     },
 )

@@ -3,7 +3,11 @@
 from PIL import Image, ImageOps
 
 from cspdarknet._files import OutputFolder
-from cspdarknet.evaluate import ClassificationEvaluation
+from cspdarknet.evaluate import (
+    ClassificationEvaluation,
+    MultiLabelEvaluation,
+    OrdinalEvaluation,
+)
 from cspdarknet.reports.calibration import calibration_picture
 from cspdarknet.reports.contact_sheet import Tile, draw_contact_sheet, open_or_blank
 from cspdarknet.reports.evaluation import (
@@ -12,6 +16,7 @@ from cspdarknet.reports.evaluation import (
     mistakes_pictures,
     write_report,
 )
+from cspdarknet.reports.multi_label import write_multi_label_report
 from cspdarknet.reports.page import format_metric, table
 
 CONFUSION_CAPTION = "<p>Colors: fractions of the images of the class, in each row.</p>"
@@ -24,7 +29,7 @@ TILE_SIDE, COLUMNS, MAX_TILES = 170, 6, 24
 
 def write_classification_report(
     folder: OutputFolder,
-    evaluation: ClassificationEvaluation,
+    evaluation: ClassificationEvaluation | MultiLabelEvaluation,
     title: str,
     training: TrainingRecord | None = None,
 ) -> None:
@@ -32,10 +37,13 @@ def write_classification_report(
 
     Args:
         folder: folder that the files are written to.
-        evaluation: the evaluation of the classifier.
+        evaluation: the evaluation of the classifier, of any kind of labels.
         title: title of the page.
         training: the training that the classifier comes from, to be shown too.
     """
+    if isinstance(evaluation, MultiLabelEvaluation):
+        write_multi_label_report(folder, evaluation, title, training)
+        return
     sheet = draw_mistakes(evaluation)
     pictures = [
         confusion_picture(evaluation.confusion, evaluation.dataset.class_names, CONFUSION_CAPTION),
@@ -87,7 +95,13 @@ def _summary(evaluation: ClassificationEvaluation) -> str:
         for c in evaluation.classes
     ]
     top_5 = f"; top-5 accuracy {evaluation.top(5):.2%}" if len(rows) > 5 else ""
-    return (
-        f"<p>Accuracy <b>{evaluation.accuracy:.2%}</b> on {len(evaluation.dataset)} images "
-        f"(95 % confidence interval {low:.2%} to {high:.2%}){top_5}.</p>{table(header, rows)}"
+    accuracy = (
+        f"Accuracy <b>{evaluation.accuracy:.2%}</b> on {len(evaluation.dataset)} images "
+        f"(95 % confidence interval {low:.2%} to {high:.2%}){top_5}."
     )
+    return f"<p>{accuracy}{_ranks(evaluation)}</p>{table(header, rows)}"
+
+
+def _ranks(evaluation: ClassificationEvaluation) -> str:
+    """Return the metrics of ordered classes, if they are ordered."""
+    return f" {evaluation.ranks}." if isinstance(evaluation, OrdinalEvaluation) else ""

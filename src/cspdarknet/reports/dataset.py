@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from cspdarknet._files import OutputFolder
 from cspdarknet._image_size import ImageSize, to_text
+from cspdarknet.data.classification.dataset import MultiLabelDataset
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.doctor.load import InspectedDataset
 from cspdarknet.data.doctor.summary import (
@@ -63,6 +64,11 @@ def write_dataset_report(
         ImportError: if Matplotlib is not installed.
         ValueError: if the dataset has no images.
     """
+    if dataset.task == "regression":
+        raise ValueError(
+            "The report is for datasets of classes or boxes. Received: a dataset for regression: "
+            "`cspdarknet data check` shows the range of its numbers."
+        )
     if not dataset.splits:
         raise ValueError(f"{dataset.source} has no usable images. {dataset.error}".rstrip())
     sizes = {split: image_sizes(images, size_of) for split, images in dataset.splits.items()}
@@ -155,6 +161,8 @@ def _sample_pictures(
     owners, labels = np.arange(len(images)), images.labels
     if isinstance(images, DetectionDataset):
         owners, _, labels = trained_boxes(images)
+    elif isinstance(images, MultiLabelDataset):
+        owners, labels = np.nonzero(images.labels)
     rng, tiles = np.random.default_rng(seed), list[Tile]()
     for label in np.argsort(-images.counts, kind="stable")[:MAX_CLASSES].tolist():
         chosen = rng.permutation(np.unique(owners[labels == label]))[:COLUMNS].tolist()

@@ -1,4 +1,4 @@
-"""The report of an evaluation or a training, for both tasks: files, pictures and the page."""
+"""The report of an evaluation or a training, for all tasks: files, pictures and the page."""
 
 import csv
 import html
@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,16 @@ from cspdarknet.reports.page import (
 from cspdarknet.reports.plots import PANELS, draw_confusion, draw_curves
 
 if TYPE_CHECKING:
-    from cspdarknet.evaluate import ClassificationEvaluation, DetectionEvaluation
+    from cspdarknet.evaluate import (
+        ClassificationEvaluation,
+        DetectionEvaluation,
+        MultiLabelEvaluation,
+        RegressionEvaluation,
+    )
+
+    Evaluation: TypeAlias = (
+        ClassificationEvaluation | DetectionEvaluation | MultiLabelEvaluation | RegressionEvaluation
+    )
 
 METRICS, PREDICTIONS = "evaluation.json", "predictions.csv"
 CURVES, CONFUSION, MISTAKES = "curves.png", "confusion.png", "mistakes.png"
@@ -35,8 +44,10 @@ CURVES_CAPTION = "<p>A star marks the best epoch; dotted lines divide the phases
 METRIC_TITLES = {
     "val_loss": "val loss",
     "val_accuracy": "val accuracy",
+    "val_kappa": "val kappa",
     "val_map": "mAP",
     "val_map50": "mAP50",
+    "val_r2": "val R2",
 }
 
 
@@ -58,7 +69,7 @@ class TrainingRecord:
 def write_report(
     folder: OutputFolder,
     title: str,
-    evaluation: "ClassificationEvaluation | DetectionEvaluation",
+    evaluation: "Evaluation",
     summary: str,
     pictures: Iterable[Picture],
     predictions: Sequence[Mapping[str, Any]],

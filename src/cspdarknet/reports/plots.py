@@ -21,11 +21,13 @@ PANELS = {
         "classes": "class_loss",
     },
     "accuracy": {"training": "accuracy", "validation": "val_accuracy"},
+    "validation R2": {"R2": "val_r2"},
+    "quadratic weighted kappa": {"validation": "val_kappa"},
     "validation mAP": {"mAP": "val_map", "mAP50": "val_map50"},
     LEARNING_RATE: {"": "learning_rate"},  # the last of them
 }
 # Columns that the best epoch is chosen by; it is marked in their panels.
-SCORES = ("val_accuracy", "val_map")
+SCORES = ("val_accuracy", "val_kappa", "val_map", "val_r2")
 MAX_PANELS_IN_ROW = 3
 MAX_MARKED_EPOCHS = 40  # with more epochs, a marker at each one would hide the curve
 MAX_COLORED_CURVES = 10  # more colors than these are hard to tell apart

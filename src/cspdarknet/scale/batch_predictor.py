@@ -9,7 +9,7 @@ from cspdarknet._extras import require
 from cspdarknet.images import ImageError
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.scale.storage import EXTRA, PURPOSE
-from cspdarknet.scale.tables import TOP, Row, result_rows, to_table
+from cspdarknet.scale.tables import Row, result_rows, to_table
 
 ERROR = "error"
 
@@ -32,7 +32,8 @@ class BatchPredictor:
         model: the name or path of a model, as in `Predictor`. All machines must see it.
         image_column: column of the images: local paths, bytes of image files, or arrays.
         maps: features: whether to keep the feature maps, not only their mean.
-        top: classifiers: number of the most probable classes to keep.
+        top: classifiers: number of the most probable classes to keep; `None` for 3, and for all
+            classes of a multi-label classifier that reach their score thresholds.
         options: the other arguments of `Predictor`; `mode` is `"throughput"` by default.
 
     Attributes:
@@ -59,7 +60,7 @@ class BatchPredictor:
         *,
         image_column: str = "bytes",
         maps: bool = False,
-        top: int = TOP,
+        top: int | None = None,
         **options: Any,
     ) -> None:
         require("pyarrow", EXTRA, PURPOSE)

@@ -37,7 +37,7 @@ class BulkJob:
     the sources by then are added as further parts.
 
     Args:
-        task: `"features"`, `"classification"` or `"detection"`.
+        task: `"features"`, `"classification"`, `"detection"` or `"regression"`.
         model: the name or path of a model, as in `Predictor`, with weights.
         sources: paths or URLs of images, of shards (Parquet files or WebDataset tars), of `.txt`
             files that list them, or of folders of them.
@@ -47,7 +47,8 @@ class BulkJob:
             the spatial mean of the deepest level.
         longer_side: features: maximum length of an image's longer side in pixels; 0 keeps the size.
             `None` is 640, or the center crop of a model with a fixed image size.
-        top: classifiers: number of the most probable classes to keep.
+        top: classifiers: number of the most probable classes to keep; `None` for 3, and for all
+            classes of a multi-label classifier that reach their score thresholds.
         image_column: column of the bytes of image files in Parquet files; `None` for a usual name.
         key_column: column of the names of images in Parquet files; `None` for a usual name, or the
             path of the file and the number of the row.
@@ -82,7 +83,7 @@ class BulkJob:
         part_size: int = PART_SIZE,
         levels: Sequence[str] | None = None,
         longer_side: int | None = None,
-        top: int = TOP,
+        top: int | None = None,
         image_column: str | None = None,
         key_column: str | None = None,
         **options: Any,
@@ -90,7 +91,7 @@ class BulkJob:
         require("pyarrow.parquet", EXTRA, PURPOSE)
         self._task = check_choice("task", task, TASKS)
         self._part_size = check_count("part_size", part_size)
-        self._top = check_count("top", top)
+        self._top = None if top is None else check_count("top", top)
         self._maps = levels is not None
         self._columns = Columns(image_column, key_column)
         self._folder = ResultFolder(out)
@@ -194,7 +195,7 @@ class BulkJob:
             "task": self._task,
             "weights_sha256": self._sha256,
             "maps": self._maps,
-            **({"top": self._top} if self._task == "classification" else {}),
+            **({"top": self._top or TOP} if self._task == "classification" else {}),
             **json.loads(json.dumps(options, default=vars)),
         }
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from cspdarknet._extras import require
 from cspdarknet.detections import Detections
+from cspdarknet.inference.classes import predicted_classes
 from cspdarknet.model_info import ModelInfo, numbered_names
 from cspdarknet.scale.storage import EXTRA, PURPOSE
 
@@ -17,30 +18,35 @@ TOP = 3
 
 
 def result_rows(
-    info: ModelInfo, output_names: Sequence[str], maps: bool, top: int
+    info: ModelInfo, output_names: Sequence[str], maps: bool, top: int | None
 ) -> tuple[Any, RowOf]:
     """Return the Arrow schema of a model's results, and the function of one result to its row.
 
     A row of features has `vector`, the spatial mean of the deepest level, and with `maps=True` for
     each level its values, such as `P3`, and their shape, `P3_shape`. A row of a classifier has
     `class_id`, `class_name` and `probability`, lists of the most probable classes. A row of a
-    detector has `height` and `width` of the image, and lists with an entry for each detection:
-    `xyxy`, `confidence`, `class_id` and `class_name`.
+    regressor has the lists `target` and `value`. A row of a detector has `height` and `width` of
+    the image, and lists with an entry for each detection: `xyxy`, `confidence`, `class_id` and
+    `class_name`.
 
     Args:
         info: the `ModelInfo` of the model.
         output_names: names of its outputs.
         maps: features: whether to keep the feature maps.
-        top: classifiers: number of classes.
+        top: classifiers: number of classes; `None` for 3, and for all classes of a multi-label
+            classifier that reach their score thresholds.
     """
     if info.task == "features":
         return _feature_schema(output_names, maps), _feature_row(output_names, maps)
+    if info.task == "regression":
+        return _schema(_NUMBERS), lambda result: _number_row(result, info.targets or ())
     if info.task == "classification":
-        return _schema(_CLASSES), lambda result: _class_row(result, info.class_names, top)
+        return _schema(_CLASSES), lambda result: _class_row(result, info, top)
     return _schema(_DETECTIONS), _detection_row
 
 
 _CLASSES = {"class_id": "ids", "class_name": "names", "probability": "floats"}
+_NUMBERS = {"target": "names", "value": "floats"}
 _DETECTIONS = {
     **{"height": "id", "width": "id", "xyxy": "boxes", "confidence": "floats"},
     **{"class_id": "ids", "class_name": "names"},
@@ -83,14 +89,18 @@ def _feature_row(output_names: Sequence[str], maps: bool) -> RowOf:
     return row
 
 
-def _class_row(probabilities: np.ndarray, class_names: Sequence[str] | None, top: int) -> Row:
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    names = class_names or numbered_names(len(probabilities))
+def _class_row(probabilities: np.ndarray, info: ModelInfo, top: int | None) -> Row:
+    order = predicted_classes(probabilities, info, top, TOP)
+    names = info.class_names or numbered_names(len(probabilities))
     return {
         "class_id": order.astype("int32"),
         "class_name": [names[i] for i in order],
         "probability": probabilities[order].astype("float32"),
     }
+
+
+def _number_row(numbers: np.ndarray, targets: Sequence[str]) -> Row:
+    return {"target": list(targets), "value": numbers.astype("float32")}
 
 
 def _detection_row(detections: Detections) -> Row:

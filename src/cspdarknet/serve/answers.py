@@ -9,28 +9,44 @@ from fastapi import HTTPException
 
 from cspdarknet.detections import Detections
 from cspdarknet.images import open_image
+from cspdarknet.inference.classes import predicted_classes
+from cspdarknet.model_info import ModelInfo
 from cspdarknet.serve.batching import EncodedImage
 from cspdarknet.serve.models import ServedModel
 from cspdarknet.visualize import JPEG_QUALITY
 
 Features = Mapping[str, np.ndarray]
+TOP = 5  # classes of an image, where it has one
 PICTURE_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
 
 
-def classes_json(probabilities: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
-    """Return the most probable classes of an image, the first one first.
+def classes_json(probabilities: np.ndarray, info: ModelInfo, top: int | None) -> dict[str, Any]:
+    """Return the classes of an image, the most probable one first; see `predicted_classes`.
 
     Example:
-        >>> classes_json(np.array([0.25, 0.75]), ["cat", "dog"], top=1)
+        >>> info = ModelInfo("classification", class_names=("cat", "dog"))
+        >>> classes_json(np.array([0.25, 0.75]), info, top=1)
         {'classes': [{'class_id': 1, 'class_name': 'dog', 'probability': 0.75}]}
     """
-    order = np.argsort(-probabilities, kind="stable")[:top].tolist()
+    order = predicted_classes(probabilities, info, top, TOP).tolist()
+    names = info.class_names or ()
     return {
         "classes": [
             {"class_id": i, "class_name": names[i], "probability": rounded(probabilities[i], 6)}
             for i in order
         ]
     }
+
+
+def numbers_json(numbers: np.ndarray, targets: Sequence[str]) -> dict[str, Any]:
+    """Return the numbers of an image, in their units.
+
+    Example:
+        >>> numbers_json(np.array([41.25]), ["age"])
+        {'targets': {'age': 41.25}}
+    """
+    pairs = zip(targets, numbers.tolist(), strict=True)
+    return {"targets": {name: float(f"{number:.7g}") for name, number in pairs}}
 
 
 def detections_json(detections: Detections) -> dict[str, Any]:
@@ -112,6 +128,7 @@ def model_json(model: ServedModel) -> dict[str, Any]:
         "runtime": model.predictor.runtime,
         "image_size": model.info.image_size,
         "class_names": list(model.info.class_names or ()),
+        "targets": list(model.info.targets or ()),
         "score_threshold": model.score_threshold,
         "lowest_score_threshold": model.lowest_score_threshold,
     }

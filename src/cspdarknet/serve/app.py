@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,10 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 ModelName = Annotated[
     str | None, Query(description="Name of the model. Default: the first one for this task.")
+]
+Top = Annotated[
+    int | None,
+    Query(ge=1, description="Number of classes. Default: 5; multi-label: those at the thresholds."),
 ]
 Threshold = Annotated[
     float | None,
@@ -81,6 +86,7 @@ def create_app(
         redoc_url=None,
     )
     add_results(app, service)
+    add_detections(app, service)
     add_page_and_status(app, service)
     app.add_middleware(BodyLimits, limits=service.limits)
     app.add_middleware(Safeguards, api_key=api_key, count=service.metrics.request)
@@ -88,52 +94,25 @@ def create_app(
 
 
 def add_results(app: FastAPI, service: Service) -> None:
-    """Add the paths that run models."""
-    drawing = asyncio.Semaphore(DRAWN_AT_ONCE)
-
-    def post(path: str, schema: Any) -> Callable[[Any], Any]:
-        body = {"requestBody": REQUEST_BODY}
-        return app.post(path, response_model=schema, responses=PROBLEMS, openapi_extra=body)
-
-    async def run(request: Request, name: str | None, task: str) -> tuple[ServedModel, Any, Any]:
-        model = service.model(name, task)
-        images = await read_images(request, service.limits)
-        results = await service.predict(request, model, images)
-        if len(results) == 1 and isinstance(results[0], HTTPException):
-            raise results[0]
-        return model, images, results
+    """Add the paths that run classifiers, regressors and backbones."""
+    post = partial(_post, app)
+    run = partial(_run, service)
 
     @post("/v1/predict", schemas.PredictResponse)
-    async def predict(
-        request: Request, model: ModelName = None, top: Annotated[int, Query(ge=1)] = 5
-    ) -> Response:
-        """Classify images: the most probable classes of each."""
-        served, images, results = await run(request, model, "classification")
-        names = served.info.class_names or ()
-        return _json(served, images, results, lambda r: answers.classes_json(r, names, top))
+    async def predict(request: Request, model: ModelName = None, top: Top = None) -> Response:
+        """Classify images: the `top` most probable classes of each, 5 by default.
 
-    @post("/v1/detect", schemas.DetectResponse)
-    async def detect(
-        request: Request,
-        model: ModelName = None,
-        score_threshold: Threshold = None,
-        output: Annotated[
-            Literal["json", "jpeg", "png"],
-            Query(description="The detections, or the only image with the boxes drawn in."),
-        ] = "json",
-    ) -> Response:
-        """Detect objects in images."""
-        served, images, results = await run(request, model, "detection")
-        threshold = served.score_threshold if score_threshold is None else score_threshold
-        selected = [_or_error(r, lambda r: served.selected(r, score_threshold)) for r in results]
-        if output == "json":
-            head = {"score_threshold": threshold}
-            return _json(served, images, selected, answers.detections_json, **head)
-        image, detections = _only(images, selected, output)
-        async with drawing:
-            kind = output.upper()
-            content = await run_in_threadpool(answers.picture, image, detections, kind)
-        return Response(content, media_type=answers.PICTURE_TYPES[kind])
+        Of a multi-label classifier, the default is all classes that reach their score thresholds.
+        """
+        served, images, results = await run(request, model, "classification")
+        return _json(served, images, results, lambda r: answers.classes_json(r, served.info, top))
+
+    @post("/v1/regress", schemas.RegressResponse)
+    async def regress(request: Request, model: ModelName = None) -> Response:
+        """Predict the numbers of images, in their units."""
+        served, images, results = await run(request, model, "regression")
+        names = served.info.targets or ()
+        return _json(served, images, results, lambda r: answers.numbers_json(r, names))
 
     @post("/v1/features", schemas.FeaturesResponse)
     async def features(
@@ -150,6 +129,52 @@ def add_results(app: FastAPI, service: Service) -> None:
             return _json(served, images, results, answers.features_json)
         content = await run_in_threadpool(answers.features_npz, _only(images, results, output)[1])
         return Response(content, media_type="application/octet-stream")
+
+
+def add_detections(app: FastAPI, service: Service) -> None:
+    """Add the path that runs detectors, and draws their boxes."""
+    drawing = asyncio.Semaphore(DRAWN_AT_ONCE)
+
+    @_post(app, "/v1/detect", schemas.DetectResponse)
+    async def detect(
+        request: Request,
+        model: ModelName = None,
+        score_threshold: Threshold = None,
+        output: Annotated[
+            Literal["json", "jpeg", "png"],
+            Query(description="The detections, or the only image with the boxes drawn in."),
+        ] = "json",
+    ) -> Response:
+        """Detect objects in images."""
+        served, images, results = await _run(service, request, model, "detection")
+        threshold = served.score_threshold if score_threshold is None else score_threshold
+        selected = [_or_error(r, lambda r: served.selected(r, score_threshold)) for r in results]
+        if output == "json":
+            head = {"score_threshold": threshold}
+            return _json(served, images, selected, answers.detections_json, **head)
+        image, detections = _only(images, selected, output)
+        async with drawing:
+            kind = output.upper()
+            content = await run_in_threadpool(answers.picture, image, detections, kind)
+        return Response(content, media_type=answers.PICTURE_TYPES[kind])
+
+
+def _post(app: FastAPI, path: str, schema: Any) -> Callable[[Any], Any]:
+    """Return the decorator of a path that takes images."""
+    body = {"requestBody": REQUEST_BODY}
+    return app.post(path, response_model=schema, responses=PROBLEMS, openapi_extra=body)
+
+
+async def _run(
+    service: Service, request: Request, name: str | None, task: str
+) -> tuple[ServedModel, Any, Any]:
+    """Return the model of a request, its images, and the result of each or its error."""
+    model = service.model(name, task)
+    images = await read_images(request, service.limits)
+    results = await service.predict(request, model, images)
+    if len(results) == 1 and isinstance(results[0], HTTPException):
+        raise results[0]
+    return model, images, results
 
 
 def add_page_and_status(app: FastAPI, service: Service) -> None:

@@ -53,6 +53,21 @@ class PredictResponse(BaseModel):
     results: list[ClassifiedImage]
 
 
+class ImageNumbers(BaseModel):
+    """The numbers that a regressor predicts for one image, or why it could not be used."""
+
+    image: str
+    targets: dict[str, float] | None = None
+    error: str | None = None
+
+
+class RegressResponse(BaseModel):
+    """The answer of `/v1/regress`."""
+
+    model: str
+    results: list[ImageNumbers]
+
+
 class ImageFeatures(BaseModel):
     """The spatial mean of the deepest feature map, and the shapes of all; or an error."""
 
@@ -77,6 +92,7 @@ class ModelDescription(BaseModel):
     runtime: str
     image_size: int | list[int] | None
     class_names: list[str]
+    targets: list[str]
     score_threshold: float | list[float]
     lowest_score_threshold: float | list[float]
 

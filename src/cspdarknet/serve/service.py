@@ -14,7 +14,12 @@ from cspdarknet.serve.limits import RETRY_AFTER, Limits
 from cspdarknet.serve.metrics import Metrics
 from cspdarknet.serve.models import ServedModel
 
-PATHS = {"classification": "/v1/predict", "detection": "/v1/detect", "features": "/v1/features"}
+PATHS = {
+    "classification": "/v1/predict",
+    "detection": "/v1/detect",
+    "features": "/v1/features",
+    "regression": "/v1/regress",
+}
 CLIENT_CLOSED_REQUEST = 499
 
 

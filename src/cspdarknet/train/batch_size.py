@@ -19,7 +19,7 @@ from cspdarknet._image_size import num_pixels, sides
 from cspdarknet.train import distributed
 from cspdarknet.train.free_memory import free_memory
 from cspdarknet.train.gpu_memory import check_on_demand
-from cspdarknet.train.recipe import BaseRecipe, ClassificationRecipe
+from cspdarknet.train.recipe import BaseRecipe, ClassificationRecipe, RegressionRecipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 PROGRAM = "from cspdarknet.train.step_memory import main; main()"
@@ -63,7 +63,7 @@ def fit_batch_size(
     Args:
         recipe: the recipe.
         model: the model to start from, as its name or path.
-        num_classes: number of classes.
+        num_classes: number of classes or targets.
         load_weights: as for `train_classifier`.
         devices: number of devices, among which each batch is divided evenly.
         num_images: number of training images; of a detector, they are kept in memory up to 1 GB.
@@ -92,10 +92,9 @@ def fit_batch_size(
         )
     if "cpu" not in distributed.device_names():
         check_on_demand()
-    is_classification = isinstance(recipe, ClassificationRecipe)
     found = _measured(
         {
-            "task": "classification" if is_classification else "detection",
+            "task": _task_of(recipe),
             "recipe": recipe.to_json(),
             "model": str(model),
             "load_weights": load_weights,
@@ -126,6 +125,12 @@ def same_step(recipe: AnyRecipe, stored: Any) -> AnyRecipe:
     except (LookupError, TypeError, ValueError):  # the comparison of all settings says what differs
         pass
     return recipe
+
+
+def _task_of(recipe: BaseRecipe) -> str:
+    if isinstance(recipe, ClassificationRecipe):
+        return "classification"
+    return "regression" if isinstance(recipe, RegressionRecipe) else "detection"
 
 
 def _measured(question: dict[str, Any]) -> BatchSize:

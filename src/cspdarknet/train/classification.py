@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cspdarknet.train.recipe import ClassificationRecipe
 from cspdarknet.train.recipes import load_recipe
-from cspdarknet.train.tasks import ClassificationTask, Row
+from cspdarknet.train.tasks import Row, classification_task
 from cspdarknet.train.teacher import Teacher, as_teacher
 from cspdarknet.train.trainer import Trainer
 
@@ -29,6 +29,7 @@ def train_classifier(
     auto_batch_size: bool = False,
     image_cache: str | Path | None = None,
     teacher: str | Path | Teacher | None = None,
+    class_names: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> list[Row]:
     """Train an image classifier.
@@ -62,6 +63,8 @@ def train_classifier(
             folder. `None` keeps none.
         teacher: a larger model of the same classes, whose outputs are targets, too (distillation):
             a `Teacher`, or everything that `load_model` takes.
+        class_names: all classes in the order of their ids, from low to high for a recipe with
+            `labels="ordinal"`; `None` for the order of the dataset.
         console: the console that shows the progress; `None` for the standard output.
 
     Returns:
@@ -84,8 +87,12 @@ def train_classifier(
         (2, ('cat', 'dog'))
     """
     return Trainer(
-        ClassificationTask(
-            load_recipe(recipe, "classification"), on_problem, format, as_teacher(teacher)
+        classification_task(
+            load_recipe(recipe, "classification"),
+            on_problem,
+            format,
+            as_teacher(teacher),
+            None if class_names is None else tuple(class_names),
         ),
         data,
         out,

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from cspdarknet._labels import MULTI, SINGLE
 from cspdarknet.models import ImageClassifier, YOLOXDetector
 from cspdarknet.models.steps import loss_divisor
 from cspdarknet.train.teacher import PREFIX, Teacher
@@ -23,23 +24,30 @@ from cspdarknet.yolox.losses import BOX_WEIGHT
 OUTPUTS = ("boxes", "objectness", "classes")  # raw outputs of a detector
 
 
-def classifier_loss(logits: Any, teacher_logits: Any, temperature: float, weight: Any) -> Any:
+def classifier_loss(
+    logits: Any, teacher_logits: Any, temperature: float, weight: Any, labels: str = SINGLE
+) -> Any:
     """Return the cross-entropy with the teacher's probabilities at a temperature.
 
-    Its gradient has the size of that of the labels at any temperature.
+    The probabilities of multi-label classifiers are those of each class on its own. The
+    cross-entropy's gradient has the size of that of the labels at any temperature.
 
     Args:
         logits: logits `(batch, classes)`.
         teacher_logits: those of the teacher.
         temperature: number that both are divided by.
         weight: weight of each image, `(batch,)`; `None` for equal weights.
+        labels: the kind of labels.
 
     Returns:
         The mean over the images.
     """
-    soft = ops.softmax(ops.cast(teacher_logits, "float32") / temperature)
-    log_probabilities = ops.log_softmax(ops.cast(logits, "float32") / temperature)
-    losses = -(temperature**2) * ops.sum(soft * log_probabilities, axis=-1)
+    own, wanted = (ops.cast(x, "float32") / temperature for x in (logits, teacher_logits))
+    if labels == MULTI:
+        losses = ops.mean(_crossentropy(own, ops.sigmoid(wanted)), axis=-1)
+    else:
+        losses = -ops.sum(ops.softmax(wanted) * ops.log_softmax(own), axis=-1)
+    losses = temperature**2 * losses
     if weight is not None:
         losses = losses * ops.cast(ops.reshape(weight, ops.shape(losses)), "float32")
     return ops.mean(losses)
@@ -111,7 +119,7 @@ class DistilledClassifier(ImageClassifier):
         loss = super().compute_loss(x, y["labels"], y_pred, sample_weight, training)
         options = self.teacher
         return loss + options.weight * classifier_loss(
-            y_pred, y[f"{PREFIX}logits"], options.temperature, sample_weight
+            y_pred, y[f"{PREFIX}logits"], options.temperature, sample_weight, self.labels
         )
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:

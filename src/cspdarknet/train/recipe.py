@@ -15,6 +15,7 @@ from cspdarknet._arguments import (
     is_number,
 )
 from cspdarknet._image_size import ImageSize, check_image_size, scaled, sides
+from cspdarknet._labels import SINGLE, check_labels
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.detection.augment import DetectionAugmentation
 from cspdarknet.tiles import Tiles, check_tiles
@@ -24,6 +25,12 @@ OPTIMIZERS = ("adamw", "sgd")
 MAX_IMAGE_CHANNELS = 1024
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CLASS_WEIGHTS = ("equal", "balanced")
+REGRESSION_LOSSES = ("huber", "mse")
+
+# Movements only: a change of brightness or color may change the number of an image, too.
+GEOMETRIC = ClassificationAugmentation(
+    crop_area=(0.7, 1.0), rand_augment=0, erase=0.0, cutmix_alpha=0.0
+)
 
 Built = TypeVar("Built")
 
@@ -209,6 +216,9 @@ class ClassificationRecipe(BaseRecipe):
         focal_gamma: exponent of the focal loss (https://arxiv.org/abs/1708.02002), in which images
             that are classified well count less; 0 is the cross-entropy.
         dropout: dropout rate in front of the head.
+        labels: the kind of labels: `"single"` for one class per image; `"multi"` for any number,
+            with the binary cross-entropy, where `"balanced"` weights are those of the positive
+            labels; or `"ordinal"` for classes in order, with a loss that knows the order.
         augmentation: random changes of the training images.
 
     Example:
@@ -220,6 +230,7 @@ class ClassificationRecipe(BaseRecipe):
     class_weights: str = "equal"
     focal_gamma: float = 0.0
     dropout: float = 0.0
+    labels: str = SINGLE
     augmentation: ClassificationAugmentation = field(default_factory=ClassificationAugmentation)
 
     image_size_multiple = 8
@@ -230,6 +241,64 @@ class ClassificationRecipe(BaseRecipe):
         _check(self, check_choice, "class_weights", choices=CLASS_WEIGHTS)
         _check(self, check_fraction, "label_smoothing", "dropout", below_one=True)
         _check(self, _check_positive, "focal_gamma", or_zero=True)
+        check_labels(self.labels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON types, as earlier versions know it where they can."""
+        content = super().to_json()
+        if self.labels == SINGLE:
+            del content["labels"]
+        return content
+
+
+@dataclass(frozen=True)
+class RegressionRecipe(BaseRecipe):
+    """A training recipe of a regressor.
+
+    The attributes of `BaseRecipe`, and these:
+
+    Attributes:
+        loss: loss of the errors, in standard deviations of each target: `"huber"`, which grows
+            linearly beyond one standard deviation, so that wrong numbers do little harm; or
+            `"mse"`, the mean squared error.
+        dropout: dropout rate in front of the head.
+        augmentation: random changes of the training images: by default crops and left-right flips
+            only. MixUp blends the numbers, too; CutMix is not for numbers.
+
+    Example:
+        >>> RegressionRecipe((Phase(2, 160, "head"), Phase(8, 160)), loss="mse").epochs
+        10
+    """
+
+    loss: str = "huber"
+    dropout: float = 0.0
+    augmentation: ClassificationAugmentation = GEOMETRIC
+
+    image_size_multiple = 8
+    augmentation_class = ClassificationAugmentation
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self, check_choice, "loss", choices=REGRESSION_LOSSES)
+        _check(self, check_fraction, "dropout", below_one=True)
+        if self.augmentation.mix and self.augmentation.cutmix_alpha:
+            raise ValueError(
+                "`cutmix_alpha` must be 0 in a regression, whose numbers do not blend by area. "
+                f"Received: cutmix_alpha={self.augmentation.cutmix_alpha}"
+            )
+        if self.repeat_threshold:
+            raise ValueError(
+                "`repeat_threshold` is for classes, and must be 0 in a regression. Received: "
+                f"repeat_threshold={self.repeat_threshold}"
+            )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the recipe that `to_json` returned as plain JSON types; as of `BaseRecipe`."""
+        given = content.get("augmentation", {})
+        if isinstance(given, Mapping):  # what is left out is as in a new recipe
+            content = {**content, "augmentation": {**dataclasses.asdict(GEOMETRIC), **given}}
+        return super().from_json(content)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,13 @@ from typing import Any, Literal, overload
 from cspdarknet._arguments import check_choice
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.detection.augment import DetectionAugmentation
-from cspdarknet.train.recipe import BaseRecipe, ClassificationRecipe, DetectionRecipe, Phase
+from cspdarknet.train.recipe import (
+    BaseRecipe,
+    ClassificationRecipe,
+    DetectionRecipe,
+    Phase,
+    RegressionRecipe,
+)
 
 CLASSIFICATION_RECIPES: Mapping[str, ClassificationRecipe] = {
     # From trained weights: the new head first, then the deep stages too, then all layers.
@@ -48,6 +54,28 @@ CLASSIFICATION_RECIPES: Mapping[str, ClassificationRecipe] = {
         augmentation=ClassificationAugmentation(
             crop_area=(0.8, 1.0), magnitude=0.3, erase=0.0, mix=1.0, mixup_alpha=0.2
         ),
+    ),
+}
+
+REGRESSION_RECIPES: Mapping[str, RegressionRecipe] = {
+    # As for classification, with more epochs of all layers.
+    "finetune": RegressionRecipe(
+        phases=(
+            Phase(3, 160, "head"),
+            Phase(5, 160, "P4", 0.5),
+            Phase(12, 160, "all", 0.5),
+        ),
+        layer_decay=0.75,
+        dropout=0.1,
+        ema_decay=0.98,
+    ),
+    "scratch": RegressionRecipe(
+        phases=(Phase(60, 64), Phase(36, 96), Phase(6, 128)),
+        batch_size=64,
+        learning_rate=2e-3,
+        clip_norm=5.0,
+        dropout=0.1,
+        ema_decay=0.998,
     ),
 }
 
@@ -106,6 +134,7 @@ DETECTION_RECIPES: Mapping[str, DetectionRecipe] = {
 _TASKS: Mapping[str, tuple[type[BaseRecipe], Mapping[str, BaseRecipe]]] = {
     "classification": (ClassificationRecipe, CLASSIFICATION_RECIPES),
     "detection": (DetectionRecipe, DETECTION_RECIPES),
+    "regression": (RegressionRecipe, REGRESSION_RECIPES),
 }
 
 
@@ -116,18 +145,20 @@ def load_recipe(
 @overload
 def load_recipe(name: BaseRecipe | str | Path, task: Literal["detection"]) -> DetectionRecipe: ...
 @overload
+def load_recipe(name: BaseRecipe | str | Path, task: Literal["regression"]) -> RegressionRecipe: ...
+@overload
 def load_recipe(name: BaseRecipe | str | Path, task: str) -> BaseRecipe: ...
 def load_recipe(name: BaseRecipe | str | Path, task: str) -> Any:
     """Return a recipe by its name or from a JSON file.
 
     Args:
-        name: a key of `CLASSIFICATION_RECIPES` or `DETECTION_RECIPES`; or a JSON file of what
-            `to_json` returned, or the `run.json` of a run folder. A recipe of the task is returned
-            as it is.
-        task: `"classification"` or `"detection"`.
+        name: a key of `CLASSIFICATION_RECIPES`, `DETECTION_RECIPES` or `REGRESSION_RECIPES`; or a
+            JSON file of what `to_json` returned, or the `run.json` of a run folder. A recipe of the
+            task is returned as it is.
+        task: `"classification"`, `"detection"` or `"regression"`.
 
     Returns:
-        A `ClassificationRecipe` or `DetectionRecipe`.
+        The recipe, of the class of the task.
 
     Raises:
         ValueError: if there is no such recipe, or the file does not hold one.

@@ -19,12 +19,18 @@ from cspdarknet.train.gpu_memory import gpu_memory, release_gpu_memory
 from cspdarknet.train.loop import set_trained_layers
 from cspdarknet.train.memory import is_about_memory
 from cspdarknet.train.optimizer import build_optimizer
-from cspdarknet.train.recipe import ClassificationRecipe, DetectionRecipe, Phase
-from cspdarknet.train.tasks import ClassificationTask, DetectionTask, Task
+from cspdarknet.train.recipe import (
+    ClassificationRecipe,
+    DetectionRecipe,
+    Phase,
+    RegressionRecipe,
+)
+from cspdarknet.train.tasks import DetectionTask, RegressionTask, Task, classification_task
 
-TASKS: dict[str, tuple[type[Any], type[Any]]] = {
-    "classification": (ClassificationTask, ClassificationRecipe),
+TASKS: dict[str, tuple[Callable[..., Any], type[Any]]] = {
+    "classification": (classification_task, ClassificationRecipe),
     "detection": (DetectionTask, DetectionRecipe),
+    "regression": (RegressionTask, RegressionRecipe),
 }
 # Fraction of the free memory that a training may take: more was never free for all of its time.
 USED = 0.8
@@ -92,7 +98,7 @@ class Steps:
             shape = (count, self._model.channels, height, width)
         images, weights = np.full(shape, 128, "float32"), np.ones(count, "float32")
         recipe: Any = self._task.recipe
-        if self._task.name == "classification":
+        if self._task.name != "detection":
             return images, np.eye(self._num_classes, dtype="float32")[[0] * count], weights
         rng = np.random.default_rng(0)
         lengths = np.array([width, height])

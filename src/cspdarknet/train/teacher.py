@@ -99,6 +99,7 @@ class LoadedTeacher:
         for name, remedy in (
             ("strides", "choose a teacher with the same pyramid levels"),
             ("channels", "choose a teacher for such images"),
+            ("labels", "choose a teacher with such labels"),
         ):
             own, wanted = (getattr(model, name, None) for model in (self._model, student))
             if own != wanted:

@@ -241,7 +241,7 @@ class Trainer:
 
     def _build(self, run: RunFolder, splits: Any, teacher: LoadedTeacher | None = None) -> Training:
         """Build the model and all else that the loop needs."""
-        task, recipe = self.task, self.task.recipe
+        task, recipe = self.task.fitted(splits.train), self.task.recipe
         task.check_data(splits.train)
         distributed.distribute()
         _set_seed(recipe.seed)
@@ -267,7 +267,12 @@ class Trainer:
             ),
             splits.validation,
             run,
-            Display(self.console, recipe.epochs, task.metrics, task.validation_metrics),
+            Display(
+                self.console,
+                recipe.epochs,
+                task.metrics,
+                task.shown_metrics or task.validation_metrics,
+            ),
             teacher,
         )
 
@@ -279,9 +284,9 @@ class Trainer:
     def _write_report(self, run: RunFolder, training: Training, record: TrainingRecord) -> None:
         with self.console.status("writing the report"), distributed.on_one_device():
             title, evaluation = f"Training in {run.path.name}", training.evaluate_best()
-            self.task.finish(run.path / BEST, evaluation)
-            self.task.write_report(run, evaluation, title, record)
-        training.loggers.finish(self.task.validation_row(evaluation))
+            training.task.finish(run.path / BEST, evaluation)
+            training.task.write_report(run, evaluation, title, record)
+        training.loggers.finish(training.task.validation_row(evaluation))
 
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -12,6 +12,8 @@ from cspdarknet.data import (
     DetectionAugmentation,
     DetectionDataset,
     DetectionSource,
+    RegressionDataset,
+    RegressionSource,
     load_classification_dataset,
 )
 from cspdarknet.data.doctor.show import evaluation_pictures, training_pictures
@@ -113,3 +115,12 @@ def test_training_batches_of_a_classifier(tmp_path):
     pictures = training_pictures(plain, 32, count=6)
     assert {picture.caption for picture in pictures} <= set(dataset.class_names)
     assert pictures[5].image.size == (32, 32)
+
+
+def test_numbers_are_captions(cells):
+    numbers = RegressionDataset(("age", "weight"), cells.paths, np.array([[3.5, 1000]]))
+    (picture,) = evaluation_pictures(numbers, 32, 1)
+    assert (picture.image.size, picture.caption) == ((32, 32), "age 3.5, weight 1000")
+    source = RegressionSource(numbers, ClassificationAugmentation(), batch_size=1)
+    (picture,) = training_pictures(source, 24, 1)
+    assert (picture.image.size, picture.caption) == ((24, 24), "age 3.5, weight 1000")

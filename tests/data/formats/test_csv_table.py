@@ -108,3 +108,16 @@ def test_a_table_in_another_encoding_is_named(tmp_path):
     for source in (tmp_path / "labels.csv", tmp_path):
         with pytest.raises(ValueError, match=r"labels\.csv is not text in UTF-8.* Save it in"):
             read_dataset(source)
+
+
+def test_all_classes_of_an_image(tmp_path):
+    write_class_folders(tmp_path, 2)
+    rows = ["image_name,tags,split", 'blue/0.png,"cat, dog",train', "blue/1.png,,train"]
+    rows += ["red/0.png,owl,val", "nothing.png,cat,dev", ",cat,train"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows).replace("image_name", "image"))
+    annotations = read_dataset(tmp_path / "labels.csv", "classification", labels="multi")
+    assert annotations.splits == {
+        "train": [(tmp_path / "blue/0.png", ("cat", "dog")), (tmp_path / "blue/1.png", ())],
+        "validation": [(tmp_path / "red/0.png", ("owl",))],
+    }
+    assert [problem.where for problem in annotations.problems] == ["line 5", "line 6"]

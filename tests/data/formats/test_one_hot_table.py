@@ -57,8 +57,21 @@ def test_images_of_several_classes_or_none(tmp_path, row, reason):
         load_classification_dataset(tmp_path)
     splits = load_classification_dataset(tmp_path, on_problem="fix", validation_split=0.5)
     (problem,) = splits.problems  # and not another one that the image has no annotation
-    assert (problem.kind, problem.where, problem.reason) == ("several classes", "line 3", reason)
+    assert (problem.kind, problem.where) == ("several classes", "line 3")
+    assert problem.reason == f"{reason}: train with `--labels multi` (labels='multi')"
     assert problem.path.name == "_classes.csv"
+
+
+def test_all_classes_of_an_image(tmp_path):
+    rows = ["a.jpg, 1, 1, 0", "b.jpg, 0, 0, 0", "c.jpg, 0, 0, 1", "d.jpg, 0, 1, 0"]
+    write(tmp_path / "train", rows)
+    annotations = read_dataset(tmp_path, "classification", labels="multi")
+    images = {image.path.name: image.class_names for image in annotations.splits["train"]}
+    assert images == {"a.jpg": ("cat", "dog"), "b.jpg": (), "d.jpg": ("dog",)}
+    assert annotations.class_names == ("cat", "dog")
+    (problem,) = annotations.problems
+    assert (problem.kind, problem.reason) == ("unlabeled image", "c.jpg is Unlabeled")
+    assert not problem.stops
 
 
 @pytest.mark.parametrize("row", ["b.jpg, 1, 0", "b.jpg, 1, 0, 0, 0", "b.jpg, 1, 2, 0", ", 1, 0, 0"])

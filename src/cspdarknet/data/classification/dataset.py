@@ -1,4 +1,4 @@
-"""Datasets for image classification: images with one class each."""
+"""Datasets for image classification: images with one class each, or with any number."""
 
 from dataclasses import dataclass
 
@@ -26,12 +26,59 @@ class ClassificationDataset(ImageDataset):
     labels: np.ndarray
 
     @property
+    def groups(self) -> np.ndarray:
+        """The groups that a split takes the same fraction of, as ids `(images,)`: the classes."""
+        return self.labels
+
+    def classes_of(self, index: int) -> tuple[str, ...]:
+        """Return the names of the classes of an image."""
+        return (self.class_names[self.labels[index]],)
+
+    @property
     def counts(self) -> np.ndarray:
         """Number of images of each class."""
         return np.bincount(self.labels, minlength=len(self.class_names))
 
     def _annotation_bytes(self, index: int) -> bytes:
         return str(int(self.labels[index])).encode()
+
+
+@dataclass(frozen=True)
+class MultiLabelDataset(ClassificationDataset):
+    """Images, each of any number of classes.
+
+    Attributes:
+        class_names: names of the classes, in the order of the class ids.
+        paths: the image files.
+        labels: bool array `(images, classes)`: whether each image is of each class.
+
+    Example:
+        >>> paths = (Path("tom.png"), Path("park.png"), Path("sky.png"))
+        >>> labels = np.array([[True, False], [True, True], [False, False]])
+        >>> pets = MultiLabelDataset(("cat", "dog"), paths, labels)
+        >>> pets.counts, pets.classes_of(1), pets.classes_of(2)
+        (array([2, 1]), ('cat', 'dog'), ())
+    """
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The rarest class of each image, as ids `(images,)`; images of no class are a group."""
+        classes = len(self.class_names)
+        order = np.argsort(self.counts, kind="stable")
+        rarest = order[self.labels[:, order].argmax(axis=1)]
+        return np.where(self.labels.any(axis=1), rarest, classes)
+
+    def classes_of(self, index: int) -> tuple[str, ...]:
+        """Return the names of the classes of an image, which may be none."""
+        return tuple(self.class_names[i] for i in np.flatnonzero(self.labels[index]))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of images of each class."""
+        return np.asarray(self.labels.sum(axis=0))
+
+    def _annotation_bytes(self, index: int) -> bytes:
+        return np.packbits(self.labels[index]).tobytes()
 
 
 class ClassificationSplits(DatasetSplits[ClassificationDataset]):

@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._arguments import check_choice
-from cspdarknet.data.annotations import Annotations, LabeledImage
-from cspdarknet.data.classification.dataset import ClassificationDataset, ClassificationSplits
+from cspdarknet._labels import SINGLE, check_labels
+from cspdarknet.data.annotations import Annotations, MultiLabelImage
+from cspdarknet.data.classification.classes import Images, ordered_classes
+from cspdarknet.data.classification.dataset import (
+    ClassificationDataset,
+    ClassificationSplits,
+    MultiLabelDataset,
+)
 from cspdarknet.data.dataset import EvaluationSplit
 from cspdarknet.data.files import is_file
 from cspdarknet.data.model_classes import check_model_classes
@@ -31,6 +37,8 @@ def load_classification_dataset(
     on_problem: str = "raise",
     format: str | None = None,
     images_folder: str | Path | None = None,
+    labels: str = SINGLE,
+    class_names: Sequence[str] | None = None,
 ) -> ClassificationSplits:
     """Load a dataset for image classification: paths and classes of its images, in splits.
 
@@ -47,15 +55,20 @@ def load_classification_dataset(
         format: name of the format; `None` to recognize it.
         images_folder: folder to write images that are not files to, such as those of a dataset in
             memory; `None` for a temporary one, which is removed at exit.
+        labels: `"single"`; `"multi"` for images of any number of classes; or `"ordinal"` for
+            classes in order.
+        class_names: all classes in the order of their ids, from low to high if they are ordinal;
+            `None` for the order below.
 
     Returns:
-        `ClassificationSplits`. The classes are those of the training split, sorted by name;
-        or in the order in which a dataset that is not a folder declares them.
+        `ClassificationSplits`, of a `MultiLabelDataset` each with `labels="multi"`. The classes are
+        those of the training split, in the order in which a dataset declares them, or sorted by
+        name; ordinal ones as numbers.
 
     Raises:
-        ValueError: if no format fits, if there are no images or fewer than two classes, if
-            another split has classes without training images, or if there are problems and
-            `on_problem` is `"raise"`.
+        ValueError: if no format fits, if there are no images or fewer than two classes, if the
+            order of ordinal classes is not known, if another split has classes without training
+            images, or if there are problems and `on_problem` is `"raise"`.
 
     Example:
         >>> for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
@@ -68,9 +81,10 @@ def load_classification_dataset(
     """
     check_validation_split(validation_split)
     path = source_path(data)
-    annotations = read_dataset(data, "classification", format, images_folder)
+    annotations = read_dataset(data, "classification", format, images_folder, check_labels(labels))
     images, problems = checked_images(path, annotations, on_problem)
-    splits = with_validation(path, images, validation_split, seed, annotations.class_names)
+    names = ordered_classes(path, images, annotations.class_names, labels, class_names)
+    splits = with_validation(images, names, validation_split, seed)
     return ClassificationSplits(
         splits["train"],
         splits["validation"],
@@ -86,6 +100,7 @@ def load_classification_split(
     on_problem: str = "fix",
     format: str | None = None,
     images_folder: str | Path | None = None,
+    labels: str = SINGLE,
 ) -> EvaluationSplit[ClassificationDataset]:
     """Load the images to evaluate a classifier on: the test, else the validation split, else all.
 
@@ -96,6 +111,7 @@ def load_classification_split(
         format: name of the format; `None` to recognize it.
         images_folder: folder to write images that are not files to, such as those of a dataset in
             memory; `None` for a temporary one, which is removed at exit.
+        labels: the kind of labels of the classifier.
 
     Returns:
         `EvaluationSplit`.
@@ -105,13 +121,13 @@ def load_classification_split(
             `on_problem` is `"raise"`.
     """
     path = source_path(data)
-    annotations = read_dataset(data, "classification", format, images_folder)
+    annotations = read_dataset(data, "classification", format, images_folder, check_labels(labels))
     splits, problems = checked_images(path, annotations, on_problem)
     split = evaluation_split(splits)
     images = splits.get(split)
     if not images:
         raise ValueError(f"{path} has no images to evaluate on.")
-    found = sorted({image.class_name for image in images})
+    found = sorted({name for image in images for name in image.class_names})
     check_model_classes(path, class_names, found)
     if unknown := [name for name in found if name not in class_names]:
         raise ValueError(
@@ -124,40 +140,40 @@ def load_classification_split(
 
 
 def with_validation(
-    path: Path,
-    images: Mapping[str, Sequence[LabeledImage]],
-    validation_split: float,
-    seed: int,
-    declared: Sequence[str] | None = None,
+    images: Mapping[str, Images], class_names: Sequence[str], validation_split: float, seed: int
 ) -> dict[str, ClassificationDataset]:
     """Return the splits of a training: a fraction is set aside where there is no validation split.
 
+    Of images of several classes, it is the same fraction of each rarest class.
+
     Raises:
-        ValueError: if there are fewer than two classes, another split has classes without training
-            images, or there are too few images to set some aside.
+        ValueError: if there are too few images to set some aside.
     """
-    class_names = _class_names(path, images, declared)
     splits = {split: labeled_dataset(items, class_names) for split, items in images.items()}
     if "validation" not in splits:
         train = splits["train"]
         splits["train"], splits["validation"] = set_aside(
-            train, train.labels, validation_split, seed
+            train, train.groups, validation_split, seed
         )
     return splits
 
 
-def labeled_dataset(
-    images: Sequence[LabeledImage], class_names: Sequence[str]
-) -> ClassificationDataset:
+def labeled_dataset(images: Images, class_names: Sequence[str]) -> ClassificationDataset:
     """Return the dataset of labeled images, all of which are of the given classes."""
     ids = {name: i for i, name in enumerate(class_names)}
-    labels = np.array([ids[image.class_name] for image in images], "int32")
-    return ClassificationDataset(tuple(class_names), tuple(image.path for image in images), labels)
+    labels = [[ids[name] for name in image.class_names] for image in images]
+    names, paths = tuple(class_names), tuple(image.path for image in images)
+    if not (images and isinstance(images[0], MultiLabelImage)):
+        return ClassificationDataset(names, paths, np.array([row[0] for row in labels], "int32"))
+    is_of_class = np.zeros((len(images), len(names)), bool)
+    for row, classes in zip(is_of_class, labels, strict=True):
+        row[classes] = True
+    return MultiLabelDataset(names, paths, is_of_class)
 
 
 def checked_images(
-    path: Path, annotations: Annotations[LabeledImage], on_problem: str
-) -> tuple[dict[str, list[LabeledImage]], list[Problem]]:
+    path: Path, annotations: Annotations[Any], on_problem: str
+) -> tuple[dict[str, list[Any]], list[Problem]]:
     """Return the splits that have images, without missing and repeated ones, and the problems."""
     check_choice("on_problem", on_problem, ON_PROBLEM)
     splits = {
@@ -175,28 +191,3 @@ def checked_images(
     if on_problem == "raise":
         check_problems(path, problems)
     return {split: images for split, images in splits.items() if images}, problems
-
-
-def _class_names(
-    path: Path,
-    splits: Mapping[str, Sequence[LabeledImage]],
-    declared: Sequence[str] | None = None,
-) -> tuple[str, ...]:
-    """Return the classes of the training split, in the declared order, or sorted by name."""
-    classes = {split: {image.class_name for image in images} for split, images in splits.items()}
-    present = classes.get("train", set())
-    names = [name for name in declared or sorted(present) if name in present]
-    if not names:
-        raise ValueError(f"{path} has no images to train on.")
-    if len(names) == 1:
-        raise ValueError(
-            f"{path} must have at least two classes to train on. Received: a single class, "
-            f"{names[0]!r}."
-        )
-    for split, present in classes.items():
-        if unknown := sorted(present.difference(names)):
-            raise ValueError(
-                f"{path} has classes in the {split} split without training images: "
-                f"{', '.join(unknown)}."
-            )
-    return tuple(names)

@@ -10,33 +10,22 @@ from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data.classification.augment import ClassificationAugmentation
 from cspdarknet.data.classification.channels import FILL
 from cspdarknet.data.classification.dataset import ClassificationDataset
+from cspdarknet.data.dataset import ImageDataset
 from cspdarknet.data.pipeline import TrainingSource
 from cspdarknet.images import RGB, ImageError, open_image, pixels_of
 
 
 @dataclass(frozen=True)
-class ClassificationSource(TrainingSource):
-    """Data source of `training_batches` for a classifier.
+class CropSource(TrainingSource):
+    """Base class of the sources of classification and regression: random crops of images."""
 
-    Attributes: those of `TrainingSource`, and:
-        class_weights: float array `(classes,)`, the weight of each class in the loss; `None` for
-            equal weights.
-
-    Example:
-        >>> Image.new("RGB", (80, 60), "navy").save("sea.png")
-        >>> dataset = ClassificationDataset(("land", "sea"), (Path("sea.png"),), np.array([1]))
-        >>> source = ClassificationSource(dataset, ClassificationAugmentation(), batch_size=1)
-        >>> image, label = source.load(0, 32, np.random.default_rng(0))
-        >>> image.shape, label
-        ((32, 32, 3), 1)
-    """
-
-    dataset: ClassificationDataset
+    dataset: ImageDataset
     augmentation: ClassificationAugmentation
-    class_weights: np.ndarray | None = None
 
-    def load(self, index: int, size: ImageSize, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """Return one augmented image and its class id, which is -1 if it could not be read."""
+    def crop(
+        self, index: int, size: ImageSize, rng: np.random.Generator
+    ) -> tuple[np.ndarray, bool]:
+        """Return one augmented image, and whether it could be read; else it is gray."""
         path = self.dataset.paths[index]
         try:
             needed = 2 * round(max(sides(size)) / self.augmentation.crop_area[0] ** 0.5)
@@ -45,11 +34,11 @@ class ClassificationSource(TrainingSource):
         except ImageError as error:
             self.failures[path] = str(error)
             dtype = "uint8" if self.channels == RGB else "float32"
-            return np.full((*sides(size), self.channels), FILL, dtype), -1
+            return np.full((*sides(size), self.channels), FILL, dtype), False
         pixels = self.augmentation.sample(image, size, rng)
         if self.channels != RGB:  # images of 8 bits and of more, in one batch
             pixels = pixels.astype("float32")
-        return pixels, int(self.dataset.labels[index])
+        return pixels, True
 
     def _decoded(self, path: Path, longer_side: int) -> Image.Image | np.ndarray:
         """Return an image of at least this size: from the disk, or decoded."""
@@ -71,6 +60,32 @@ class ClassificationSource(TrainingSource):
         return self.disk_cache.get(
             path, "channels", lambda: (pixels_of(path, self.channels), 1.0), self.channels
         )[0]
+
+
+@dataclass(frozen=True)
+class ClassificationSource(CropSource):
+    """Data source of `training_batches` for a classifier.
+
+    Attributes: those of `TrainingSource`, and:
+        class_weights: float array `(classes,)`, the weight of each class in the loss; `None` for
+            equal weights.
+
+    Example:
+        >>> Image.new("RGB", (80, 60), "navy").save("sea.png")
+        >>> dataset = ClassificationDataset(("land", "sea"), (Path("sea.png"),), np.array([1]))
+        >>> source = ClassificationSource(dataset, ClassificationAugmentation(), batch_size=1)
+        >>> image, label = source.load(0, 32, np.random.default_rng(0))
+        >>> image.shape, label
+        ((32, 32, 3), 1)
+    """
+
+    dataset: ClassificationDataset
+    class_weights: np.ndarray | None = None
+
+    def load(self, index: int, size: ImageSize, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Return one augmented image and its class id, which is -1 if it could not be read."""
+        pixels, is_readable = self.crop(index, size, rng)
+        return pixels, int(self.dataset.labels[index]) if is_readable else -1
 
     def finish(
         self, stacked: tuple[np.ndarray, np.ndarray], rng: np.random.Generator

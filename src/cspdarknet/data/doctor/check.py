@@ -8,6 +8,7 @@ from typing import Any
 
 from cspdarknet._arguments import check_count
 from cspdarknet._image_size import ImageSize, check_image_size, to_json
+from cspdarknet._labels import SINGLE, check_labels
 from cspdarknet.data.annotations import Annotations
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.data.detection.checks import SizeOf
@@ -36,8 +37,8 @@ class DatasetCheck:
     Attributes:
         source: the dataset.
         format: name of the format, and why it was recognized.
-        task: `"classification"` or `"detection"`.
-        class_names: names of the classes, in the order of the class ids.
+        task: `"classification"`, `"detection"` or `"regression"`.
+        class_names: names of the classes, in the order of the class ids; or of the targets.
         image_size: side of the square that images are letterboxed to, or height and width.
         splits: numbers of images and boxes of the splits `"train"`, `"validation"` and `"test"`,
             as far as the dataset has them.
@@ -95,12 +96,14 @@ def check_dataset(
     workers: int = 2,
     progress: Progress | None = None,
     channels: int = RGB,
+    labels: str = SINGLE,
 ) -> DatasetCheck:
     """Check a dataset: its files, annotations and images. Each image is decoded once.
 
     Args:
         source: the folder or annotation file, or any other source of `read_dataset`.
-        task: `"classification"` or `"detection"`, which the dataset must be for; `None` for either.
+        task: `"classification"`, `"detection"` or `"regression"`, which the dataset must be for;
+            `None` for any.
         format: name of the format; `None` to recognize it.
         image_size: side in pixels of the square that images are letterboxed to, or height and
             width, which decides how small boxes are.
@@ -111,6 +114,8 @@ def check_dataset(
         progress: shows the progress: called with a label and a number of images, it returns the
             function that is called with a number of finished ones.
         channels: number of channels that the images must have, as of a training.
+        labels: the kind of labels of a dataset for classification: `"single"`, `"multi"` or
+            `"ordinal"`.
 
     Returns:
         `DatasetCheck`.
@@ -131,16 +136,18 @@ def check_dataset(
     """
     image_size = check_image_size(image_size)
     check_count("channels", channels)
-    annotations, facts = _read(source, task, format, cache, workers, progress, channels)
+    reading = cache, workers, progress, channels
+    annotations, facts = _read(source, task, format, check_labels(labels), *reading)
     size_of = partial(known_size, facts)
     damaged = [path for path, item in facts.items() if item.error]
-    loaded = load_annotated(source_path(source), annotations, size_of, damaged)
+    loaded = load_annotated(source_path(source), annotations, size_of, damaged, labels)
     groups = find_duplicates(dataset_images(loaded), facts)
     summaries = {
         split: summarize(dataset, image_sizes(dataset, size_of), image_size)
         for split, dataset in loaded.splits.items()
     }
     problems = [*loaded.problems, *_image_problems(loaded, facts), *duplicate_images(groups)]
+    class_names = () if loaded.task == "regression" else loaded.class_names
     return DatasetCheck(
         loaded.source,
         loaded.format,
@@ -150,7 +157,7 @@ def check_dataset(
         summaries,
         tuple(problem for same in by_kind(problems).values() for problem in same),
         tuple(groups),
-        tuple(notes_about(loaded.class_names, summaries, image_size, groups)),
+        tuple(notes_about(class_names, summaries, image_size, groups)),
         loaded.error,
         channels,
     )
@@ -163,6 +170,7 @@ def inspect_dataset(
     cache: str | Path | None = None,
     workers: int = 2,
     progress: Progress | None = None,
+    labels: str = SINGLE,
 ) -> tuple[InspectedDataset, SizeOf]:
     """Read a dataset and the sizes of its images, without decoding them.
 
@@ -173,6 +181,7 @@ def inspect_dataset(
         cache: folder of earlier checks, where sizes may be known from.
         workers: number of threads.
         progress: shows the progress.
+        labels: the kind of labels.
 
     Returns:
         The dataset, and a function that returns width and height of an image file.
@@ -180,10 +189,11 @@ def inspect_dataset(
     Raises:
         ValueError: if the dataset cannot be read at all.
     """
-    annotations, facts = _read(source, task, format, cache, workers, progress, None)
+    reading = cache, workers, progress, None
+    annotations, facts = _read(source, task, format, check_labels(labels), *reading)
     size_of = partial(known_size, facts)
     unreadable = [path for path, item in facts.items() if item.error]
-    loaded = load_annotated(source_path(source), annotations, size_of, unreadable)
+    loaded = load_annotated(source_path(source), annotations, size_of, unreadable, labels)
     named = {problem.path for problem in loaded.problems}
     found = damaged_images({path: facts[path] for path in unreadable if path not in named})
     return replace(loaded, problems=(*loaded.problems, *found)), size_of
@@ -193,6 +203,7 @@ def _read(
     source: Any,
     task: str | None,
     format: str | None,
+    labels: str,
     cache: str | Path | None,
     workers: int,
     progress: Progress | None,
@@ -205,7 +216,7 @@ def _read(
     check_count("workers", workers)
     folder = None if is_source(source) else cache
     store = FactsCache(folder, source_path(source), channels or RGB)
-    annotations = read_dataset(source, task, format)
+    annotations = read_dataset(source, task, format, labels=labels)
     paths = image_paths(annotations)
     advance = progress("images", len(paths)) if progress else lambda _: None
     return annotations, collect_facts(paths, store, workers, advance, channels is not None)
@@ -234,7 +245,7 @@ def dataset_images(loaded: InspectedDataset) -> list[DatasetImage]:
     for split, dataset in loaded.splits.items():
         labels = [""] * len(dataset)
         if isinstance(dataset, ClassificationDataset):
-            labels = [dataset.class_names[label] for label in dataset.labels]
+            labels = [", ".join(dataset.classes_of(i)) for i in range(len(dataset))]
         pairs = zip(dataset.paths, labels, strict=True)
         images += [DatasetImage(path, split, label) for path, label in pairs]
     return images

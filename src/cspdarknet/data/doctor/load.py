@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cspdarknet._labels import ORDINAL, SINGLE
 from cspdarknet.data.annotations import Annotations
 from cspdarknet.data.classification import find as classification
+from cspdarknet.data.classification.classes import ordered_classes
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.data.dataset import ImageDataset
 from cspdarknet.data.detection import find as detection
 from cspdarknet.data.detection.checks import SizeOf
 from cspdarknet.data.problems import Problem
+from cspdarknet.data.regression import find as regression
 from cspdarknet.images import image_size
 
 # They decide which images are set aside, which does not matter here.
@@ -24,13 +27,14 @@ class InspectedDataset:
 
     Attributes:
         source: the dataset.
-        task: `"classification"` or `"detection"`.
+        task: `"classification"`, `"detection"` or `"regression"`.
         format: name of the format, and why it was recognized.
         class_names: names of the classes, in the order of the class ids.
         splits: images and usable annotations of each split that has images: `"train"`,
             `"validation"` and `"test"`. What a training sets aside for validation is in `"train"`.
         problems: what is wrong in the files.
         error: why the images cannot be trained on, even if problems are fixed; empty if they can.
+        labels: the kind of labels of a dataset for classification.
     """
 
     source: str
@@ -40,6 +44,7 @@ class InspectedDataset:
     splits: Mapping[str, ImageDataset] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     error: str = ""
+    labels: str = SINGLE
 
 
 def image_paths(annotations: Annotations[Any]) -> list[Path]:
@@ -53,6 +58,7 @@ def load_annotated(
     annotations: Annotations[Any],
     size_of: SizeOf = image_size,
     damaged: Collection[Path] = (),
+    labels: str = SINGLE,
 ) -> InspectedDataset:
     """Return the dataset of annotations that `read_dataset` has read.
 
@@ -61,12 +67,16 @@ def load_annotated(
         annotations: its annotations.
         size_of: function that returns width and height of an image file.
         damaged: images that cannot be decoded; a training skips them.
+        labels: the kind of labels, of a dataset for classification.
 
     Raises:
         ValueError: if two classes have the same name.
     """
-    load = _classification if annotations.task == "classification" else _detection
-    return load(source, annotations, size_of, frozenset(damaged))
+    if annotations.task == "classification":
+        return _classification(source, annotations, labels, frozenset(damaged))
+    if annotations.task == "regression":
+        return _regression(source, annotations, frozenset(damaged))
+    return _detection(source, annotations, size_of, frozenset(damaged))
 
 
 def _detection(
@@ -98,18 +108,24 @@ def _detection(
 def _classification(
     source: Path,
     annotations: Annotations[Any],
-    size_of: SizeOf,  # noqa: ARG001  (as for detection)
+    labels: str,
     damaged: frozenset[Path],
 ) -> InspectedDataset:
     images, problems = classification.checked_images(source, annotations, "fix")
-    names = sorted({image.class_name for items in images.values() for image in items})
+    names = sorted({name for items in images.values() for i in items for name in i.class_names})
+    try:
+        if labels == ORDINAL:
+            names = list(ordered_classes(source, images, annotations.class_names, labels))
+    except ValueError:
+        pass  # the order is not known, which is the `error` below
     all_of_them = {
         split: classification.labeled_dataset(items, names) for split, items in images.items()
     }
     splits = {split: _without(dataset, damaged) for split, dataset in all_of_them.items()}
     error = _first_error(
         lambda: _check_splits(splits),
-        lambda: classification.with_validation(source, images, VALIDATION_SPLIT, SEED),
+        lambda: ordered_classes(source, images, annotations.class_names, labels),
+        lambda: classification.with_validation(images, names, VALIDATION_SPLIT, SEED),
         lambda: _check_classes(splits["train"]),
     )
     return InspectedDataset(
@@ -117,6 +133,27 @@ def _classification(
         annotations.task,
         annotations.format,
         tuple(names),
+        {split: dataset for split, dataset in splits.items() if len(dataset)},
+        tuple(problems),
+        error,
+        labels,
+    )
+
+
+def _regression(
+    source: Path, annotations: Annotations[Any], damaged: frozenset[Path]
+) -> InspectedDataset:
+    datasets, problems = regression.numbered_datasets(source, annotations, None, "fix")
+    splits = {split: _without(dataset, damaged) for split, dataset in datasets.items()}
+    error = _first_error(
+        lambda: _check_splits(splits),
+        lambda: regression.training_splits(source, splits, VALIDATION_SPLIT, SEED),
+    )
+    return InspectedDataset(
+        str(source),
+        annotations.task,
+        annotations.format,
+        annotations.class_names or (),
         {split: dataset for split, dataset in splits.items() if len(dataset)},
         tuple(problems),
         error,

@@ -10,6 +10,8 @@ from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data.classification.dataset import ClassificationDataset
 from cspdarknet.data.detection.dataset import DetectionDataset
 from cspdarknet.data.pipeline import TrainingSource, training_batches
+from cspdarknet.data.regression.dataset import RegressionDataset
+from cspdarknet.data.regression.source import RegressionSource
 from cspdarknet.detections import Detections
 from cspdarknet.images import RGB, ImageError, as_picture
 from cspdarknet.model_info import ModelInfo
@@ -18,6 +20,7 @@ from cspdarknet.visualize import draw_boxes
 from cspdarknet.yolox.letterbox import fitted_size
 
 MIN_SHOWN_WEIGHT = 0.005  # of a class in a mixture
+NO_CLASS = "no class"
 
 
 class InputPicture(NamedTuple):
@@ -26,7 +29,7 @@ class InputPicture(NamedTuple):
     Attributes:
         image: the pixels that the network gets; for detection, with the boxes drawn in. Of other
             channels than RGB it shows the first three, or the first in gray.
-        caption: the classes of a classifier, or the number of boxes of a detector.
+        caption: the classes of an image, its number of boxes, or its numbers.
         name: name of the image file; empty for a training batch.
     """
 
@@ -36,7 +39,7 @@ class InputPicture(NamedTuple):
 
 
 def evaluation_pictures(
-    dataset: ClassificationDataset | DetectionDataset,
+    dataset: ClassificationDataset | DetectionDataset | RegressionDataset,
     image_size: ImageSize,
     count: int,
     seed: int = 0,
@@ -73,7 +76,7 @@ def evaluation_pictures(
         if isinstance(dataset, DetectionDataset):
             yield _letterboxed(dataset, index, preprocessed, image_size)
         else:
-            caption = dataset.class_names[dataset.labels[index]]
+            caption = _caption(dataset, index)
             yield InputPicture(_image(preprocessed.inputs), caption, path.name)
 
 
@@ -83,7 +86,7 @@ def training_pictures(
     """Return the first images that a training gets, augmented.
 
     Args:
-        source: a `ClassificationSource` or `DetectionSource`.
+        source: a `ClassificationSource`, `DetectionSource` or `RegressionSource`.
         image_size: side of the square training images, or height and width.
         count: number of images.
 
@@ -100,7 +103,8 @@ def training_pictures(
                 boxes, labels = (targets[key][i][is_box] for key in ("boxes", "classes"))
                 pictures.append(_with_boxes(pixels, boxes, labels, names))
             else:
-                pictures.append(InputPicture(_image(pixels), _mixture(targets[i], names)))
+                caption = _numbers if isinstance(source, RegressionSource) else _mixture
+                pictures.append(InputPicture(_image(pixels), caption(targets[i], names)))
     return pictures[:count]
 
 
@@ -130,9 +134,22 @@ def _with_boxes(
     return InputPicture(drawn, f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'}")
 
 
+def _caption(dataset: ClassificationDataset | RegressionDataset, index: int) -> str:
+    """Return the classes of an image, or its numbers."""
+    if isinstance(dataset, RegressionDataset):
+        return _numbers(dataset.targets[index], dataset.target_names)
+    return ", ".join(dataset.classes_of(index)) or NO_CLASS
+
+
+def _numbers(numbers: np.ndarray, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {x:.4g}" for name, x in zip(names, numbers, strict=True))
+
+
 def _mixture(weights: Any, class_names: tuple[str, ...]) -> str:
     """Describe the target of a classifier: its class, or the fractions of a mixture."""
     order = [i for i in np.argsort(-weights, kind="stable") if weights[i] > MIN_SHOWN_WEIGHT]
-    if len(order) == 1:
+    if not order:
+        return NO_CLASS
+    if len(order) == 1 and weights[order[0]] > 1 - MIN_SHOWN_WEIGHT:
         return class_names[order[0]]
     return ", ".join(f"{class_names[i]} {weights[i]:.0%}" for i in order)

@@ -8,10 +8,28 @@ import numpy as np
 from cspdarknet._image_size import ImageSize, sides
 from cspdarknet.data.dataset import ImageDataset
 from cspdarknet.data.detection.dataset import DetectionDataset
+from cspdarknet.data.regression.dataset import RegressionDataset
 
 # Boxes with a shorter side under these numbers of pixels: the finest stride of a detector, and what
 # is hardly visible.
 TINY_SIDES = (8, 2)
+
+
+@dataclass(frozen=True)
+class TargetSummary:
+    """The range of a number.
+
+    Attributes:
+        minimum: the smallest number.
+        median: the median.
+        maximum: the largest number.
+        std: the standard deviation.
+    """
+
+    minimum: float
+    median: float
+    maximum: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -26,6 +44,7 @@ class SplitSummary:
         class_boxes: number of boxes of each class; empty in a dataset for classification.
         tiny_boxes: number of boxes of each class whose shorter side is under 8 and under 2 pixels
             at the image size.
+        targets: the range of each number of a dataset for regression.
     """
 
     images: int
@@ -34,10 +53,16 @@ class SplitSummary:
     class_images: tuple[int, ...]
     class_boxes: tuple[int, ...] = ()
     tiny_boxes: dict[int, tuple[int, ...]] | None = None
+    targets: dict[str, TargetSummary] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON types."""
         content: dict[str, Any] = {"images": self.images, "class_images": list(self.class_images)}
+        if self.targets is not None:
+            return {
+                "images": self.images,
+                "targets": {name: vars(target) for name, target in self.targets.items()},
+            }
         if self.tiny_boxes is not None:
             content |= {
                 "empty_images": self.empty_images,
@@ -52,7 +77,7 @@ def summarize(dataset: Any, sizes: np.ndarray, image_size: ImageSize) -> SplitSu
     """Return the numbers of images and boxes of a split.
 
     Args:
-        dataset: a `ClassificationDataset` or `DetectionDataset`.
+        dataset: a `ClassificationDataset`, `DetectionDataset` or `RegressionDataset`.
         sizes: int array `(images, 2)`: width and height of each image.
         image_size: side of the square that images are letterboxed to, or height and width.
 
@@ -63,6 +88,8 @@ def summarize(dataset: Any, sizes: np.ndarray, image_size: ImageSize) -> SplitSu
         >>> summarize(pets, np.full((3, 2), 64), 224).class_images
         (2, 1)
     """
+    if isinstance(dataset, RegressionDataset):
+        return SplitSummary(len(dataset), 0, 0, (), targets=_target_summaries(dataset))
     if not isinstance(dataset, DetectionDataset):
         return SplitSummary(len(dataset), 0, 0, _ints(dataset.counts))
     classes = len(dataset.class_names)
@@ -81,6 +108,14 @@ def summarize(dataset: Any, sizes: np.ndarray, image_size: ImageSize) -> SplitSu
             for side in TINY_SIDES
         },
     )
+
+
+def _target_summaries(dataset: RegressionDataset) -> dict[str, TargetSummary]:
+    functions = (np.min, np.median, np.max, np.std)
+    return {
+        name: TargetSummary(*(float(function(numbers)) for function in functions))
+        for name, numbers in zip(dataset.target_names, dataset.targets.T, strict=True)
+    }
 
 
 def trained_boxes(dataset: DetectionDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from cspdarknet.data.formats.cvat import CVAT
 from cspdarknet.data.formats.darknet import DARKNET
 from cspdarknet.data.formats.keras_lists import KERAS_LISTS
 from cspdarknet.data.formats.labelme import LABELME
+from cspdarknet.data.formats.number_table import NUMBERS
 from cspdarknet.data.formats.one_hot_table import ONE_HOT
 from cspdarknet.data.formats.packed import PACKED_BOXES, PACKED_CLASSES
 from cspdarknet.data.formats.via import VIA
@@ -18,7 +19,7 @@ from cspdarknet.data.formats.yolo import YOLO
 FORMATS = (
     *(CLASS_FOLDERS, CSV, ONE_HOT, PACKED_CLASSES),
     *(COCO, VOC, YOLO, DARKNET, BOX_TABLE, CVAT, VIA, CREATEML, LABELME, KERAS_LISTS),
-    PACKED_BOXES,
+    *(PACKED_BOXES, NUMBERS),
 )
 
 __all__ = ["FORMATS"]

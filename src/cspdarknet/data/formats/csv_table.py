@@ -4,9 +4,11 @@ import csv
 import io
 import posixpath
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from cspdarknet.data.annotations import Annotations, LabeledImage
+from cspdarknet.data.annotations import Annotations, LabeledImage, MultiLabelImage
 from cspdarknet.data.files import DatasetFiles
+from cspdarknet.data.formats.class_lists import separator_of, split_names
 from cspdarknet.data.formats.format import CONVENTION, NAMED, UNLIKELY, Format, Match
 from cspdarknet.data.formats.merging import MergedFiles, ambiguous, in_reading_order
 from cspdarknet.data.problems import Problem
@@ -17,7 +19,10 @@ PATH_COLUMNS = (
     *("path", "file", "filename", "file_name", "image", "image_path", "photo", "image_id", "img"),
     "id",
 )
-LABEL_COLUMNS = ("label", "class", "class_name", "category", "labels", "target")
+LABEL_COLUMNS = (
+    *("label", "class", "class_name", "category", "labels", "classes", "tags"),
+    "target",
+)
 SPLIT_COLUMNS = ("split", "part", "subset")
 # Columns of tables of boxes.
 BOX_COLUMNS = ("xmin", "x_min", "x1", "x0", "bbox", "bbox_x", "bbox_x1", "bbox_xmin", "x_center")
@@ -43,10 +48,24 @@ def read(files: DatasetFiles) -> Annotations[LabeledImage]:
     Raises:
         ValueError: if a file is not CSV, or lacks a column.
     """
+    return _read(files, is_multi_label=False)
+
+
+def read_multi_label(files: DatasetFiles) -> Annotations[MultiLabelImage]:
+    """Read the rows of CSV files: path, classes, and optionally the split.
+
+    Raises:
+        ValueError: if a file is not CSV, or lacks a column.
+    """
+    return _read(files, is_multi_label=True)
+
+
+def _read(files: DatasetFiles, is_multi_label: bool) -> Annotations[Any]:
     names = [files.file] if files.file is not None else _tables(files) or _unreadable(files)
     merged = MergedFiles(files)
     for file_split, name in in_reading_order(names, files):
-        rows, problems = _rows(files, name, file_split)
+        rows, problems = _rows(files, name, file_split, needs_class=not is_multi_label)
+        separator = separator_of(label for _, _, label in rows)
         references = [reference for _, reference, _ in rows]
         paths = files.locate(references, posixpath.dirname(name), file_split)
         if not merged.claims(file_split, name, references, paths):
@@ -54,6 +73,8 @@ def read(files: DatasetFiles) -> Annotations[LabeledImage]:
         for (split, reference, label), path in zip(rows, paths, strict=True):
             if path is None:
                 problems.append(ambiguous(files.path(name), reference))
+            elif is_multi_label:
+                merged.add(split, [MultiLabelImage(path, split_names(label, separator))])
             else:
                 merged.add(split, [LabeledImage(path, label)])
         merged.problems += problems
@@ -79,14 +100,15 @@ def _tables(files: DatasetFiles) -> list[str]:
         if (
             column(columns, PATH_COLUMNS)
             and column(columns, LABEL_COLUMNS)
-            and not _has_boxes(columns)
+            and not has_boxes(columns)
             and "submission" not in name.lower()
         ):
             found.append(name)
     return found
 
 
-def _has_boxes(columns: Sequence[str]) -> bool:
+def has_boxes(columns: Sequence[str]) -> bool:
+    """Whether the columns of a table are those of boxes."""
     has_position = all(column(columns, names) for names in POSITION_COLUMNS)
     return has_position or column(columns, BOX_COLUMNS) is not None
 
@@ -122,7 +144,7 @@ def column(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _rows(
-    files: DatasetFiles, name: str, file_split: str
+    files: DatasetFiles, name: str, file_split: str, needs_class: bool
 ) -> tuple[list[tuple[str, str, str]], list[Problem]]:
     """Return split, reference and class of each row, and the problems of the others."""
     lines = table_rows(files, name)
@@ -144,7 +166,7 @@ def _rows(
         if any(row[len(columns) :]):
             reason = f"it has {len(row)} values for {len(columns)} columns; put texts in quotes"
             problems.append(Problem("malformed annotation", path, reason, where))
-        elif not reference or not label:
+        elif not reference or (needs_class and not label):
             reason = "the path or the class is missing"
             problems.append(Problem("malformed annotation", path, reason, where))
         elif split is None:
@@ -175,4 +197,5 @@ CSV = Format(
     "a CSV file with the columns path, label and optionally split",
     match,
     read,
+    read_multi_label,
 )

@@ -41,6 +41,8 @@ class Format:
         layout: which files a dataset in this format has, for the messages.
         match: returns how certainly a dataset is in the format, or `None`.
         read: returns the annotations of a dataset.
+        read_multi_label: returns those of images of any number of classes, as `MultiLabelImage`;
+            `None` if the format has one class for each image.
     """
 
     name: str
@@ -48,3 +50,4 @@ class Format:
     layout: str
     match: Callable[[DatasetFiles], Match | None]
     read: Callable[[DatasetFiles], Annotations[Any]]
+    read_multi_label: Callable[[DatasetFiles], Annotations[Any]] | None = None

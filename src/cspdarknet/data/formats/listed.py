@@ -28,12 +28,16 @@ class ListedImage(NamedTuple):
             that have none; then their type is given in place of the class.
         size: width and height that the file states, if it does.
         split: the split that the file states for it, if it does.
+        values: of a table of numbers: the text of each column.
+        origin: of a table of numbers: the table, and the line.
     """
 
     reference: str
     objects: list[tuple[str, Box | None]]
     size: tuple[int, int] | None = None
     split: str | None = None
+    values: Mapping[str, str] | None = None
+    origin: tuple[Path, str] = (Path(), "")
 
 
 @dataclass

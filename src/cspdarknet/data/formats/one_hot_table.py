@@ -1,9 +1,10 @@
 """CSV files with a column of 0 and 1 for each class, such as Roboflow's `_classes.csv`."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from cspdarknet.data.annotations import Annotations, LabeledImage
+from cspdarknet.data.annotations import Annotations, LabeledImage, MultiLabelImage
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.csv_table import (
     LABEL_COLUMNS,
@@ -57,7 +58,18 @@ def read(files: DatasetFiles) -> Annotations[LabeledImage]:
     Raises:
         ValueError: if no file is in the format, or two of a split name some of the same images.
     """
-    return read_listed(files, _one_hot(files, files.with_suffix(".csv")), _read_file, _labeled)
+    names = _one_hot(files, files.with_suffix(".csv"))
+    return read_listed(files, names, partial(_read_file, is_multi_label=False), _labeled)
+
+
+def read_multi_label(files: DatasetFiles) -> Annotations[MultiLabelImage]:
+    """Read the images with all their classes.
+
+    Raises:
+        ValueError: if no file is in the format, or two of a split name some of the same images.
+    """
+    names = _one_hot(files, files.with_suffix(".csv"))
+    return read_listed(files, names, partial(_read_file, is_multi_label=True), _multi_labeled)
 
 
 def _labeled(path: Path, image: ListedImage) -> LabeledImage:
@@ -65,7 +77,11 @@ def _labeled(path: Path, image: ListedImage) -> LabeledImage:
     return LabeledImage(path, class_name)
 
 
-def _read_file(files: DatasetFiles, name: str) -> Listing:
+def _multi_labeled(path: Path, image: ListedImage) -> MultiLabelImage:
+    return MultiLabelImage(path, tuple(class_name for class_name, _ in image.objects))
+
+
+def _read_file(files: DatasetFiles, name: str, *, is_multi_label: bool) -> Listing:
     rows, path = table_rows(files, name), files.path(name)
     names = next(rows, [])[1:]
     listing = Listing(class_names=[name for name in names if name != UNLABELED])
@@ -78,11 +94,15 @@ def _read_file(files: DatasetFiles, name: str) -> Listing:
         if not reference or len(values) != len(names) or not set(values) <= {*ZERO, *ONE}:
             reason = f"it must have a path, and 0 or 1 for each of {len(names)} classes"
             listing.problems.append(Problem("malformed annotation", path, reason, where))
-        elif len(classes) != 1 or classes == [UNLABELED]:
-            reason = f"{reference} is of {', '.join(classes[:SHOWN_CLASSES]) or 'no class'}"
+        elif is_multi_label and UNLABELED in classes:
+            reason = f"{reference} is {UNLABELED}"
+            listing.problems.append(Problem("unlabeled image", path, reason, where))
+        elif not is_multi_label and (len(classes) != 1 or classes == [UNLABELED]):
+            shown = ", ".join(classes[:SHOWN_CLASSES]) or "no class"
+            reason = f"{reference} is of {shown}: train with `--labels multi` (labels='multi')"
             listing.problems.append(Problem("several classes", path, reason, where))
         else:
-            listing.images.append(ListedImage(reference, [(classes[0], None)]))
+            listing.images.append(ListedImage(reference, [(n, None) for n in classes]))
             continue
         listing.left_out += [reference] if reference else []
     return listing
@@ -94,4 +114,5 @@ ONE_HOT = Format(
     "CSV files such as train/_classes.csv, with a column of 0 and 1 for each class",
     match,
     read,
+    read_multi_label,
 )

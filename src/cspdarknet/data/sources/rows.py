@@ -9,7 +9,7 @@ from cspdarknet.data.formats.csv_table import (
     SPLIT_COLUMNS,
     column,
 )
-from cspdarknet.data.sources.samples import CLASS_KEYS, Target, parse_label, parse_objects
+from cspdarknet.data.sources.samples import CLASS_KEYS, Target, parse_classes, parse_objects
 from cspdarknet.data.splits import SPLIT_NAMES, split_name
 
 OBJECT_COLUMNS = ("objects", "annotations")
@@ -59,7 +59,7 @@ def find_columns(features: Mapping[str, Any], task: str | None, kind: str) -> Co
             f"`objects` with `bbox` and `category`{f' for {task}' if task else ''}. Received the "
             f"columns: {', '.join(map(str, names)) or 'none'}. Rename the columns."
         )
-    feature = _category(features[target]) if has_boxes else features[target]
+    feature = _category(features[target]) if has_boxes else _element(features[target])
     declared = _field(feature, "names")
     is_list = isinstance(declared, (list, tuple)) and all(isinstance(n, str) for n in declared)
     class_names: dict[int, str] = dict(enumerate(declared)) if is_list else {}
@@ -82,6 +82,13 @@ def _type(feature: Any) -> str:
     if isinstance(feature, Mapping):
         return str(feature.get("_type", ""))
     return type(feature).__name__
+
+
+def _element(feature: Any) -> Any:
+    """Return the feature of a column of classes, or that of the items of a column of lists."""
+    if isinstance(feature, list) and feature:
+        return feature[0]
+    return _field(feature, "feature") or feature
 
 
 def _category(feature: Any) -> Any:
@@ -121,7 +128,7 @@ def row_items(
             elif columns.has_boxes:
                 parsed = parse_objects(target, False)
             else:
-                parsed = parse_label(target)
+                parsed = parse_classes(target)
             yield _split(row, columns, split), row[columns.image], parsed
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{where}, row {i}: {error}") from error

@@ -28,8 +28,8 @@ class Objects:
     ignored: list[bool] = field(default_factory=list)
 
 
-# A class id, a class name, boxes, or nothing where an image has no annotation.
-Target = int | str | Objects | None
+# A class id or name, several of them, boxes, or nothing where an image has no annotation.
+Target = int | str | tuple[int | str, ...] | Objects | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Samples:
 
 
 def parse_target(target: Any) -> Target:
-    """Return the target of an item: a class, or boxes in the form of torchvision or of COCO.
+    """Return the target of an item: classes, or boxes in the form of torchvision or of COCO.
 
     Raises:
         ValueError: if it is something else.
@@ -60,7 +60,48 @@ def parse_target(target: Any) -> Target:
         return parse_objects(target, "boxes" in target)
     if isinstance(target, (list, tuple)) and all(isinstance(item, Mapping) for item in target):
         return parse_objects(target, False)
-    return parse_label(target)
+    return parse_classes(target)
+
+
+def parse_classes(value: Any) -> int | str | tuple[int | str, ...] | None:
+    """Return a class as of `parse_label`, or the classes of an image of any number of them.
+
+    These are a list of names or ids; or a 0 or 1 for each class, as an array or as booleans.
+
+    Raises:
+        ValueError: if it is something else.
+
+    Example:
+        >>> parse_classes("cat"), parse_classes(["cat", "dog"]), parse_classes(np.array([0, 1, 1]))
+        ('cat', ('cat', 'dog'), (1, 2))
+    """
+    is_list = isinstance(value, (list, tuple, set, frozenset))
+    items = list(value) if is_list else []
+    if is_list and all(isinstance(item, str) for item in items):
+        return tuple(dict.fromkeys(name for item in items if (name := item.strip())))
+    array = as_array(items if is_list else value)
+    holds_names = array.ndim == 1 and array.dtype.kind in "OUS"
+    if holds_names and not is_list:
+        return parse_classes(array.tolist())
+    if array.ndim != 1 or holds_names or (len(array) == 1 and array.dtype != bool):
+        return parse_label(value)
+    if array.dtype == bool or not is_list:
+        return _of_flags(array)
+    if len(set(items)) < len(items):
+        raise ValueError(
+            "The class ids of an image must be different numbers. Received: "
+            f"{_shown(value)}: give a 0 or 1 for each class as an array"
+        )
+    return tuple(_class(item) for item in items)
+
+
+def _of_flags(array: np.ndarray) -> tuple[int, ...]:
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError(
+            f"An array of classes must have a 0 or 1 for each class. Received: {_shown(array)}: "
+            "give class ids as a list"
+        )
+    return tuple(np.flatnonzero(array).tolist())
 
 
 def parse_label(value: Any) -> int | str | None:

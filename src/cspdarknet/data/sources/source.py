@@ -1,10 +1,17 @@
 """Reading of the annotations of a dataset that is not a folder or an annotation file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.data.annotations import AnnotatedImage, Annotations, LabeledImage
+from cspdarknet._labels import MULTI, SINGLE
+from cspdarknet.data.annotations import (
+    AnnotatedImage,
+    Annotations,
+    LabeledImage,
+    MultiLabelImage,
+)
+from cspdarknet.data.formats.class_lists import separator_of, split_names
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.sources.hugging_face import (
     dataset_samples,
@@ -13,12 +20,14 @@ from cspdarknet.data.sources.hugging_face import (
     load_address,
 )
 from cspdarknet.data.sources.image_store import ImageStore
+from cspdarknet.data.sources.numbers import read_numbers
 from cspdarknet.data.sources.samples import Objects, Samples
 from cspdarknet.data.sources.sequences import sequence_samples
 from cspdarknet.data.sources.tables import frame_samples, is_frame, parquet_samples
 from cspdarknet.data.splits import SPLIT_NAMES, split_name
 from cspdarknet.images import ImageError
 
+NO_OBJECTS = Objects([], [])
 EXPECTED = (
     "A dataset must be a folder, an annotation file, a .parquet file, hf://datasets/owner/name, a "
     "dataset of Hugging Face or PyTorch, a sequence of (image, target), a data frame of pandas or "
@@ -50,14 +59,18 @@ def source_path(source: Any) -> Path:
 
 
 def read_source(
-    source: Any, task: str | None = None, images_folder: str | Path | None = None
+    source: Any,
+    task: str | None = None,
+    images_folder: str | Path | None = None,
+    labels: str = SINGLE,
 ) -> Annotations[Any]:
     """Read the annotations of a dataset that is not a folder or an annotation file.
 
     Args:
         source: the dataset.
-        task: `"classification"` or `"detection"`; `None` for either.
+        task: `"classification"`, `"detection"` or `"regression"`; `None` for one of the first two.
         images_folder: folder to write images that are not files to; `None` for a temporary one.
+        labels: `"multi"` for images of any number of classes.
 
     Raises:
         ValueError: if it is not a dataset, or one for another task.
@@ -70,8 +83,11 @@ def read_source(
         >>> [image.class_name for image in annotations.splits["train"]]
         ['cat', 'dog']
     """
+    if task == "regression":
+        splits = _by_split(source) if isinstance(source, Mapping) else {"train": source}
+        return read_numbers(splits, ImageStore(images_folder))
     samples, base = _opened(source, task)
-    return _annotations(samples, task, ImageStore(images_folder, base))
+    return _annotations(samples, task, ImageStore(images_folder, base), labels == MULTI)
 
 
 def source_task(source: Any) -> str:
@@ -135,11 +151,14 @@ def _by_split(source: Mapping[Any, Any]) -> dict[str, Any]:
     return splits
 
 
-def _annotations(samples: Samples, task: str | None, store: ImageStore) -> Annotations[Any]:
+def _annotations(
+    samples: Samples, task: str | None, store: ImageStore, is_multi_label: bool
+) -> Annotations[Any]:
     """Write the images of a dataset, and return its annotations."""
-    splits: dict[str, list[LabeledImage | AnnotatedImage]] = {}
+    splits: dict[str, list[LabeledImage | MultiLabelImage | AnnotatedImage]] = {}
     problems = []
     ids: set[int] = set()
+    known = set(samples.class_names.values())
     found: str | None = None
     for index, (split, image, target) in enumerate(samples.items):
         where = f"{samples.kind}, item {index}"
@@ -148,6 +167,8 @@ def _annotations(samples: Samples, task: str | None, store: ImageStore) -> Annot
         except ImageError as error:
             problems.append(Problem("unreadable image", Path(where), str(error)))
             continue
+        if is_multi_label and target == NO_OBJECTS:  # an empty list
+            target = ()
         if target is None:
             problems.append(Problem("unlabeled image", path, "it has no annotation"))
             continue
@@ -158,14 +179,19 @@ def _annotations(samples: Samples, task: str | None, store: ImageStore) -> Annot
                 f"{'boxes' if this == 'detection' else 'a class'}"
             )
         found = this
-        labels = target.labels if isinstance(target, Objects) else [target]
+        if isinstance(target, Objects):
+            labels: Sequence[int | str] = target.labels
+        else:
+            labels = _classes(target, is_multi_label, where)
         ids.update(label for label in labels if isinstance(label, int))
         names = [_name(label, samples.class_names) for label in labels]
         if isinstance(target, Objects):
             item = AnnotatedImage(path, target.boxes, names, target.ignored)
             splits.setdefault(split, []).append(item)
-        elif samples.class_names and names[0] not in samples.class_names.values():
+        elif known and not known >= set(names):
             problems.append(Problem("unknown class", path, f"its class is {target!r}"))
+        elif is_multi_label:
+            splits.setdefault(split, []).append(MultiLabelImage(path, tuple(names)))
         else:
             splits.setdefault(split, []).append(LabeledImage(path, names[0]))
     # Ids without names are sorted as numbers.
@@ -177,6 +203,22 @@ def _annotations(samples: Samples, task: str | None, store: ImageStore) -> Annot
         format=samples.kind,
         task=found or task or "classification",
     )
+
+
+def _classes(
+    target: int | str | tuple[int | str, ...], is_multi_label: bool, where: str
+) -> Sequence[int | str]:
+    """Return the classes of an image, exactly one if it is not one of a multi-label dataset."""
+    if isinstance(target, str) and is_multi_label:
+        return split_names(target, separator_of([target]))
+    if not isinstance(target, tuple):
+        return [target]
+    if not is_multi_label:
+        raise ValueError(
+            f"{where}: the target of an image must be one class. Received: several classes or "
+            f"none, {target!r}: read the dataset with labels='multi'"
+        )
+    return target
 
 
 def _name(label: int | str, class_names: Mapping[int, str]) -> str:

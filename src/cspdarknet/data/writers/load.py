@@ -50,6 +50,12 @@ def load_dataset(
             is `"raise"`.
     """
     annotations = read_dataset(source, task, format)
+    if annotations.task == "regression":
+        raise ValueError(
+            "A dataset of numbers cannot be written in another form: datasets of classes and boxes "
+            f"can. Received: {source_path(source)}, {annotations.format}. Its CSV file has the "
+            "splits in a column `split`."
+        )
     load = _load_labeled if annotations.task == "classification" else _load_annotated
     splits, problems = load(source_path(source), annotations, on_problem, images)
     if not splits:

@@ -154,6 +154,19 @@ def rescaling(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> 
     return [replace(x, name=name)]
 
 
+def normalization(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
+    """Convert a Normalization, as at the end of a regressor."""
+    layer, (x,) = call.operation, map(writer.as_keras, inputs)
+    mean = np.asarray(keras.ops.convert_to_numpy(layer.mean), "float32")
+    std = np.sqrt(np.asarray(keras.ops.convert_to_numpy(layer.variance), "float32"))
+    std = np.maximum(std, keras.backend.epsilon()).astype("float32")
+    if layer.invert:
+        scaled = writer.node("Mul", x.name, writer.constant(std))
+        return [replace(x, name=writer.node("Add", scaled, writer.constant(mean)))]
+    centered = writer.node("Sub", x.name, writer.constant(mean))
+    return [replace(x, name=writer.node("Div", centered, writer.constant(std)))]
+
+
 def batch_norm(writer: GraphWriter, call: LayerCall, inputs: Sequence[Value]) -> list[Value]:
     """Convert a BatchNormalization that could not be folded into a convolution."""
     layer, (x,) = call.operation, map(writer.as_keras, inputs)
@@ -312,6 +325,7 @@ LAYER_CONVERTERS: dict[str, Converter] = {
     "MaxPooling2D": partial(pool, "MaxPool"),
     "Maximum": partial(elementwise, "Max"),
     "Multiply": partial(elementwise, "Mul"),
+    "Normalization": normalization,
     "Permute": permute,
     "Rescaling": rescaling,
     "Reshape": reshape,

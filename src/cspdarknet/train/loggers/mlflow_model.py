@@ -19,8 +19,8 @@ def log_model(preset: Path, task: str) -> None:
     and a backend or runtime of it.
 
     Args:
-        preset: the preset folder of a classifier or detector.
-        task: `"classification"` or `"detection"`.
+        preset: the preset folder of a classifier, regressor or detector.
+        task: `"classification"`, `"regression"` or `"detection"`.
     """
     mlflow: Any = require("mlflow", "mlflow", "Logging to MLflow")
     mlflow.pyfunc.log_model(
@@ -42,6 +42,8 @@ def _signature(task: str) -> "ModelSignature":
     if task == "classification":
         probabilities = ColSpec(Array(DataType.double), "probabilities")
         outputs = [ColSpec("string", "class_name"), ColSpec("double", "confidence"), probabilities]
+    elif task == "regression":
+        outputs = [ColSpec(Array(DataType.double), "targets")]
     else:
         detection = Object(
             [

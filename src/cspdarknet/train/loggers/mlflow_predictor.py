@@ -9,7 +9,7 @@ from cspdarknet.inference import Predictor
 
 
 class ImageModel(mlflow.pyfunc.PythonModel):
-    """Classifies images, or detects objects in them, with a preset of cspdarknet."""
+    """Runs a classifier, regressor or detector of cspdarknet on images."""
 
     def load_context(self, context: Any) -> None:
         """Load the preset that is kept with the model."""
@@ -37,6 +37,8 @@ class ImageModel(mlflow.pyfunc.PythonModel):
                     )
                 ]
             }
+        if self._predictor.info.task == "regression":
+            return {"targets": result.tolist()}
         best = int(result.argmax())
         return {
             "class_name": str(names[best]),

@@ -1,0 +1,1 @@
+"""Datasets for image regression: loading and training batches."""
