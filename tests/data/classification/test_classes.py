@@ -26,6 +26,7 @@ def splits(*names, **others):
         (("10", "9", "-1.5"), None, "single", None, ("-1.5", "10", "9")),
         (("10", "9", "-1.5"), None, "ordinal", None, ("-1.5", "9", "10")),
         ("bca", "cab", "ordinal", None, "cab"),
+        (("a", "b;c"), None, "single", None, ("a", "b;c")),
         ("bca", None, "ordinal", "bca", "bca"),
     ],
 )
@@ -40,6 +41,7 @@ def test_the_order(names, declared, labels, given, expected):
         (splits("a", "b"), {"given": "ac"}, r"name each class of data once: a, b\. Received: a, c"),
         (splits("a", "b"), {"given": "aba"}, "once"),
         (splits("a"), {}, "at least two classes"),
+        (splits("a", "b", "a; b", "b;c"), {}, "such as 'a; b': train on them with .--labels multi"),
         (splits(), {}, "no images to train on"),
         (splits("a", "b", test="ac"), {}, "in the test split without training images: c"),
         ({"train": [MultiLabelImage(DATA, ())]}, {"labels": "multi"}, "a class to train on"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cspdarknet._labels import MULTI, ORDINAL, SINGLE
 from cspdarknet.data.annotations import LabeledImage, MultiLabelImage
+from cspdarknet.data.formats.class_lists import SEPARATORS, split_names
 
 Images = Sequence[LabeledImage] | Sequence[MultiLabelImage]
 
@@ -28,7 +29,8 @@ def ordered_classes(
 
     Raises:
         ValueError: if there are too few classes, another split has classes without training
-            images, or the order of ordinal classes is not known.
+            images, a class is made of the names of others though the labels are single, or the
+            order of ordinal classes is not known.
     """
     present = {split: _names(images) for split, images in splits.items()}
     trained = present.get("train", set())
@@ -38,6 +40,8 @@ def ordered_classes(
         received = f"a single class, {min(trained)!r}" if trained else "no class"
         least = "a class" if labels == MULTI else "at least two classes"
         raise ValueError(f"{path} must have {least} to train on. Received: {received}.")
+    if labels != MULTI:
+        _check_single(path, trained)
     names = _in_order(path, trained, declared, labels, given)
     for split, found in present.items():
         if unknown := sorted(found.difference(names)):
@@ -50,6 +54,18 @@ def ordered_classes(
 
 def _names(images: Images) -> set[str]:
     return {name for image in images for name in image.class_names}
+
+
+def _check_single(path: Path, names: set[str]) -> None:
+    """Check that no name is made of other classes, such as `cat;dog` beside `cat` and `dog`."""
+    for name in sorted(names):
+        for separator in SEPARATORS:
+            parts = split_names(name, separator)
+            if len(parts) > 1 and names.issuperset(parts):
+                raise ValueError(
+                    f"{path} has images of several classes, such as {name!r}: train on them with "
+                    "`--labels multi` (in Python labels='multi')."
+                )
 
 
 def _in_order(
