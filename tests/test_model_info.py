@@ -43,6 +43,14 @@ def test_the_temperature_of_classifiers():
         ModelInfo.from_json(text, "a file")
 
 
+def test_the_crop_of_classifiers():
+    assert "crop" not in INFO.to_json()
+    info = ModelInfo("classification", crop=0.95)
+    assert ModelInfo.from_json(info.to_json(), "a file") == info
+    with pytest.raises(ValueError, match=r"`crop` must be the part .* from a file"):
+        ModelInfo.from_json(info.to_json().replace("0.95", "95"), "a file")
+
+
 def test_the_labels_of_classifiers():
     """One class per image is what older versions know, and is left out."""
     assert "labels" not in INFO.to_json()

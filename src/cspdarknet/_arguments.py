@@ -10,6 +10,7 @@ MAX_IMAGE_SIZE = 2**15  # side in pixels
 MAX_CHANNELS = 65_536
 MAX_DEPTH = 1_000
 MAX_CLASSES = 100_000
+MIN_CROP = 0.1  # of the side of an image's central square
 # Of the temperature of a classifier: far beyond those of real models, and exact in float32.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 1000.0
 # Of the targets of a regressor: Keras' `Normalization` takes a smaller standard deviation for 0,
@@ -62,6 +63,20 @@ def check_positive(name: str, value: Any) -> float:
     """
     if not is_number(value) or value <= 0:
         raise ValueError(f"`{name}` must be a number greater than 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_crop(value: Any) -> float:
+    """Accept the part of an image's shorter side that a classifier sees, more than 0, at most 1.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not is_number(value) or not MIN_CROP <= value <= 1:
+        raise ValueError(
+            "`crop` must be the part of the central square's side that the classifier sees, from "
+            f"{MIN_CROP} to 1 for all of it. Received: crop={value!r}"
+        )
     return float(value)
 
 

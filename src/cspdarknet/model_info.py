@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from cspdarknet._arguments import check_temperature
+from cspdarknet._arguments import check_crop, check_temperature
 from cspdarknet._image_size import ImageSize, check_image_size
 from cspdarknet._labels import SINGLE, check_labels
 from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
@@ -46,6 +46,7 @@ class ModelInfo:
         levels: detectors: pyramid levels of the anchor points, the largest feature map first, in
             whose order raw outputs are; `None` where unknown.
         temperature: classifiers: number that the logits are divided by before the softmax.
+        crop: classifiers: part of the side of an image's central square that the model sees.
         labels: classifiers: `"single"` for one class per image, `"multi"` for any number, whose
             outputs are probabilities of each class on its own, or `"ordinal"` for ordered classes.
         targets: regressors: names of the numbers, in the order of the outputs; otherwise `None`.
@@ -76,6 +77,7 @@ class ModelInfo:
     temperature: float = 1.0
     targets: tuple[str, ...] | None = None
     labels: str = SINGLE
+    crop: float = 1.0
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -84,11 +86,13 @@ class ModelInfo:
     def to_json(self) -> str:
         """Return the attributes as JSON, without those that older versions do not know.
 
-        A temperature of 1, labels of one class and targets that are `None` are left out.
+        A temperature and a crop of 1, labels of one class and targets that are `None` are left out.
         """
         values = asdict(self)
         if self.temperature == 1:
             del values["temperature"]
+        if self.crop == 1:
+            del values["crop"]
         if self.targets is None:
             del values["targets"]
         if self.labels == SINGLE:
@@ -112,6 +116,7 @@ class ModelInfo:
             later: dict[str, Any] = {"score_threshold": None, "class_agnostic_nms": False}
             later |= dict.fromkeys(("max_detections", "max_detections_per_class", "levels"))
             later |= {"channels": 3, "temperature": 1.0, "targets": None, "labels": SINGLE}
+            later |= {"crop": 1.0}
             stored = {**later, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:
@@ -127,6 +132,7 @@ class ModelInfo:
             if isinstance(values["image_size"], list):
                 values["image_size"] = check_image_size(values["image_size"])
             values["temperature"] = check_temperature(values["temperature"])
+            values["crop"] = check_crop(values["crop"])
             values["labels"] = check_labels(values["labels"])
             values["score_threshold"] = None if scores is None else check_score_threshold(scores)
             return cls(**values)

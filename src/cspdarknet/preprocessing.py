@@ -1,5 +1,6 @@
 """Preprocessing of image files and arrays into the input of a model."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,7 +88,7 @@ def preprocessor(
             )
         return lambda item: _letterboxed(item, size, channels)
     if info.task in ("classification", "regression") or size is not None:
-        return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE, channels)
+        return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE, channels, info.crop)
     return lambda item: _whole(item, longer_side, channels)
 
 
@@ -105,13 +106,14 @@ def _whole(item: Any, longer_side: int | None, channels: int) -> Preprocessed:
     return Preprocessed(image, image)
 
 
-def _cropped(item: Any, size: ImageSize, channels: int) -> Preprocessed:
+def _cropped(item: Any, size: ImageSize, channels: int, part: float) -> Preprocessed:
     if channels != RGB:
-        inputs = crop_channels(pixels_of(item, channels), size)
+        inputs = crop_channels(pixels_of(item, channels), size, part)
     elif isinstance(item, (str, Path, bytes)):
-        inputs = center_crop(open_image(item, shorter_side=2 * max(sides(size))), size)
+        shorter_side = math.ceil(2 * max(sides(size)) / part)
+        inputs = center_crop(open_image(item, shorter_side=shorter_side), size, part)
     else:
-        inputs = center_crop(Image.fromarray(as_image_array(item)), size)
+        inputs = center_crop(Image.fromarray(as_image_array(item)), size, part)
     return Preprocessed(inputs, inputs)
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from cspdarknet.checkpoints.writers import write_safetensors
 from cspdarknet.images import ImageError, center_crop
+from cspdarknet.inference import Predictor
 from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, load_model
 from support import TINY_NET, needs_channels_first, randomize, relative_error, to_numpy
 
@@ -176,6 +177,29 @@ class TestOutputs:
         assert model(np.ones((2, 16, 16, 1), "uint8")).shape == (2, 3)
         again = ImageClassifier.from_config(model.get_config())
         assert again.get_config() == model.get_config()
+
+
+@pytest.mark.one_backend
+class TestCrop:
+    def test_image_files_are_cropped_to_a_part(self, tmp_path):
+        pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), "uint8")
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        model, plain = (build(image_size=16, crop=crop) for crop in (0.8, 1))
+        assert ImageClassifier.from_config(model.get_config()).crop == 0.8
+        assert "crop" not in plain.get_config()
+        part = Image.fromarray(pixels[4:36, 14:46])  # 32 of 40 pixels, in the center
+        expected = plain.predict(part, verbose=0)
+        for name, found in {
+            "keras": model.predict(tmp_path / "a.png", verbose=0),
+            "predictor": Predictor(model)(tmp_path / "a.png")[None],
+        }.items():
+            assert relative_error(found, expected) <= 1e-5, name
+        assert relative_error(model.predict(pixels[None], verbose=0), expected) > 1e-5  # a batch
+
+    @pytest.mark.parametrize("crop", [0, 95, float("nan"), "0.9", None])
+    def test_out_of_range(self, crop):
+        with pytest.raises(ValueError, match=r"`crop` must be the part .* from 0.1 to 1"):
+            build(crop=crop)
 
 
 class TestTemperature:

@@ -52,6 +52,7 @@ def repository(tmp_path):
 def check(loaded, model):
     assert_same_weights(loaded, model)
     assert (loaded.class_names, loaded.image_size) == (("cat", "dog"), 320)
+    assert loaded.crop == 0.887
     assert (list(loaded.backbone.mean), list(loaded.backbone.std)) == ([0.5] * 3, [0.25, 0.5, 0.5])
     assert loaded.backbone.include_rescaling
 
@@ -75,13 +76,20 @@ def test_a_model_of_another_family(repository):
         load_model(folder)
 
 
-@pytest.mark.parametrize("mean", ["0.5", [0.5, None, 1], {"a": 1}])
-def test_malformed_facts(repository, mean):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*(("mean", mean) for mean in ("0.5", [0.5, None, 1], {"a": 1})), ("crop_pct", "all")],
+)
+def test_malformed_facts(repository, name, value):
     folder, _ = repository
-    facts = {**DOCUMENT["pretrained_cfg"], "mean": mean}
+    facts = {**DOCUMENT["pretrained_cfg"], name: value}
     (folder / "config.json").write_text(json.dumps({**DOCUMENT, "pretrained_cfg": facts}))
-    with pytest.raises(CheckpointError, match="mean"):
+    with pytest.raises(CheckpointError, match=name.removesuffix("_pct")):
         load_model(folder)
+
+
+def test_a_head_of_other_classes_has_no_test_crop(repository):
+    assert load_model(repository[0], num_classes=3, class_names=list("abc")).crop == 1
 
 
 @pytest.mark.parametrize(

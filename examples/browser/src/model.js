@@ -49,7 +49,7 @@ function check(info) {
 /** Predict an ImageBitmap: {width, height, detections} or {width, height, classes}. */
 export async function predict(info, image) {
   const isDetector = info.task === "detection";
-  const { pixels, width, height } = isDetector ? whole(image) : center(image, info.image_size);
+  const { pixels, width, height } = isDetector ? whole(image) : center(image, info);
   const values = info.inputs === "uint8" ? pixels : Float32Array.from(pixels);
   const dims = [1, height, width, 3];
   const outputs = await ask("run", { pixels: values, dims }, [values.buffer]);
@@ -84,9 +84,9 @@ function whole(image) {
 }
 
 /** The center of an image, shrunk by the browser: close to the preprocessing in Python. */
-function center(image, size) {
+function center(image, { image_size: size, crop: part = 1 }) {
   const [height, width] = [size ?? 224].flat().length === 2 ? size : [size ?? 224, size ?? 224];
-  const scale = Math.min(image.width / width, image.height / height);
+  const scale = part * Math.min(image.width / width, image.height / height);
   const crop = [width * scale, height * scale];
   const left = (image.width - crop[0]) / 2, top = (image.height - crop[1]) / 2;
   return rgb(image, [left, top, ...crop], width, height);

@@ -91,6 +91,7 @@ def inference_graph(
         channels=_channels(model),
         levels=tuple(model.levels) if task == "detection" else None,
         temperature=getattr(model, "temperature", 1.0) if task == "classification" else 1.0,
+        crop=getattr(model, "crop", 1.0) if task == "classification" else 1.0,
         targets=tuple(model.targets) if task == "regression" else None,
         labels=getattr(model, "labels", SINGLE),
     )

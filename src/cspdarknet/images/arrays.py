@@ -13,27 +13,29 @@ from cspdarknet.images.checks import ImageError, image_errors
 from cspdarknet.images.decode import decoded
 
 
-def center_crop(image: Image.Image, size: ImageSize) -> np.ndarray:
+def center_crop(image: Image.Image, size: ImageSize, part: float = 1.0) -> np.ndarray:
     """Return the center of an image, resized: the input of a classifier.
 
     Args:
         image: an RGB image.
         size: side of the result, in pixels, or its height and width. The largest part of this
             aspect ratio is taken.
+        part: part of the sides of this area that is taken, in its center.
 
     Returns:
         A uint8 array `(size, size, 3)`.
     """
-    return np.asarray(resized_center(image, size))
+    return np.asarray(resized_center(image, size, part))
 
 
-def resized_center(image: Image.Image, size: ImageSize) -> Image.Image:
+def resized_center(image: Image.Image, size: ImageSize, part: float = 1.0) -> Image.Image:
     """Return the center of an image of any mode, resized; as `center_crop`."""
     height, width = sides(size)
     if image.width * height <= image.height * width:
         crop = float(image.width), image.width * height / width
     else:
         crop = image.height * width / height, float(image.height)
+    crop = crop[0] * part, crop[1] * part
     left, top = (image.width - crop[0]) / 2, (image.height - crop[1]) / 2
     box = (left, top, left + crop[0], top + crop[1])
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)

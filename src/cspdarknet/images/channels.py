@@ -166,9 +166,9 @@ def shrink_channels(pixels: np.ndarray, longer_side: int | None) -> np.ndarray:
     return map_planes(pixels, lambda plane: plane.resize(size, Image.Resampling.BICUBIC))
 
 
-def crop_channels(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+def crop_channels(pixels: np.ndarray, size: ImageSize, part: float = 1.0) -> np.ndarray:
     """Return the center of an image of any number of channels, resized, as `center_crop` does."""
-    return map_planes(pixels, lambda plane: resized_center(plane, size))
+    return map_planes(pixels, lambda plane: resized_center(plane, size, part))
 
 
 # Pictures to look at.

@@ -10,6 +10,7 @@ from cspdarknet._arguments import (
     MAX_CLASSES,
     check_choice,
     check_count,
+    check_crop,
     check_fraction,
     check_temperature,
 )
@@ -56,6 +57,8 @@ class ImageClassifier(PooledModel):
         class_names: optional names of the classes, in the order of the outputs.
         image_size: optional side in pixels of the images that it was trained on, or a pair (height,
             width). It is metadata for preprocessing; the model takes any size.
+        crop: part of the side of an image's central square that the model sees of an image file, as
+            timm's test crop. It is metadata, too; a training of this package starts without it.
         temperature: number that the logits are divided by before the activation, so that the
             probabilities agree with the accuracy (calibration); the order of the classes does not
             change. `cspdarknet evaluate --calibrate` finds it. It is for inference: a training of
@@ -91,6 +94,7 @@ class ImageClassifier(PooledModel):
         dropout: float = 0.0,
         class_names: Sequence[str] | None = None,
         image_size: ImageSize | None = None,
+        crop: float = 1.0,
         temperature: float = 1.0,
         labels: str = SINGLE,
         score_threshold: ScoreThreshold | None = None,
@@ -108,6 +112,7 @@ class ImageClassifier(PooledModel):
         class_names = arguments.check_class_names(class_names, num_classes)
         if image_size is not None:
             image_size = arguments.check_image_size(image_size)
+        crop = check_crop(crop)
         temperature = check_temperature(temperature)
         policy = backbone.dtype_policy if dtype is None else arguments.check_dtype(dtype)
 
@@ -130,6 +135,7 @@ class ImageClassifier(PooledModel):
         self.dropout = dropout
         self.class_names = class_names
         self.image_size = image_size
+        self.crop = crop
         self.temperature = temperature
         self.labels = labels
         self.score_threshold = score_threshold
@@ -157,6 +163,7 @@ class ImageClassifier(PooledModel):
             "class_names": None if self.class_names is None else list(self.class_names),
             "image_size": to_json(self.image_size),
             # Left out where they are the usual ones: older versions load the config, too.
+            **({} if self.crop == 1 else {"crop": self.crop}),
             **({} if self.temperature == 1 else {"temperature": self.temperature}),
             **({} if self.labels == SINGLE else {"labels": self.labels}),
             **self._threshold_in_config(),

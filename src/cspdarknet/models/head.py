@@ -34,6 +34,7 @@ class PooledModel(ModelWithHead):
     """Base class of classifier and regressor, which see the center crop of an image."""
 
     image_size: Any
+    crop: float = 1.0  # part of the side of the central square
 
     def predict(self, x: Any, batch_size: int | None = None, *args: Any, **kwargs: Any) -> Any:
         """Return the outputs for images, as `keras.Model.predict` does for batches.
@@ -69,7 +70,7 @@ class PooledModel(ModelWithHead):
         data_format = getattr(self.backbone, "data_format", "channels_last")
         fixed = self.inputs[0].shape[2]
         size = self.image_size or fixed
-        return CroppedImages(images, size, batch_size, data_format, self.channels)
+        return CroppedImages(images, size, batch_size, data_format, self.channels, self.crop)
 
 
 def pooled_features(

@@ -136,6 +136,7 @@ class CroppedImages(keras.utils.PyDataset):
         batch_size: number of images in a batch.
         data_format: `"channels_last"` or `"channels_first"`, of the batches.
         channels: number of channels of the images.
+        crop: part of the side of an image's central square that is taken.
     """
 
     def __init__(
@@ -145,12 +146,13 @@ class CroppedImages(keras.utils.PyDataset):
         batch_size: int,
         data_format: str,
         channels: int = 3,
+        crop: float = 1.0,
     ) -> None:
         super().__init__()
         starts = range(0, len(images), batch_size)
         self._batches = [images[start : start + batch_size] for start in starts]
         self._crop = preprocessor(
-            ModelInfo("classification", channels=channels), size or DEFAULT_IMAGE_SIZE
+            ModelInfo("classification", channels=channels, crop=crop), size or DEFAULT_IMAGE_SIZE
         )
         self._data_format = data_format
 

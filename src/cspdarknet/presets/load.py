@@ -186,8 +186,9 @@ def _head_arguments(cls: type[Any], files: PresetFiles, own: dict[str, Any]) -> 
         head["class_names"] = own.get("class_names")  # the preset's are names of other classes
         if "score_threshold" not in own and isinstance(head.get("score_threshold"), list):
             del head["score_threshold"]  # thresholds of other classes
-        if "temperature" not in own:
-            head.pop("temperature", None)  # that of another head
+        for name in ("temperature", "crop"):
+            if name not in own:
+                head.pop(name, None)  # that of another head
     # A detector keeps its neck, and most of its head, for other classes too.
     fixed = ("neck_depth", "head_channels", *(("pooling",) if keeps_head else ()))
     for name in fixed if files.weights is not None else ():

@@ -55,7 +55,7 @@ class Preset:
         license: license of the weights.
         folder: preset folder inside this package, for a bundled model.
         image_size: side in pixels of the images that a model of YOLOX or timm takes.
-        crop: part of the resized image's side that timm's published accuracy was measured on.
+        crop: part of the side of an image's central square that the model sees, as in timm's test.
         metric: the accuracy in percent with the metric's name, for tables; AP is COCO's mAP.
         head_parameters: number of parameters of a classifier or detector besides its backbone.
     """
@@ -123,7 +123,7 @@ class Preset:
         if self.image_size is None:
             return ModelConfig(backbone)
         if self.task == "classification":
-            return ModelConfig(backbone, head_arguments(COUNT, self.image_size))
+            return ModelConfig(backbone, head_arguments(COUNT, self.image_size, self.crop))
         head = {
             "num_classes": len(COCO_NAMES),
             "bounding_box_format": "xyxy",

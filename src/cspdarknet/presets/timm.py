@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._arguments import is_number
+from cspdarknet._arguments import check_crop, is_number
 from cspdarknet.checkpoints.config import ModelConfig
 from cspdarknet.checkpoints.errors import CheckpointError, shown
 from cspdarknet.checkpoints.limits import MAX_CONFIG_BYTES
@@ -71,7 +71,12 @@ def _config(origin: str, document: dict[str, Any], facts: dict[str, Any]) -> Mod
     if not num_classes:
         return ModelConfig(backbone)
     size = facts.get("test_input_size") or facts.get("input_size") or [0, 256, 256]
-    head = head_arguments(num_classes, size[-1] if isinstance(size, list) and size else None)
+    side = size[-1] if isinstance(size, list) and size else None
+    try:
+        crop = check_crop(facts.get("test_crop_pct") or facts.get("crop_pct") or 1.0)
+    except ValueError as error:
+        raise CheckpointError(f"{origin} is malformed: {error}") from error
+    head = head_arguments(num_classes, side, crop)
     if "label_names" in document:
         head["class_names"] = document["label_names"]
     return ModelConfig(backbone, head)

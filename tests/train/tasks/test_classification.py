@@ -33,13 +33,14 @@ def test_each_class_needs_a_training_image():
 
 
 def test_a_training_and_its_teacher_have_no_temperature(tmp_path):
-    """It belongs to the weights before the training; a teacher has one of its own."""
+    """It belongs to the weights before the training, as does a crop; a teacher has its own."""
     backbone = CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True)
     names = ("a", "b")
-    ImageClassifier(backbone, 2, class_names=names, temperature=3.0).save_to_preset(tmp_path / "p")
+    options = {"class_names": names, "temperature": 3.0, "crop": 0.9}
+    ImageClassifier(backbone, 2, **options).save_to_preset(tmp_path / "p")
     task = ClassificationTask(ClassificationRecipe((Phase(1),)))
     model = task.build_model(tmp_path / "p", None, names)
-    assert (model.temperature, model.activation) == (1, None)
+    assert (model.temperature, model.crop, model.activation) == (1, 1, None)
     assert task.build_saved_model(model).temperature == 1
     x = np.ones((1, 8, 8, 3), "float32")
     teacher = LoadedTeacher(Teacher(tmp_path / "p"), "classification", names)

@@ -54,10 +54,23 @@ def config(file: str, shapes: Shapes) -> ModelConfig:
     return ModelConfig(backbone, arguments, assumed=frozenset({"mean", "std", "class_names"}))
 
 
-def head_arguments(num_classes: int, image_size: int | None) -> dict[str, Any]:
-    """Return the arguments of a classifier, with ImageNet's names for as many classes."""
+def head_arguments(
+    num_classes: int, image_size: int | None, crop: float | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a classifier, with ImageNet's names for as many classes.
+
+    Args:
+        num_classes: number of classes.
+        image_size: side in pixels of the test images.
+        crop: timm's test crop, a part of the side of the central square; `None` or 1 for all of it.
+    """
     names = list(imagenet_names()) if num_classes == COUNT else None
-    return {"num_classes": num_classes, "image_size": image_size, "class_names": names}
+    return {
+        "num_classes": num_classes,
+        "image_size": image_size,
+        "class_names": names,
+        **({} if crop in (None, 1) else {"crop": crop}),
+    }
 
 
 def _kernels(shapes: Shapes, pattern: str) -> list[tuple[int, ...]]:

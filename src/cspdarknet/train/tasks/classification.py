@@ -61,11 +61,13 @@ class ClassificationTask(Task):
         return {"labels": self.recipe.labels, "class_names": self.class_names}
 
     def _model_arguments(self) -> dict[str, Any]:
-        # Temperature and score threshold belong to the weights before the training.
+        # Temperature and score threshold belong to the weights before the training, and so does
+        # a crop, since the sizes of the evaluation are those of the recipe.
         return {
             "activation": None,
             "dropout": self.recipe.dropout,
             "temperature": 1.0,
+            "crop": 1.0,
             "labels": self.recipe.labels,
             "score_threshold": None,
         }
