@@ -152,7 +152,7 @@ def _with_other_nms(monkeypatch, **changes):
     [
         {"iou_threshold": 0.2},
         {"iou_threshold": 1.0},
-        {"score_threshold": 0.5},
+        {"score_threshold": 0.3},
         {"score_threshold": 1.0},
     ],
     ids=str,

@@ -9,7 +9,7 @@ import pytest
 import browsers
 from browsers import chromium, opened_page
 from cspdarknet.serve import ServedModel
-from served_models import PHOTO, Classifier, detector, running
+from served_models import PHOTO, Classifier, Regressor, detector, running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the page is tested with Playwright")
 expect = sync_api.expect
@@ -32,7 +32,11 @@ def browser():
 @contextlib.contextmanager
 def opened(browser, api_key=None, width=1280):
     """Open the page of a server; yield it, and its errors and requests elsewhere."""
-    models = [detector(lowest_score_threshold=0.05), ServedModel("colors", Classifier())]
+    models = [
+        detector(lowest_score_threshold=0.05),
+        ServedModel("colors", Classifier()),
+        ServedModel("numbers", Regressor()),
+    ]
     with (
         running(models, api_key=api_key) as (_, port),
         opened_page(browser, f"http://127.0.0.1:{port}/", width) as opened,
@@ -98,6 +102,14 @@ def test_another_model_looks_at_the_same_photos(browser):
         expect(page.locator("#overlap-field")).to_be_hidden()
         slide(page, "#score", 0.5)
         expect(page.locator(".summary")).to_have_text("no class above the minimum")
+
+        page.select_option("#model", "numbers")
+        expect(page.locator(".summary")).to_have_text("mean 128.0, largest 128.0")
+        expect(page.locator("#score-field")).to_be_hidden()
+        rows = [["image", "target", "value"], *(["a.png", n, "128"] for n in ("mean", "largest"))]
+        assert list(csv.reader(downloaded(page, "#csv").splitlines())) == rows
+        stored = json.loads(downloaded(page, "#json"))
+        assert stored["images"] == [{"image": "a.png", "targets": {"mean": 128, "largest": 128}}]
     assert messages == []
 
 
@@ -120,7 +132,7 @@ def test_the_key_is_asked_for(browser):
         expect(page.locator("#status")).to_contain_text("needs an API key")
         page.fill("#key", "e1f")
         page.press("#key", "Enter")
-        expect(page.locator("#model option")).to_have_count(2)
+        expect(page.locator("#model option")).to_have_count(3)
         expect(page.locator("#key-form")).to_be_hidden()
         drop(page, "a.png")
         expect(page.locator(".summary")).to_have_text("1 red")

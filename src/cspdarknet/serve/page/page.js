@@ -2,7 +2,11 @@
 
 import { color, counts, draw, fillTable, select, summary, toCSV, toJSON } from "./results.js";
 
-const PATHS = { detection: "v1/detect", classification: "v1/predict" };
+const PATHS = {
+  detection: "v1/detect",
+  classification: "v1/predict",
+  regression: "v1/regress",
+};
 const AT_ONCE = 3; // requests
 const CAMERA = { video: { facingMode: "environment", width: { ideal: 1280 } } };
 const element = (id) => document.getElementById(id);
@@ -189,6 +193,7 @@ function useModel(name) {
   element("score").min = isDetector ? Math.min(...[model.lowest_score_threshold].flat()) : 0;
   element("score").value = Math.min(...[choice.threshold].flat());
   element("overlap-field").hidden = !isDetector;
+  element("score-field").hidden = model.task === "regression";
   showSliders();
   liveResult = null;
   queue.push(...entries.filter((entry) => !queue.includes(entry)));
@@ -215,7 +220,7 @@ const finished = () => entries.filter(({ result }) => result && !result.error);
 
 async function loadModels() {
   models = (await request("v1/models")).models.filter((m) => PATHS[m.task]);
-  if (!models.length) throw new Error("This server has neither a detector nor a classifier.");
+  if (!models.length) throw new Error("This server has no detector, classifier or regressor.");
   element("model").replaceChildren(...models.map((m) => new Option(m.name)));
   useModel(models[0].name);
 }
@@ -254,7 +259,7 @@ function listen() {
   on("json", "click", () =>
     download("results.json", "application/json", toJSON(model.name, finished())));
   on("csv", "click", () =>
-    download("results.csv", "text/csv", toCSV(finished(), model.task === "classification")));
+    download("results.csv", "text/csv", toCSV(finished(), model.task)));
   on("clear", "click", () => {
     entries = [];
     queue.length = 0;

@@ -17,6 +17,9 @@ function iou(a, b) {
 
 /** The detections or classes of one image that pass the choice: {threshold, overlap, hidden}. */
 export function select(result, choice) {
+  if (result.targets) {
+    return Object.entries(result.targets).map(([target, value]) => ({ target, value }));
+  }
   if (result.classes) {
     return result.classes.filter((c) => c.probability >= choice.threshold);
   }
@@ -42,6 +45,7 @@ export function summary(result, items) {
     return items.map((c) => `${c.class_name} ${percent(c.probability)}`).join(", ")
       || "no class above the minimum";
   }
+  if (result.targets) return items.map((n) => `${n.target} ${n.value.toPrecision(4)}`).join(", ");
   return [...counts(items)].map(([name, count]) => `${count} ${name}`).join(", ") || "no objects";
 }
 
@@ -74,12 +78,27 @@ function drawBox(context, d, scale, unit) {
   context.fillText(text, x + 3 * unit, y + 12 * unit);
 }
 
+// Columns of the tables of each task, and the values of an item in them.
+const COLUMNS = {
+  classification: ["class", "probability"],
+  regression: ["target", "value"],
+  detection: ["class", "confidence", "left", "top", "right", "bottom"],
+};
+const VALUES = {
+  classification: (item) => [item.class_name, item.probability],
+  regression: (item) => [item.target, item.value],
+  detection: (item) => [item.class_name, item.confidence, ...item.xyxy],
+};
+const taskOf = (result) =>
+  result.targets ? "regression" : result.classes ? "classification" : "detection";
+const DIGITS = { classification: [3], regression: [3], detection: [3, 1, 1, 1, 1] };
+
 export function fillTable(table, result, items) {
-  const head = result.classes ? ["class", "probability"]
-    : ["class", "confidence", "left", "top", "right", "bottom"];
-  const rows = items.map((item) => result.classes
-    ? [item.class_name, item.probability.toFixed(3)]
-    : [item.class_name, item.confidence.toFixed(3), ...item.xyxy.map((x) => x.toFixed(1))]);
+  const task = taskOf(result), head = COLUMNS[task];
+  const rows = items.map((item) => {
+    const [name, ...numbers] = VALUES[task](item);
+    return [name, ...numbers.map((x, i) => x.toFixed(DIGITS[task][i]))];
+  });
   table.replaceChildren(row(head, "th"), ...rows.map((cells) => row(cells, "td")));
 }
 
@@ -101,19 +120,20 @@ const quoted = (value) => {
   return /[",\r\n']/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 };
 
-/** CSV with a row for each detection or class; entries are {image, result, items}. */
-export function toCSV(entries, isClassifier) {
-  const head = isClassifier ? ["image", "class", "probability"]
-    : ["image", "class", "confidence", "left", "top", "right", "bottom"];
-  const rows = entries.flatMap(({ image, items }) => items.map((item) => isClassifier
-    ? [image, item.class_name, item.probability]
-    : [image, item.class_name, item.confidence, ...item.xyxy]));
+/** CSV with a row for each detection, class or number; entries are {image, result, items}. */
+export function toCSV(entries, task) {
+  const head = ["image", ...COLUMNS[task]];
+  const ofTask = entries.filter(({ result }) => taskOf(result) === task);
+  const rows = ofTask.flatMap(({ image, items }) =>
+    items.map((item) => [image, ...VALUES[task](item)]));
   return [head, ...rows].map((cells) => cells.map(quoted).join(",")).join("\n") + "\n";
 }
 
 export function toJSON(model, entries) {
-  const images = entries.map(({ image, result, items }) => result.classes
-    ? { image, classes: items }
-    : { image, width: result.width, height: result.height, detections: items });
+  const images = entries.map(({ image, result, items }) => {
+    if (result.targets) return { image, targets: result.targets };
+    if (result.classes) return { image, classes: items };
+    return { image, width: result.width, height: result.height, detections: items };
+  });
   return JSON.stringify({ model, images }, null, 2) + "\n";
 }
