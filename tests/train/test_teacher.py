@@ -174,6 +174,7 @@ def test_the_argument_teacher():
         (["--teacher", "a", "--temperature", "2"], "`--temperature` is for"),
         (["--teacher", "a", "--batch-size", "auto"], "automatic batch size"),
         (["--copy-paste", "2"], "copy_paste"),
+        (["--shift", "-1"], "shift"),
         (["--repeat-threshold", "2"], "repeat_threshold"),
     ],
 )

@@ -181,6 +181,13 @@ def train(
         float | None,
         typer.Option(help="Detection: probability of a vertical flip."),
     ] = None,
+    shift: Annotated[
+        float | None,
+        typer.Option(
+            help="Detection: probability that an image that is not part of a mosaic is moved to a "
+            "random place."
+        ),
+    ] = None,
     copy_paste: Annotated[
         float | None,
         typer.Option(help="Detection: probability that objects of another image are pasted."),
@@ -277,7 +284,8 @@ def train(
         ),
         **options_of_task(task, "classification", label_smoothing=label_smoothing, labels=labels),
         **options_of_task(task, "regression", loss=loss),
-        **options_of_task(task, "detection", flip_vertical=flip_vertical, copy_paste=copy_paste),
+        **options_of_task(task, "detection", flip_vertical=flip_vertical, shift=shift),
+        **options_of_task(task, "detection", copy_paste=copy_paste),
         "levels": None if levels is None else tuple(map(str.strip, levels.split(","))),
         **tiles,
     }
