@@ -29,7 +29,7 @@ from harness.turns import Run, median_ratio, median_seconds, time_functions, tim
 from cspdarknet import Predictor
 from cspdarknet.data import DetectionDataset, load_detection_dataset
 from cspdarknet.detections import DetectionOptions, Detections
-from cspdarknet.evaluate import mean_average_precision
+from cspdarknet.evaluate import DetectionEvaluation
 from cspdarknet.images import read_image
 from cspdarknet.tiles import Tiles
 from cspdarknet.yolox.letterbox import PADDING, letterbox
@@ -157,8 +157,10 @@ def in_cells(
 
 
 def metrics(photos: DetectionDataset, detections: Sequence[Detections]) -> Row:
-    found = mean_average_precision(photos, detections)
-    return {"mAP": round(found.map or 0, 4), "mAP50": round(found.map50 or 0, 4)}
+    evaluation = DetectionEvaluation(photos, tuple(detections), {})
+    found = evaluation.average_precision
+    row: Row = {"mAP": round(found.map or 0, 4), "mAP50": round(found.map50 or 0, 4)}
+    return row | {f"AP {c.name}": round(c.ap or 0, 4) for c in evaluation.classes}
 
 
 def contestants(tiles: Tiles, settings: dict[str, Any]) -> dict[str, Detect]:

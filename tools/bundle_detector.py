@@ -47,7 +47,7 @@ backbone = load_model("{name}", task="features")
 | score threshold | {threshold}: as many detections as annotated objects in the validation images |
 | input | RGB images with values 0..255, of any size, letterboxed to {size} pixels |
 | parameters | {parameters:,}, stored as float16 |
-| training | {epochs} epochs, {hours:.1f} hours on one CPU core |
+| last training | {epochs} epochs, {hours:.1f} hours on one CPU core |
 
 The epoch and the score threshold were chosen on the same validation images, so the metrics are slightly optimistic.
 
@@ -66,7 +66,7 @@ The epoch and the score threshold were chosen on the same validation images, so 
 {command}
 ```
 
-Phases (epochs at pixels): {phases}. Settings: {recipe} Augmentation: mosaic, color changes, horizontal and vertical
+Phases of the last training (epochs at pixels): {phases}. Settings: {recipe} Augmentation: mosaic, shifts, color changes, horizontal and vertical
 flips. The whole recipe is in `metadata.json`.
 
 ![Learning curves](curves.png)

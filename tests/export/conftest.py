@@ -11,7 +11,7 @@ from support import SMALL, TINY_NET, randomize
 # With so low a threshold the bundled detector detects something in noise, too.
 LOW = DetectionOptions(score_threshold=0.002, max_detections=20)
 # With so high a threshold it detects nothing.
-HIGH = DetectionOptions(score_threshold=0.6)
+HIGH = DetectionOptions(score_threshold=0.9)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,17 @@ def test_errors_of_boxes_are_relative_to_the_image_size(reference):
     assert comparison.detections_match
 
 
+def test_errors_of_boxes_beyond_the_image_are_relative_to_their_size(reference, monkeypatch):
+    expected = _outputs(reference)
+    expected["boxes"][..., 3] = 960_000
+    monkeypatch.setattr(reference, "outputs", lambda factor=1.0: expected)
+    outputs = {**expected, "boxes": expected["boxes"] * np.float32(1 + 1e-6)}
+    comparison = reference.compare(outputs)
+    assert comparison.detections_match
+    assert comparison.max_relative_error < 1e-4
+    assert not reference.compare({**outputs, "boxes": expected["boxes"] * 1.01}).detections_match
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -133,9 +133,10 @@ def test_commands(run, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.one_backend
 def test_an_automatic_batch_size(run):
-    recipe, found = fit_batch_size(RECIPE, run.preset, num_classes=2)
-    assert recipe.batch_size * recipe.accumulate == RECIPE.batch_size
-    assert found.images == recipe.batch_size
+    recipe = dataclasses.replace(RECIPE, batch_size=1)  # no larger batches to try
+    fitted, found = fit_batch_size(recipe, run.preset, num_classes=2)
+    assert fitted == recipe
+    assert 10**6 < found.needed < found.free
 
 
 @pytest.mark.one_backend
