@@ -7,6 +7,7 @@ import pytest
 
 from bulk_jobs import keys, read_rows, write_images
 from cspdarknet import Predictor
+from cspdarknet.models import ImageClassifier
 from cspdarknet.scale import BulkJob
 from cspdarknet.scale.part_worker import PartResult, PartWorker
 
@@ -96,6 +97,30 @@ def test_other_settings_are_refused(job, arguments, change):
     list(job().run())
     with pytest.raises(ValueError, match=change):
         list(job(**arguments).run())
+
+
+def test_thresholds_and_temperatures_that_changed_are_refused(classifier, images, tmp_path):
+    config = classifier.get_config()
+    multi = {**config, "activation": "sigmoid", "labels": "multi"}
+    plain, warm, tagger = (
+        ImageClassifier.from_config(c) for c in (config, {**config, "temperature": 2.0}, multi)
+    )
+    sensitive = ImageClassifier.from_config({**multi, "score_threshold": 0.25})
+    for number, (first, then, top, change) in enumerate(
+        [
+            (plain, warm, None, "temperature None → 2.0"),
+            (tagger, sensitive, None, "score_threshold 0.5 → 0.25"),
+            (tagger, tagger, 3, "top None → 3"),
+        ]
+    ):
+        job = {"out": tmp_path / f"out{number}", "sources": images, "part_size": 9}
+        first.save_to_preset(tmp_path / f"p{number}")
+        weights = (tmp_path / f"p{number}/model.weights.h5").read_bytes()
+        list(BulkJob("classification", tmp_path / f"p{number}", **job).run())
+        then.save_to_preset(tmp_path / f"p{number}")
+        (tmp_path / f"p{number}/model.weights.h5").write_bytes(weights)
+        with pytest.raises(ValueError, match=change):
+            list(BulkJob("classification", tmp_path / f"p{number}", top=top, **job).run())
 
 
 def test_other_weights_are_refused(job, tmp_path):

@@ -10,9 +10,10 @@ from typing import Any
 
 from cspdarknet._arguments import check_choice, check_count
 from cspdarknet._extras import require
+from cspdarknet._labels import MULTI
 from cspdarknet.inference.devices import GPU_DEVICES
 from cspdarknet.inference.predictor import Predictor
-from cspdarknet.model_info import TASKS
+from cspdarknet.model_info import TASKS, ModelInfo
 from cspdarknet.scale.manifest import FILE as MANIFEST
 from cspdarknet.scale.manifest import Manifest
 from cspdarknet.scale.models import absolute_name, feature_options, weights_sha256
@@ -108,6 +109,9 @@ class BulkJob:
                 f"{predictor.info.task}."
             )
         self._options = {"mode": "throughput", **options, "runtime": predictor.runtime}
+        self._info = predictor.info
+        if top is None and self._info.labels != MULTI:
+            self._top = TOP
 
     def claimed(self) -> AbstractContextManager[None]:
         """Keep other jobs out of a local folder inside this context.
@@ -195,9 +199,19 @@ class BulkJob:
             "task": self._task,
             "weights_sha256": self._sha256,
             "maps": self._maps,
-            **({"top": self._top or TOP} if self._task == "classification" else {}),
+            **(self._of_classes() if self._task == "classification" else {}),
             **json.loads(json.dumps(options, default=vars)),
         }
+
+    def _of_classes(self) -> dict[str, Any]:
+        """Return the settings of a classifier, with those that its weights do not tell.
+
+        `evaluate` stores temperatures and thresholds, which may change between two runs of a job.
+        """
+        found, usual = (json.loads(x.to_json()) for x in (self._info, ModelInfo("classification")))
+        names = ("labels", "crop", "temperature", "score_threshold")
+        changed = {name: found[name] for name in names if found.get(name) != usual.get(name)}
+        return {"top": self._top, **changed}
 
     def _stored_settings(self) -> dict[str, Any] | None:
         """Return the settings of an earlier run; `None` for a new folder."""
