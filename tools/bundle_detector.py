@@ -94,7 +94,7 @@ classes was as good there as one for each class, so the model has one.
 - The annotations leave out some cells at the borders and in clusters, so some correct detections of red cells count
   as false positives.
 - Some images have nearly every red cell annotated, others only a part, so no threshold counts right in both: where
-  all cells are to be found, a lower one is better, such as `--score-threshold RBC=0.26`.
+  all cells are to be found, a lower one is better, such as `--score-threshold RBC=0.28`.
 - Platelets are few ({rare}), so their metrics are uncertain.
 """
 
