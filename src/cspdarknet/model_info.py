@@ -11,6 +11,7 @@ from cspdarknet._image_size import ImageSize, check_image_size
 from cspdarknet._labels import SINGLE, check_labels
 from cspdarknet.score_thresholds import ScoreThreshold, check_score_threshold
 
+CROPPED = ("classification", "regression")  # tasks of models that see center crops of images
 TASKS = ("features", "classification", "detection", "regression")
 KEY = "cspdarknet"  # of the metadata in an exported file
 EXPORTED_SUFFIXES = (".onnx", ".xml")
@@ -115,8 +116,8 @@ class ModelInfo:
             # Files of version 0.1 have none of these.
             later: dict[str, Any] = {"score_threshold": None, "class_agnostic_nms": False}
             later |= dict.fromkeys(("max_detections", "max_detections_per_class", "levels"))
-            later |= {"channels": 3, "temperature": 1.0, "targets": None, "labels": SINGLE}
-            later |= {"crop": 1.0}
+            later |= {"channels": 3, "temperature": 1.0, "crop": 1.0}
+            later |= {"targets": None, "labels": SINGLE}
             stored = {**later, **json.loads(text or "")}
             values = {field.name: stored[field.name] for field in fields(cls)}
         except (ValueError, TypeError, KeyError) as error:

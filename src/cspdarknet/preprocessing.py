@@ -17,7 +17,7 @@ from cspdarknet.images import (
     open_image,
     pixels_of,
 )
-from cspdarknet.model_info import ModelInfo
+from cspdarknet.model_info import CROPPED, ModelInfo
 from cspdarknet.yolox.letterbox import letterbox
 
 DEFAULT_IMAGE_SIZE = 224  # of classifiers without an `image_size`
@@ -87,7 +87,7 @@ def preprocessor(
                 "Received: image_size=None."
             )
         return lambda item: _letterboxed(item, size, channels)
-    if info.task in ("classification", "regression") or size is not None:
+    if info.task in CROPPED or size is not None:
         return lambda item: _cropped(item, size or DEFAULT_IMAGE_SIZE, channels, info.crop)
     return lambda item: _whole(item, longer_side, channels)
 

@@ -15,13 +15,12 @@ from cspdarknet.checkpoints.published import sha256_of
 from cspdarknet.images import ImageError
 from cspdarknet.inference.features import weights_sha256
 from cspdarknet.inference.predictor import Predictor
-from cspdarknet.model_info import is_exported_file, read_model_info
+from cspdarknet.model_info import CROPPED, is_exported_file, read_model_info
 from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
 from cspdarknet.presets.sources import find, locate
 
 DEEPEST = -1  # index of the default level
 BATCH_SIZE = 8
-CROPPED = ("classification", "regression")  # tasks of models that see center crops
 # Images as they were given, each with its vector, or with the error if it cannot be used.
 Stream = Generator[tuple[Any, np.ndarray | ImageError], None, None]
 

@@ -17,8 +17,10 @@ SIDE = 160  # pixels, of sample images for a graph that takes any size
 BATCH_SIZE = 2
 CALIBRATION_SAMPLES = 8
 # Two detections match if they have the same class and their boxes and confidences differ by less.
-# Boxes far larger than the image, which an untrained detector finds, are compared by their size.
 MAX_BOX_ERROR = 1.0  # pixels
+# An untrained detector finds boxes of millions of pixels: the error of a box that reaches farther
+# than this is relative to how far it reaches.
+FAR = 10  # sides of the image
 MAX_CONFIDENCE_ERROR = 0.01
 # The same of int8, which moves a box by a few percent of its size.
 MIN_INT8_IOU = 0.75
@@ -214,7 +216,7 @@ def _compare_detections(
             confidence_errors = np.abs(exported["confidence"][i] - expected["confidence"][i, j])
             confidence_errors = confidence_errors / scale
             box_errors = np.abs(exported["boxes"][i] - expected["boxes"][i, j]).max(axis=1)
-            box_errors /= max(1.0, np.abs(expected["boxes"][i, j]).max() / (10 * image_size))
+            box_errors /= max(1.0, np.abs(expected["boxes"][i, j]).max() / (FAR * image_size))
             matches = exported["classes"][i] == expected["classes"][i, j]
             matches &= confidence_errors < max_confidence_error
             if is_int8:

@@ -1,5 +1,6 @@
 """Datasets as a training would see them, with the reason for which it would stop."""
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,11 +114,9 @@ def _classification(
 ) -> InspectedDataset:
     images, problems = classification.checked_images(source, annotations, "fix")
     names = sorted({name for items in images.values() for i in items for name in i.class_names})
-    try:
-        if labels == ORDINAL:
+    if labels == ORDINAL:
+        with contextlib.suppress(ValueError):  # an unknown order is the `error` below
             names = list(ordered_classes(source, images, annotations.class_names, labels))
-    except ValueError:
-        pass  # the order is not known, which is the `error` below
     all_of_them = {
         split: classification.labeled_dataset(items, names) for split, items in images.items()
     }

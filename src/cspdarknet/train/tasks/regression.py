@@ -81,10 +81,6 @@ class RegressionTask(Task):
             )
         return model
 
-    @staticmethod
-    def _labels(dataset: RegressionDataset) -> list[np.ndarray]:
-        raise NotImplementedError  # a `RegressionRecipe` repeats no images
-
     def _output_arguments(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {"targets": names, "mean": self.mean, "std": self.std}
 
