@@ -89,6 +89,8 @@ def test_outputs_of_another_shape_are_refused(reference):
 def test_nine_of_ten_detections_must_match():
     assert Comparison(0.0, 10, 10, 9).detections_match
     assert not Comparison(0.0, 10, 10, 8).detections_match
+    assert Comparison(0.0, 5, 4, 4).detections_match
+    assert not Comparison(0.0, 4, 3, 3).detections_match
     assert not Comparison(0.0, 0, 1, 0).detections_match
     assert Comparison(0.0, 0, 0, 0).detections_match
     assert Comparison(0.1).detections_match

@@ -29,8 +29,9 @@ def merged(*tiles, windows=PAIR, size=SIZE):
 
 def test_an_object_in_both_tiles_is_one():
     left, right = found((70, 10, 90, 30, 0.3, 1)), found((15, 10, 35, 34, 0.6, 1))
-    # The mean box, weighted by confidence and distance from the next inner border: 10 and 15.
-    assert merged(left, right) == [(73.75, 10, 93.75, 33, 0.6, 1)]
+    # Means weighted by the distance from the next inner border, 10 and 15; the box's by the
+    # confidence, too.
+    assert merged(left, right) == [(73.75, 10, 93.75, 33, 0.48, 1)]
 
 
 def test_a_half_box_does_not_remain_beside_the_whole_one():

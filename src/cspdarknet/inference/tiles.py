@@ -5,9 +5,9 @@ What one tile cuts another one shows whole, or shows the rest of. Three steps fo
 1. A box that an inner border of its tile cuts is dropped where another tile shows more of it.
 2. Boxes of different tiles are of one object if they agree in the region that both tiles show.
    Each tile has one box of an object, so that objects in a crowd are kept apart.
-3. An object is given by the mean of its boxes that no border cuts, which is closer to the object
-   than each of them; by the union of the parts of it, if all of its boxes are cut, as are those of
-   an object that is longer than the overlap.
+3. An object is given by the mean of its boxes that no border cuts, and of their confidences, which
+   is closer to the truth than each of them; by the union of the parts of it, if all of its boxes
+   are cut, as are those of an object that is longer than the overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -187,34 +187,36 @@ def _merged(boxes: _Boxes, average: bool) -> _Boxes:
         group = _group(seed, neighbors, taken, boxes.tile, is_cut, confidence)
         best = min(group, key=lambda i: (is_cut[i], is_shrunk[i], -confidence[i]))
         keep[group] = False
-        keep[best], total[best] = True, confidence[seed]
-        if average:
-            total[best] = boxes.confidence[group].sum()
+        keep[best] = True
         if is_cut[best]:
             parts = boxes.xyxy[group]
             xyxy[best, :2], xyxy[best, 2:] = parts[:, :2].min(axis=0), parts[:, 2:].max(axis=0)
+            total[best] = confidence[seed]
         else:
             equal = [i for i in group if not is_cut[i] and is_shrunk[i] == is_shrunk[best]]
-            xyxy[best] = _mean_box(boxes, equal)
+            xyxy[best], mean = _mean(boxes, equal)
+            total[best] = max([mean, *(confidence[i] for i in group if is_shrunk[i])])
+        if average:
+            total[best] = boxes.confidence[group].sum()
     merged = replace(boxes, xyxy=xyxy, confidence=total / (len(boxes.windows) if average else 1))
     return merged.take(keep)
 
 
-def _mean_box(boxes: _Boxes, rows: list[int]) -> np.ndarray:
-    """Return the mean of some uncut boxes.
+def _mean(boxes: _Boxes, rows: list[int]) -> tuple[np.ndarray, float]:
+    """Return the mean of some uncut boxes, and of their confidences.
 
-    The weights are confidence and distance from the next inner border, beyond which the detector
-    saw nothing.
+    The weights are the distances from the next inner border, beyond which the detector saw nothing;
+    those of the boxes are their confidences, too.
     """
-    xyxy, tiles = boxes.xyxy[rows], boxes.tile[rows]
+    xyxy, confidence, tiles = boxes.xyxy[rows], boxes.confidence[rows], boxes.tile[rows]
     if len(rows) == 1:
-        return xyxy[0]
+        return xyxy[0], float(confidence[0])
     windows = boxes.windows[tiles]
     half = (windows[:, 2:] - windows[:, :2]).min(axis=1) / 2
     distances = np.where(boxes.inner[tiles], (windows - xyxy) * OUTWARD, np.inf).min(axis=1)
-    weights = boxes.confidence[rows] * np.minimum(distances / half, 1)
-    weights = np.maximum(weights, np.finfo("float32").tiny)
-    return np.asarray(np.average(xyxy, axis=0, weights=weights))
+    weights = np.maximum(np.minimum(distances / half, 1), np.finfo("float32").tiny)
+    mean = np.average(xyxy, axis=0, weights=weights * confidence)
+    return mean, float(np.average(confidence, weights=weights))
 
 
 def _group(
