@@ -4,14 +4,14 @@ Photos of blood cells (BCCD, in the folder `--data`) become one mosaic, with gra
 The bundled detector sees the single photos; the mosaic shrunk; the mosaic in tiles; and the mosaic
 in the slices of `supervision.InferenceSlicer`, which call the same predictor. Each detection in the
 mosaic counts for the photo that its center is in, and ends where the photo does, so that all have
-the same ground truth. Most white blood cells are shorter than 0.45 of a tile, hence the overlap. The
-detector is best where in its input the photos of its training were: `moved photos` are single
+the same ground truth. Most white blood cells are shorter than 0.45 of a tile, hence the overlap.
+The detector is best where in its input the photos of its training were: `moved photos` are single
 photos in a gray tile, at random places. The seconds are those from the mosaic in memory to its
 detections; the model alone gets the same tiles, cut and resized before the clock starts.
 
     python benchmarks/tiles.py --data bccd --grid 3 3
     python benchmarks/tiles.py --data bccd --grid 12 12 --rounds 3
-    python benchmarks/tiles.py --data bccd --grid 12 12 --rounds 3 --overlap 0.2 --name tiles_less_overlap
+    python benchmarks/tiles.py --data bccd --grid 12 12 --overlap 0.2 --name tiles_less_overlap
 """
 
 import argparse
