@@ -7,7 +7,7 @@ from annotation_files import voc_xml, write_coco, write_voc
 from cspdarknet.cli import app
 from cspdarknet.cli.choices import PACKED_FORMATS
 from cspdarknet.data import read_dataset
-from image_datasets import write_class_folders
+from image_datasets import write_class_folders, write_multi_label_dataset
 
 pytestmark = pytest.mark.one_backend
 
@@ -91,3 +91,18 @@ def test_clear_cache(tmp_path):
     file.write_bytes(bytes(1_500_000))
     assert "1 decoded image removed, 1.5 MB." in run("clear-cache", tmp_path / "cache").output
     assert not file.exists()
+
+
+def test_split_of_several_classes_and_of_numbers(tmp_path):
+    source = write_multi_label_dataset(tmp_path / "pets", count=10)
+    result = run("split", source, tmp_path / "new", "--labels", "multi", "--fractions", "0.8,0.2")
+    assert result.exit_code == 0, result.exception
+    assert "10 images (7 train, 3 validation), 3 classes: " in result.output
+    assert "(multi-label)" in result.output
+    names = [path.name for path in sorted(source.glob("*.png"))]
+    rows = [f"{name},{i},{i / 2}" for i, name in enumerate(names)]
+    (source / "_classes.csv").unlink()
+    (source / "ages.csv").write_text("\n".join(["path,age,weight", *rows]))
+    result = run("split", source, tmp_path / "numbers", "--task", "regression")
+    assert f"{len(names)} images" in result.output
+    assert "2 columns: " in result.output

@@ -21,7 +21,7 @@ DATASET_FORMATS = (
     *("COCO", "Pascal VOC", "YOLO", "Darknet", "CSV boxes", "CVAT", "VIA", "CreateML", "LabelMe"),
     *("keras-yolo3", "packed classes", "packed boxes", "CSV numbers"),
 )
-WRITTEN_FORMATS = ("coco", "voc", "yolo", "folder")
+WRITTEN_FORMATS = ("coco", "voc", "yolo", "folder", "multi-label", "numbers")
 PACKED_FORMATS = ("array-record", "parquet")
 SPLIT_BY = ("class", "random")
 FEATURE_FORMATS = ("npz", "safetensors")

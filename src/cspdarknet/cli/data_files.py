@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from cspdarknet.cli.choices import PACKED_FORMATS, SPLIT_BY, TASKS, WRITTEN_FORMATS, choice
-from cspdarknet.cli.data import shown_progress
+from cspdarknet.cli.data import LabelsOption, shown_progress
 from cspdarknet.cli.options import FormatOption, OnProblemOption
 from cspdarknet.cli.progress import interruptible
 
@@ -45,18 +45,19 @@ def convert_data(
         choice(
             WRITTEN_FORMATS,
             help="Format to write: coco, voc or yolo for detection; folder, one for each class, "
-            "for classification.",
+            "for classification, or multi-label with --labels multi; numbers for regression.",
         ),
     ],
     task: TaskOption = None,
     format: FormatOption = None,
     on_problem: OnProblemOption = "raise",
     link: LinkOption = False,
+    labels: LabelsOption = "single",
 ) -> None:
     """Convert a dataset to another format, with its splits and the order of its classes."""
     from cspdarknet.data.writers import convert_dataset
 
-    _show(convert_dataset(source, destination, to, task, format, on_problem, link))
+    _show(convert_dataset(source, destination, to, task, format, on_problem, link, labels))
 
 
 def split_data(
@@ -82,6 +83,7 @@ def split_data(
     format: FormatOption = None,
     on_problem: OnProblemOption = "raise",
     link: LinkOption = False,
+    labels: LabelsOption = "single",
 ) -> None:
     """Write a dataset with new splits, stratified by class."""
     from cspdarknet.data.writers import split_dataset
@@ -98,6 +100,7 @@ def split_data(
         format=format,
         on_problem=on_problem,
         link=link,
+        labels=labels,
     )
     _show(written)
 
@@ -171,9 +174,10 @@ def _show(written: "WrittenDataset") -> None:
 
     counts = ", ".join(f"{count:,} {split}" for split, count in written.images.items())
     boxes = f", {count_of(written.boxes, 'box', 'boxes')}" if written.task == "detection" else ""
+    what = ("column", "columns") if written.task == "regression" else ("class", "classes")
     line = (
         f"{count_of(sum(written.images.values()), 'image')} ({counts}){boxes}, "
-        f"{count_of(len(written.class_names), 'class', 'classes')}: {written.path} ({written.to})"
+        f"{count_of(len(written.class_names), *what)}: {written.path} ({written.to})"
     )
     _print(line, written.problems)
 

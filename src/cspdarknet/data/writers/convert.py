@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from cspdarknet._labels import SINGLE
 from cspdarknet.data.writers.folder import check_destination
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.load import load_dataset
@@ -17,6 +18,7 @@ def convert_dataset(
     format: str | None = None,
     on_problem: str = "raise",
     link: bool = False,
+    labels: str = SINGLE,
 ) -> WrittenDataset:
     """Convert a dataset to another format.
 
@@ -31,12 +33,15 @@ def convert_dataset(
         destination: a new or empty folder outside the source. It is written as a whole, or not at
             all.
         to: `"coco"`, `"voc"` or `"yolo"` for detection; `"folder"`, a folder for each class, for
-            classification.
-        task: `"classification"` or `"detection"`, for a source that could be either.
+            classification; `"multi-label"`, CSV files with a column of 0 and 1 for each class;
+            `"numbers"`, a CSV file with all columns of a source for regression.
+        task: `"classification"`, `"detection"` or `"regression"`, for a source that could be
+            several.
         format: name of the format of the source; `None` to recognize it.
         on_problem: `"raise"` an error if annotations are wrong; or `"fix"` them: clip boxes to
             their image, leave out what cannot be used, and list all of it in `problems`.
         link: whether to make hard links to the images instead of copies, where the file system can.
+        labels: `"multi"` for images of any number of classes.
 
     Returns:
         `WrittenDataset`.
@@ -56,9 +61,9 @@ def convert_dataset(
         >>> written.images, written.boxes, Path("cells_coco/images/train/a.png").is_file()
         ({'train': 1}, 1, True)
     """
-    check_writer(to, task)
+    check_writer(to, task, labels)
     path = check_destination(destination, source)
     images = ImageFiles(link)
-    dataset = load_dataset(source, task, format, on_problem, images)
-    check_writer(to, dataset.task)
+    dataset = load_dataset(source, task, format, on_problem, images, labels)
+    check_writer(to, dataset.task, labels)
     return write_dataset(path, to, dataset.splits, images, dataset.problems)

@@ -1,10 +1,12 @@
 """A dataset as it is written again: checked, in the splits that it has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspdarknet.data.annotations import AnnotatedImage, Annotations, LabeledImage
+from cspdarknet._labels import SINGLE
+from cspdarknet.data.annotations import AnnotatedImage, Annotations, MultiLabelImage, NumberedImage
 from cspdarknet.data.classification.find import checked_images, labeled_dataset
 from cspdarknet.data.detection.checks import size_or_problem
 from cspdarknet.data.detection.find import checked_datasets
@@ -12,16 +14,18 @@ from cspdarknet.data.problems import Problem, check_problems
 from cspdarknet.data.read import read_dataset
 from cspdarknet.data.sources import source_path
 from cspdarknet.data.writers.images import ImageFiles
+from cspdarknet.data.writers.tables import TableDataset
 
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A dataset of either task.
+    """A dataset of any task.
 
     Attributes:
-        task: `"classification"` or `"detection"`.
+        task: `"classification"`, `"detection"` or `"regression"`.
         format: name of its format, and why it was recognized.
-        splits: its splits, a `ClassificationDataset` or `DetectionDataset` each.
+        splits: its splits, a `ClassificationDataset`, `MultiLabelDataset`, `DetectionDataset` or
+            `TableDataset` each.
         problems: what was wrong in its files.
         declared: the declared classes in their order; `None` where files declare none.
     """
@@ -34,9 +38,14 @@ class LoadedDataset:
 
 
 def load_dataset(
-    source: Any, task: str | None, format: str | None, on_problem: str, images: ImageFiles
+    source: Any,
+    task: str | None,
+    format: str | None,
+    on_problem: str,
+    images: ImageFiles,
+    labels: str = SINGLE,
 ) -> LoadedDataset:
-    """Read and check a dataset of either task, without setting a validation split aside.
+    """Read and check a dataset of any task, without setting a validation split aside.
 
     Args:
         source: as for `read_dataset`.
@@ -44,19 +53,14 @@ def load_dataset(
         format: as for `read_dataset`.
         on_problem: `"raise"` or `"fix"`.
         images: the sizes of the image files.
+        labels: `"multi"` for images of any number of classes.
 
     Raises:
         ValueError: if it cannot be read, it has no images, or there are problems and `on_problem`
             is `"raise"`.
     """
-    annotations = read_dataset(source, task, format)
-    if annotations.task == "regression":
-        raise ValueError(
-            "A dataset of numbers cannot be written in another form: datasets of classes and boxes "
-            f"can. Received: {source_path(source)}, {annotations.format}. Its CSV file has the "
-            "splits in a column `split`."
-        )
-    load = _load_labeled if annotations.task == "classification" else _load_annotated
+    annotations = read_dataset(source, task, format, labels=labels)
+    load = _load_annotated if annotations.task == "detection" else _load_images
     splits, problems = load(source_path(source), annotations, on_problem, images)
     if not splits:
         raise ValueError(f"{source_path(source)} has no images with annotations.")
@@ -75,11 +79,12 @@ def _load_annotated(
     return checked_datasets(path, annotations, class_names, on_problem, images.size)
 
 
-def _load_labeled(
-    path: Path, annotations: Annotations[LabeledImage], on_problem: str, images: ImageFiles
+def _load_images(
+    path: Path, annotations: Annotations[Any], on_problem: str, images: ImageFiles
 ) -> tuple[dict[str, Any], list[Problem]]:
+    """Load images that have classes or numbers, without boxes."""
     splits, problems = checked_images(path, annotations, on_problem)
-    usable: dict[str, list[LabeledImage]] = {}
+    usable: dict[str, list[Any]] = {}
     for split, items in splits.items():
         for image in items:
             size = size_or_problem(image.path, images.size)
@@ -89,6 +94,18 @@ def _load_labeled(
                 usable.setdefault(split, []).append(image)
     if on_problem == "raise":
         check_problems(path, problems)
-    names = sorted({image.class_name for items in usable.values() for image in items})
-    datasets = {split: labeled_dataset(items, names) for split, items in usable.items()}
-    return datasets, problems
+    every = [image for items in usable.values() for image in items]
+    if annotations.task == "regression":
+        columns = tuple(dict.fromkeys(column for image in every for column in image.values))
+        return {split: _table(items, columns) for split, items in usable.items()}, problems
+    names = sorted({name for image in every for name in image.class_names})
+    if every and isinstance(
+        every[0], MultiLabelImage
+    ):  # of declared classes, there may be no image
+        names = list(dict.fromkeys([*(annotations.class_names or ()), *names]))
+    return {split: labeled_dataset(items, names) for split, items in usable.items()}, problems
+
+
+def _table(images: Sequence[NumberedImage], columns: tuple[str, ...]) -> TableDataset:
+    rows = tuple(tuple(image.values.get(c, "") for c in columns) for image in images)
+    return TableDataset(columns, tuple(image.path for image in images), rows)

@@ -15,6 +15,7 @@ from cspdarknet._unfinished import claim, remove_leftovers
 from cspdarknet.data.packs import MANIFEST, Manifest, read_manifest
 from cspdarknet.data.packs.manifest import SUFFIXES
 from cspdarknet.data.problems import Problem
+from cspdarknet.data.sources import source_path
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.load import LoadedDataset, load_dataset
 from cspdarknet.data.writers.shards import (
@@ -110,6 +111,11 @@ def pack_dataset(
     _check_destination(Path(destination), source)
     images = ImageFiles()
     dataset = load_dataset(source, task, format, on_problem, images)
+    if dataset.task == "regression":
+        raise ValueError(
+            "Datasets of classes and of boxes can be packed, not those of numbers. Received: "
+            f"{source_path(source)}, {dataset.format}"
+        )
     settings = _settings(dataset, shard_bytes)
     manifest = Manifest(dataset.task, to, _class_table(dataset), dataset.declared is not None)
     folder = OutputFolder(destination)

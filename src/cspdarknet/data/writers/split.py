@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._arguments import check_choice, check_count, is_number
+from cspdarknet._labels import SINGLE
+from cspdarknet.data.classification.dataset import MultiLabelDataset
 from cspdarknet.data.splits import SPLIT_NAMES
 from cspdarknet.data.writers.assign import assign
 from cspdarknet.data.writers.folder import check_destination
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.load import load_dataset
+from cspdarknet.data.writers.tables import TableDataset
 from cspdarknet.data.writers.write import (
     WRITERS,
     WrittenDataset,
     check_writer,
+    fitting_writers,
     write_dataset,
 )
 
@@ -37,6 +41,7 @@ def split_dataset(
     format: str | None = None,
     on_problem: str = "raise",
     link: bool = False,
+    labels: str = SINGLE,
 ) -> WrittenDataset:
     """Write a dataset with new splits; splits that it has are put together first.
 
@@ -50,17 +55,20 @@ def split_dataset(
         fractions: fractions of the images for training, validation and test, of sum 1. A fraction
             of 0, or a missing third one, gives no such split.
         seed: random seed of the choice.
-        by: `"class"`: the same fraction of each class; `"random"`: regardless of classes.
+        by: `"class"`: the same fraction of each class; `"random"`: regardless of classes, as always
+            for numbers.
         group: images of one group stay in one split: `"folder"` for those of one folder; or a
             regular expression that is searched in the name of each file: the text that it matches,
             or that of its parentheses, names the group. Use it for frames of one video, or images
             of one patient.
         to: the format, as for `convert_dataset`; `None` for that of the source, or the one that is
             most like it.
-        task: `"classification"` or `"detection"`, for a source that could be either.
+        task: `"classification"`, `"detection"` or `"regression"`, for a source that could be
+            several.
         format: name of the format of the source; `None` to recognize it.
         on_problem: `"raise"` or `"fix"`, as for `convert_dataset`.
         link: whether to make hard links to the images instead of copies, where the file system can.
+        labels: `"multi"` for images of any number of classes.
 
     Returns:
         `WrittenDataset`.
@@ -82,12 +90,12 @@ def split_dataset(
     check_count("seed", seed, least=0)
     check_choice("by", by, STRATEGIES)
     if to is not None:
-        check_writer(to, task)
+        check_writer(to, task, labels)
     path = check_destination(destination, source)
     images = ImageFiles(link)
-    dataset = load_dataset(source, task, format, on_problem, images)
-    to = to or _similar(dataset.format, dataset.task)
-    check_writer(to, dataset.task)
+    dataset = load_dataset(source, task, format, on_problem, images, labels)
+    to = to or _similar(dataset.format, dataset.task, labels)
+    check_writer(to, dataset.task, labels)
     everything = _joined(list(dataset.splits.values()))
     splits = _new_splits(everything, weights, seed, by, group)
     return write_dataset(path, to, splits, images, dataset.problems)
@@ -109,10 +117,11 @@ def _check_fractions(fractions: Sequence[float]) -> dict[str, float]:
     return {s: float(value) for s, value in zip(SPLIT_NAMES, values, strict=False) if value}
 
 
-def _similar(format: str, task: str) -> str:
+def _similar(format: str, task: str, labels: str) -> str:
     """Return the written format of a source's format, or the usual one of its task."""
-    same = [to for to, writer in WRITERS.items() if format.startswith(f"{writer.format}:")]
-    return (same or ["coco" if task == "detection" else "folder"])[0]
+    fitting = fitting_writers(task, labels)
+    same = [to for to in fitting if format.startswith(f"{WRITERS[to].format}:")]
+    return (same or fitting)[0]
 
 
 def _joined(datasets: list[Any]) -> Any:
@@ -148,7 +157,12 @@ def _new_splits(
 
 
 def _classes(dataset: Any, i: int) -> set[int]:
-    return set(np.atleast_1d(dataset.labels[i]).tolist())
+    """Return the classes of an image; none of one with numbers."""
+    if isinstance(dataset, TableDataset):
+        return set()
+    labels = dataset.labels[i]
+    is_multi_label = isinstance(dataset, MultiLabelDataset)
+    return set((np.flatnonzero(labels) if is_multi_label else np.atleast_1d(labels)).tolist())
 
 
 def _groups(paths: Sequence[Path], group: str | None) -> list[str]:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cspdarknet._arguments import check_choice
-from cspdarknet.data.annotations import AnnotatedImage, LabeledImage
+from cspdarknet._labels import MULTI, SINGLE, check_labels
+from cspdarknet.data.annotations import AnnotatedImage, NumberedImage
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.read import read_dataset
 from cspdarknet.data.writers.class_folders import write_class_folders
 from cspdarknet.data.writers.coco import write_coco
 from cspdarknet.data.writers.folder import new_folder
 from cspdarknet.data.writers.images import ImageFiles
+from cspdarknet.data.writers.tables import write_multi_label, write_numbers
 from cspdarknet.data.writers.voc import write_voc
 from cspdarknet.data.writers.yolo import write_yolo
 from cspdarknet.images import IGNORED
@@ -29,10 +31,11 @@ class Writer(NamedTuple):
 
     Attributes:
         format: its name among the formats that are read.
-        task: `"classification"` or `"detection"`.
+        task: `"classification"`, `"detection"` or `"regression"`.
         write: writes the splits to an empty folder, and returns what the format cannot hold.
         can_name: whether the format can hold the name of a class.
         keeps_ignored: whether it can mark ignored boxes.
+        labels: the kind of labels of a dataset for classification.
     """
 
     format: str
@@ -40,6 +43,7 @@ class Writer(NamedTuple):
     write: Callable[[Path, Any, ImageFiles], list[Problem]]
     can_name: Callable[[str], bool]
     keeps_ignored: bool = True
+    labels: str = SINGLE
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,12 @@ class WrittenDataset:
 
     Attributes:
         path: its folder.
-        to: the format: `"coco"`, `"voc"`, `"yolo"` or `"folder"`.
-        task: `"classification"` or `"detection"`.
-        class_names: names of the classes, in the order of the class ids.
+        to: the format: `"coco"`, `"voc"`, `"yolo"`, `"folder"`, `"multi-label"` or `"numbers"`.
+        task: `"classification"`, `"detection"` or `"regression"`.
+        class_names: names of the classes, in the order of the class ids; of a table of numbers,
+            those of its columns.
         images: number of images of each split.
-        boxes: number of boxes; 0 for classification.
+        boxes: number of boxes; 0 for other tasks than detection.
         problems: what was wrong in the source, and what the format cannot hold.
     """
 
@@ -88,26 +93,48 @@ WRITERS = {
     "voc": Writer("Pascal VOC", "detection", write_voc, _is_line),
     "yolo": Writer("YOLO", "detection", write_yolo, _is_text, keeps_ignored=False),
     "folder": Writer("class folders", "classification", write_class_folders, _is_folder_name),
+    "multi-label": Writer(
+        "CSV multi-label", "classification", write_multi_label, _is_line, labels=MULTI
+    ),
+    "numbers": Writer("CSV numbers", "regression", write_numbers, bool),
 }
 
 
-def check_writer(to: str, task: str | None) -> None:
+def fitting_writers(task: str, labels: str) -> list[str]:
+    """Return the names of the formats that hold datasets for a task."""
+    return [
+        name
+        for name, writer in WRITERS.items()
+        if writer.task == task
+        and (task != "classification" or (writer.labels == MULTI) == (labels == MULTI))
+    ]
+
+
+def check_writer(to: str, task: str | None, labels: str = SINGLE) -> None:
     """Check that a format is written, and holds datasets for a task.
 
     Args:
         to: name of the format.
         task: the task of the dataset, if it is known.
+        labels: the kind of labels of a dataset for classification.
 
     Raises:
         ValueError: if it does not.
     """
     check_choice("to", to, list(WRITERS))
-    if task not in (None, WRITERS[to].task):
-        fitting = [name for name, writer in WRITERS.items() if writer.task == task]
-        raise ValueError(
-            f"A dataset for {task} can be written as {', '.join(fitting)}. Received: to={to!r}, "
-            f"which is for {WRITERS[to].task}."
-        )
+    check_labels(labels)
+    if task is None or to in (fitting := fitting_writers(task, labels)):
+        return
+    writer = WRITERS[to]
+    raise ValueError(
+        f"A dataset for {_purpose(task, labels)} can be written as {', '.join(fitting)}. "
+        f"Received: to={to!r}, which is for {_purpose(writer.task, writer.labels)}."
+    )
+
+
+def _purpose(task: str, labels: str) -> str:
+    is_multi_label = task == "classification" and labels == MULTI
+    return f"{task} (labels={labels!r})" if is_multi_label else task
 
 
 def write_dataset(
@@ -122,7 +149,7 @@ def write_dataset(
     Args:
         destination: a new or empty folder. It is written as a whole, or not at all.
         to: name of the format.
-        splits: the splits, a `ClassificationDataset` or `DetectionDataset` each.
+        splits: the splits, as `load_dataset` returns them.
         images: sizes and copies of the image files.
         problems: the problems of the source.
 
@@ -148,21 +175,23 @@ def write_dataset(
         writer.task,
         class_names,
         {split: len(dataset) for split, dataset in splits.items()},
-        boxes if writer.task == "detection" else 0,
+        boxes,
         (*problems, *notes),
     )
 
 
 def _check_written(folder: Path, writer: Writer, splits: Mapping[str, Any]) -> None:
     """Read the annotations back, and compare classes and splits."""
-    annotations = read_dataset(folder)
+    task = writer.task if writer.task == "regression" else None  # which only it has to be told
+    annotations = read_dataset(folder, task, labels=writer.labels)
     wrong = [str(problem) for problem in annotations.problems if problem.stops]
     if not annotations.format.startswith(writer.format):
         wrong.append(f"it is read as {annotations.format}")
+    declares = writer.task == "detection" or writer.labels == MULTI
     for split, dataset in splits.items():
         if _summary(annotations.splits.get(split, [])) != _expected(dataset, writer):
             wrong.append(f"the {split} split differs")
-        if annotations.class_names != dataset.class_names and writer.task == "detection":
+        if annotations.class_names != dataset.class_names and declares:
             wrong.append("the classes differ")
     if wrong:
         raise ValueError(
@@ -171,23 +200,29 @@ def _check_written(folder: Path, writer: Writer, splits: Mapping[str, Any]) -> N
         )
 
 
-def _summary(images: Sequence[LabeledImage | AnnotatedImage]) -> Counter[Any]:
-    """Count the images by their classes."""
-    return Counter(
-        getattr(image, "class_name", tuple(getattr(image, "names", ()))) for image in images
-    )
+def _summary(images: Sequence[Any]) -> Counter[tuple[str, ...]]:
+    """Count the images by their annotations."""
+    return Counter(_annotation(image) for image in images)
 
 
-def _expected(dataset: Any, writer: Writer) -> Counter[Any]:
-    names = dataset.class_names
+def _annotation(image: Any) -> tuple[str, ...]:
+    if isinstance(image, AnnotatedImage):
+        return tuple(image.names)
+    return tuple(image.values.values() if isinstance(image, NumberedImage) else image.class_names)
+
+
+def _expected(dataset: Any, writer: Writer) -> Counter[tuple[str, ...]]:
+    if writer.task == "regression":
+        return Counter(dataset.rows)
     if writer.task == "classification":
-        return Counter(names[label] for label in dataset.labels)
+        return Counter(dataset.classes_of(i) for i in range(len(dataset)))
+    names = dataset.class_names
     return Counter(tuple(names[i] for i in labels) for labels in _boxes(dataset, writer))
 
 
 def _boxes(dataset: Any, writer: Writer) -> list[Any]:
     """Return the classes of the boxes of each image that are written."""
-    if writer.task == "classification":
+    if writer.task != "detection":
         return []
     if writer.keeps_ignored:
         return list(dataset.labels)

@@ -1,0 +1,144 @@
+"""Datasets of several classes per image and of numbers, written anew."""
+
+import csv
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cspdarknet.data import (
+    MultiLabelDataset,
+    load_classification_dataset,
+    load_regression_dataset,
+    read_dataset,
+)
+from cspdarknet.data.writers import convert_dataset, pack_dataset, split_dataset
+from cspdarknet.data.writers.images import ImageFiles
+from cspdarknet.data.writers.tables import TableDataset
+from cspdarknet.data.writers.write import WRITERS, write_dataset
+
+pytestmark = pytest.mark.one_backend
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
+
+
+def images(folder, count):
+    folder.mkdir(exist_ok=True)
+    paths = tuple(folder / f"{i}.png" for i in range(count))
+    for i, path in enumerate(paths):
+        Image.new("RGB", (8 + i, 8)).save(path)
+    return paths
+
+
+def read_rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@settings(max_examples=15, phases=[Phase.generate])
+@given(data=st.data())
+def test_several_classes(data):
+    fitting = st.lists(
+        TEXTS.filter(WRITERS["multi-label"].can_name), min_size=2, max_size=4, unique=True
+    )
+    names = tuple(data.draw(fitting))
+    flags = st.lists(st.booleans(), min_size=len(names), max_size=len(names))
+    with tempfile.TemporaryDirectory() as folder:
+        paths, rows = images(Path(folder), 6), [data.draw(flags) for _ in range(6)]
+        rows[0] = [True] * len(names)  # each class has an image to train on
+        dataset = MultiLabelDataset(names, paths, np.array(rows))
+        splits = {"train": dataset.take(range(4)), "validation": dataset.take([4, 5])}
+        written = write_dataset(Path(folder, "new"), "multi-label", splits, ImageFiles())
+        loaded = load_classification_dataset(written.path, labels="multi")
+        assert loaded.class_names == names
+        for split, expected in splits.items():
+            found = getattr(loaded, split)
+            assert [path.name for path in found.paths] == [path.name for path in expected.paths]
+            np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+@settings(max_examples=15, phases=[Phase.generate])
+@given(data=st.data())
+def test_numbers_and_texts(data):
+    column = TEXTS.filter(lambda name: name.lower() not in ("path", "split", "age", "id", "index"))
+    columns = ("age", *data.draw(st.lists(column, min_size=1, max_size=2, unique_by=str.lower)))
+    numbers = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = images(Path(folder), 6)
+        rows = tuple((data.draw(numbers), *(data.draw(TEXTS) for _ in columns[1:])) for _ in paths)
+        dataset = TableDataset(columns, paths, rows)
+        splits = {"train": dataset.take(range(4)), "test": dataset.take([4, 5])}
+        written = write_dataset(Path(folder, "new"), "numbers", splits, ImageFiles())
+        found = read_dataset(written.path, "regression").splits
+        for split, expected in splits.items():
+            assert [image.path.name for image in found[split]] == [p.name for p in expected.paths]
+            assert [tuple(image.values.values()) for image in found[split]] == list(expected.rows)
+
+
+def test_split_of_several_classes(tmp_path):
+    """The fraction of each class is the same, also of a rare one."""
+    rows = [
+        f"{path.name},{'cat' if i % 2 else ''},{'dog' if i % 4 == 1 else ''}"
+        for i, path in enumerate(images(tmp_path / "source", 40))
+    ]
+    flags = [row.replace(",cat", ",1").replace(",dog", ",1").replace(",,", ",0,") for row in rows]
+    flags = [row + "0" if row.endswith(",") else row for row in flags]
+    (tmp_path / "source/_classes.csv").write_text("\n".join(["filename,cat,dog", *flags]))
+    written = split_dataset(tmp_path / "source", tmp_path / "new", (0.5, 0.5), labels="multi")
+    assert (written.to, written.class_names) == ("multi-label", ("cat", "dog"))
+    loaded = load_classification_dataset(written.path, labels="multi")
+    assert [split.counts.tolist() for split in (loaded.train, loaded.validation)] == [[10, 5]] * 2
+    assert written.images == {"train": 20, "validation": 20}
+
+
+def test_conversion_of_class_folders_and_back(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        images(tmp_path / "pets" / name, 2)
+    written = convert_dataset(tmp_path / "pets", tmp_path / "table", "multi-label", labels="multi")
+    expected = {"0.png": {"1", "0"}, "1-2.png": {"0", "1"}}
+    rows = {row["filename"]: row for row in read_rows(written.path / "train/_classes.csv")}
+    assert {name: {rows[name]["cat"], rows[name]["dog"]} for name in expected} == expected
+    convert_dataset(tmp_path / "table", tmp_path / "folders", "folder")
+    assert len(list((tmp_path / "folders/train/dog").iterdir())) == 2
+
+
+def test_split_of_numbers_keeps_every_column(tmp_path):
+    names = [path.name for path in images(tmp_path / "source", 10)]
+    rows = [f"{name},{i / 3},patient {i % 5}" for i, name in enumerate(names)]
+    (tmp_path / "source/ages.csv").write_text("\n".join(["filename,age,patient", *rows]))
+    written = split_dataset(tmp_path / "source", tmp_path / "new", (0.8, 0.2), task="regression")
+    assert written.images == {"train": 8, "validation": 2}
+    found = {
+        row["path"]: (row["age"], row["patient"]) for row in read_rows(written.path / "numbers.csv")
+    }
+    assert found == {
+        f"images/{name}": (str(i / 3), f"patient {i % 5}") for i, name in enumerate(names)
+    }
+    loaded = load_regression_dataset(written.path)
+    assert loaded.train.target_names == ("age",)
+    assert len(loaded.validation) == 2
+
+
+@pytest.mark.parametrize(
+    ("to", "task", "labels", "expected"),
+    [
+        ("folder", "classification", "multi", r"\(labels='multi'\) can be written as multi-label"),
+        ("multi-label", "classification", "single", "can be written as folder"),
+        ("coco", "regression", "single", "regression can be written as numbers"),
+        ("numbers", "detection", "single", "which is for regression"),
+    ],
+)
+def test_a_format_for_something_else(tmp_path, to, task, labels, expected):
+    with pytest.raises(ValueError, match=expected):
+        convert_dataset(tmp_path, tmp_path / "new", to, task, labels=labels)
+
+
+def test_numbers_cannot_be_packed(tmp_path):
+    rows = [f"{path.name},{i}" for i, path in enumerate(images(tmp_path / "source", 2))]
+    (tmp_path / "source/ages.csv").write_text("\n".join(["path,age", *rows]))
+    with pytest.raises(ValueError, match="not those of numbers"):
+        pack_dataset(tmp_path / "source", tmp_path / "new", task="regression")
