@@ -17,6 +17,7 @@ from cspdarknet.data import (
     load_classification_split,
     load_detection_dataset,
     load_detection_split,
+    load_regression_dataset,
     read_dataset,
     recognized_task,
 )
@@ -509,3 +510,58 @@ def test_a_column_of_lists_of_classes_of_hugging_face(kind):
     assert columns.class_names == {0: "cat", 1: "dog"}
     old = find_columns({**features, "labels": [names]}, "classification", "table")
     assert old.class_names == {0: "cat", 1: "dog"}
+
+
+def flags(count=6):
+    """A column of 0 and 1 for each of two classes; the last image is of none."""
+    return {
+        "cat": [int(i % 2 == 0) for i in range(count - 1)] + [0],
+        "dog": [int(i < 3) for i in range(count - 1)] + [0],
+    }
+
+
+def test_a_column_for_each_class(tmp_path, parquet):
+    """Of a data frame, a Parquet file and a dataset of Hugging Face."""
+    columns = flags()
+    images = [{"bytes": encoded(i), "path": None} for i in range(6)]
+    hub = HubDataset({"img": images, **columns}, {"img": HubImage(), "cat": None, "dog": None})
+    parquet.rows = [
+        {"index": i, "image": image, "cat": bool(cat), "dog": dog}
+        for i, (image, cat, dog) in enumerate(zip(images, *columns.values(), strict=True))
+    ]
+    (tmp_path / "pets.parquet").touch()
+    for source in (frame(tmp_path, **columns), tmp_path / "pets.parquet", hub):
+        splits = load_classification_dataset(source, 0.5, labels="multi")
+        assert splits.class_names == ("cat", "dog")
+        found = splits.train.counts + splits.validation.counts
+        assert found.tolist() == [3, 3]
+        assert len(splits.train) + len(splits.validation) == 6
+
+
+def test_columns_that_are_none_of_classes(tmp_path):
+    source = frame(tmp_path, **flags(), price=[1, 0, 7, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"row 2: each class .* Received: '7' in the column 'pri"):
+        load_classification_dataset(source, labels="multi")
+    with pytest.raises(ValueError, match="must have a column of images"):
+        load_classification_dataset(source)
+    missing = frame(tmp_path, cat=[1, 0, None, 1, 1, 0], split=["train", "val"] * 3)
+    splits = load_classification_dataset(missing, labels="multi", on_problem="fix")
+    assert [problem.path.name for problem in splits.problems] == ["2.png"]
+
+
+def test_numbers_of_hugging_face_and_of_a_parquet_file(tmp_path, parquet):
+    images = [{"bytes": encoded(i), "path": None} for i in range(6)]
+    ages, splits = [i / 4 for i in range(6)], ["train"] * 4 + ["validation"] * 2
+    columns = {"photo": images, "age": ages, "split": splits}
+    hub = HubDataset(columns, {"photo": HubImage(), "age": None, "split": None})
+    parquet.rows = [{"path": f"{i}.png", "age": age, "index": i} for i, age in enumerate(ages)]
+    for i in range(6):
+        Image.fromarray(pixels(i)).save(tmp_path / f"{i}.png")
+    (tmp_path / "pets.parquet").touch()
+    for source in (hub, {"train": hub}, tmp_path / "pets.parquet"):
+        loaded = load_regression_dataset(source, 0.34)
+        assert loaded.class_names == ("age",)
+        every = np.concatenate([loaded.train.targets, loaded.validation.targets])[:, 0]
+        assert sorted(every.tolist()) == ages
+    assert {path.parent for path in loaded.train.paths} == {tmp_path}
+    assert load_regression_dataset(hub).validation.targets[:, 0].tolist() == ages[4:]

@@ -104,8 +104,8 @@ def test_the_check_shows_the_range_of_the_numbers(write):
     assert "Each target must differ" in stopped.error
 
 
-def test_a_dataset_of_numbers_is_not_written_in_other_forms(write, tmp_path):
-    with pytest.raises(ValueError, match="A dataset of numbers cannot be written"):
+def test_a_dataset_of_numbers_is_not_written_as_one_of_boxes(write, tmp_path):
+    with pytest.raises(ValueError, match="regression can be written as numbers"):
         convert_dataset(write(), tmp_path / "coco", "coco")
 
 

@@ -54,7 +54,7 @@ def test_a_data_frame_with_splits_and_missing_numbers(files):
         ([("a.png", [[1, 2]])], "must be a number, a list"),
         (["a.png"], r"must be a pair \(image, number\)"),
         ({"train": "a.png"}, "A dataset for regression must be a CSV file"),
-        ("a.parquet", "Received: a.parquet: read other data into a data frame"),
+        ("a.parquet", "There is no file a.parquet"),
         (3, "Received: int"),
     ],
 )

@@ -24,6 +24,8 @@ LABEL_COLUMNS = (
     "target",
 )
 SPLIT_COLUMNS = ("split", "part", "subset")
+# Columns that are numbers, but no measurements: the index of a data frame, and row numbers.
+INDEX_COLUMNS = ("", "index", "unnamed: 0")
 # Columns of tables of boxes.
 BOX_COLUMNS = ("xmin", "x_min", "x1", "x0", "bbox", "bbox_x", "bbox_x1", "bbox_xmin", "x_center")
 POSITION_COLUMNS = (("x", "left", "cx"), ("y", "top", "cy"), ("w", "width"), ("h", "height"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from cspdarknet.data.annotations import Annotations, NumberedImage
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.csv_table import (
+    INDEX_COLUMNS,
     LABEL_COLUMNS,
     PATH_COLUMNS,
     SPLIT_COLUMNS,
@@ -29,8 +30,6 @@ from cspdarknet.data.splits import SPLIT_NAMES, split_name
 
 # Rows that decide which columns are of numbers.
 LOOKED_AT = 200
-# Columns that are numbers, but no measurements: the index of a data frame, and row numbers.
-INDEX_COLUMNS = ("", "index", "unnamed: 0")
 # Below folders of images: many a dataset of classes has a table of sizes or dates, too.
 BESIDE_IMAGES = 1.5 * UNLIKELY
 # Below everything: only where the task is asked for.

@@ -1,10 +1,11 @@
 """Datasets of Hugging Face: a `datasets.Dataset`, a `DatasetDict`, or an address of the hub."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cspdarknet._extras import require
+from cspdarknet._labels import SINGLE
 from cspdarknet.data.sources.rows import find_columns, row_items
 from cspdarknet.data.sources.samples import Samples
 
@@ -49,37 +50,51 @@ def _is_of_package(source: Any) -> bool:
 
 
 def dataset_samples(
-    source: Mapping[str, Any], task: str | None, kind: str = "Hugging Face dataset"
+    source: Mapping[str, Any],
+    task: str | None,
+    kind: str = "Hugging Face dataset",
+    labels: str = SINGLE,
 ) -> Samples:
     """Return the images of the splits of a dataset.
-
-    Images are taken as the bytes of their files, so that nothing is decoded.
 
     Args:
         source: a dataset for each split.
         task: `"classification"` or `"detection"`; `None` for either.
         kind: what the source is.
+        labels: `"multi"` for images of any number of classes.
 
     Raises:
         ValueError: if the columns are not those of a dataset for the task.
     """
-    splits = {split: dataset.with_format(None) for split, dataset in source.items()}
-    features = next(iter(splits.values())).features
-    if features is None:
+    features = dataset_features(next(iter(source.values())), kind)
+    columns = find_columns(features, task, kind, labels)
+
+    def items() -> Iterator[Any]:
+        for split, dataset in source.items():
+            rows = dataset_rows(dataset, columns.image, columns.names)
+            yield from row_items(rows, columns, split, f"{kind}, {split}")
+
+    return Samples(items(), columns.class_names, f"{kind}: {columns.description}")
+
+
+def dataset_features(dataset: Any, kind: str = "Hugging Face dataset") -> Mapping[str, Any]:
+    """Return the features of the columns of a dataset.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    if dataset.features is None:
         raise ValueError(
             f"A {kind} must have features. Received: a dataset without: call `resolve_features`."
         )
-    columns = find_columns(features, task, kind)
+    features: Mapping[str, Any] = dataset.features
+    return features
 
-    def items() -> Iterable[Any]:
-        for split, dataset in splits.items():
-            wanted = [name for name in columns[:2] if isinstance(name, str)]
-            wanted += [columns.split] if columns.split else []
-            rows = dataset.select_columns(wanted)
-            feature = features[columns.image]
-            if type(feature).__name__ == "Image":
-                rows = rows.cast_column(columns.image, type(feature)(decode=False))
-            yield from row_items(rows, columns, split, f"{kind}, {split}")
 
-    found = f"columns {columns.image} and {columns.target}"
-    return Samples(iter(items()), columns.class_names, f"{kind}: {found}")
+def dataset_rows(dataset: Any, image: str, names: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a dataset, with images as the bytes of their files: nothing is decoded."""
+    rows = dataset.with_format(None).select_columns(list(names))
+    feature = dataset.features[image]
+    if type(feature).__name__ == "Image":
+        rows = rows.cast_column(image, type(feature)(decode=False))
+    yield from rows

@@ -1,6 +1,7 @@
 """Images with numbers in memory, for image regression."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,13 @@ import numpy as np
 
 from cspdarknet._arguments import is_number
 from cspdarknet.data.annotations import Annotations, NumberedImage
-from cspdarknet.data.formats.csv_table import PATH_COLUMNS, SPLIT_COLUMNS, column
+from cspdarknet.data.formats.csv_table import INDEX_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS, column
 from cspdarknet.data.problems import Problem
-from cspdarknet.data.sources.hugging_face import is_dataset
+from cspdarknet.data.sources.hugging_face import dataset_features, dataset_rows, is_dataset
 from cspdarknet.data.sources.image_store import ImageStore
-from cspdarknet.data.sources.rows import is_missing
+from cspdarknet.data.sources.rows import image_column, is_missing, split_of_row
 from cspdarknet.data.sources.samples import as_array
-from cspdarknet.data.sources.tables import is_frame
-from cspdarknet.data.splits import split_name
+from cspdarknet.data.sources.tables import collected, frame_rows, is_frame, open_parquet
 from cspdarknet.images import ImageError
 
 TARGET = "target"  # name of a number that has none
@@ -24,13 +24,15 @@ RULE = (
     'in (image, {"age": 4.5}).'
 )
 Item = tuple[str, Any, dict[str, Any]]
+Rows = Callable[[Iterable[str]], Iterator[Mapping[str, Any]]]
 
 
 def read_numbers(splits: Mapping[str, Any], store: ImageStore) -> Annotations[NumberedImage]:
     """Read images with numbers.
 
     Args:
-        splits: a sequence of `(image, numbers)` or a data frame for each split.
+        splits: a sequence of `(image, numbers)`, a data frame, a dataset of Hugging Face or the
+            path of a Parquet file for each split.
         store: writes images that are not files.
 
     Returns:
@@ -48,7 +50,7 @@ def read_numbers(splits: Mapping[str, Any], store: ImageStore) -> Annotations[Nu
     found: dict[str, list[NumberedImage]] = {}
     problems, names = [], dict[str, None]()
     for split, source in splits.items():
-        kind = Path(type(source).__name__)
+        kind = source if isinstance(source, Path) else Path(type(source).__name__)
         for index, (own_split, image, numbers) in enumerate(_items(source, split)):
             where = f"item {index}"
             try:
@@ -59,22 +61,63 @@ def read_numbers(splits: Mapping[str, Any], store: ImageStore) -> Annotations[Nu
             values = {name: "" if is_missing(x) else str(x) for name, x in numbers.items()}
             names |= dict.fromkeys(name for name, x in numbers.items() if is_number(x))
             found.setdefault(own_split, []).append(NumberedImage(path, values, kind, where))
-    what = f"{type(next(iter(splits.values()))).__name__} of images and numbers"
+    first = next(iter(splits.values()))
+    of = "Parquet file" if isinstance(first, Path) else type(first).__name__
+    what = f"{of} of images and numbers"
     return Annotations(found, tuple(names), problems, format=what, task="regression")
 
 
 def _items(source: Any, split: str) -> Iterator[Item]:
+    table = _opened_table(source)
+    return _pairs(source, split) if table is None else _of_rows(*table, split)
+
+
+def _opened_table(source: Any) -> tuple[str, Mapping[str, Any], Rows] | None:
+    """Return what a table is, its columns, and the function that yields rows of some of them.
+
+    Returns:
+        `None` if it is no table.
+    """
+    if isinstance(source, Path) and source.suffix.lower() == ".parquet" and source.is_file():
+        return "Parquet file", *open_parquet(source)
     if is_frame(source):
-        yield from _rows(source, split)
-        return
+        frame = collected(source)
+        return "data frame", dict.fromkeys(frame.columns), partial(frame_rows, frame)
+    if is_dataset(source):
+        features = dataset_features(source)
+        rows = partial(dataset_rows, source, image_column(features) or "")
+        return "Hugging Face dataset", features, rows
+    return None
+
+
+def _of_rows(kind: str, features: Mapping[str, Any], rows: Rows, split: str) -> Iterator[Item]:
+    """Yield the rows of a table."""
+    names = [name for name in features if isinstance(name, str)]
+    image, splits = image_column(features), column(names, SPLIT_COLUMNS)
+    if image is None:
+        raise ValueError(
+            f"A {kind} must have a column of images, named {', '.join(PATH_COLUMNS[:3])}, ... "
+            f"Received the columns: {', '.join(names)}. Rename one of them."
+        )
+    for i, row in enumerate(rows(names)):
+        try:
+            own_split = split_of_row(row, splits, split)
+        except ValueError as error:
+            raise ValueError(f"{kind}, row {i}: {error}") from error
+        others = {n: v for n, v in row.items() if n not in (image, splits, *INDEX_COLUMNS)}
+        yield own_split, row[image], others
+
+
+def _pairs(source: Any, split: str) -> Iterator[Item]:
+    """Yield the pairs of a sequence."""
     is_sequence = isinstance(source, Iterable) or hasattr(source, "__getitem__")
     is_path = isinstance(source, (str, Path))
-    if is_path or isinstance(source, (bytes, Mapping)) or is_dataset(source) or not is_sequence:
+    if is_path or isinstance(source, (bytes, Mapping)) or not is_sequence:
         raise ValueError(
-            "A dataset for regression must be a CSV file or a folder with one, a sequence of "
-            "(image, number), a data frame of pandas or Polars, or a dict of these by split. "
-            f"Received: {source if is_path else type(source).__name__}: read other data into a "
-            "data frame first."
+            "A dataset for regression must be a CSV file or a folder with one, a Parquet file, a "
+            "dataset of Hugging Face, a sequence of (image, number), a data frame of pandas or "
+            f"Polars, or a dict of these by split. Received: "
+            f"{source if is_path else type(source).__name__}"
         )
     for index, item in enumerate(source):
         if not isinstance(item, (tuple, list)) or len(item) != 2:
@@ -86,26 +129,6 @@ def _items(source: Any, split: str) -> Iterator[Item]:
             yield split, item[0], _numbers(item[1])
         except ValueError as error:
             raise ValueError(f"Item {index} of the {split} split: {error}") from error
-
-
-def _rows(frame: Any, split: str) -> Iterator[Item]:
-    """Yield the rows of a data frame, without its columns of texts."""
-    frame = frame.collect() if hasattr(frame, "collect") else frame
-    names = [name for name in frame.columns if isinstance(name, str)]
-    path, splits = column(names, PATH_COLUMNS), column(names, SPLIT_COLUMNS)
-    if path is None:
-        raise ValueError(
-            f"A data frame must have a column of images, named {', '.join(PATH_COLUMNS[:3])}, ... "
-            f"Received the columns: {', '.join(names)}. Rename one of them."
-        )
-    values = [list(frame[name]) for name in names]
-    for row in zip(*values, strict=True):
-        cells = dict(zip(names, row, strict=True))
-        image, text = cells.pop(path), cells.pop(splits) if splits else None
-        own_split = split if text is None or is_missing(text) else split_name(str(text), exact=True)
-        if own_split is None:
-            raise ValueError(f"The split of an image must be train, validation or test: {text!r}")
-        yield own_split, image, cells
 
 
 def _numbers(target: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cspdarknet._labels import MULTI, SINGLE
 from cspdarknet.data.formats.csv_table import (
+    INDEX_COLUMNS,
     LABEL_COLUMNS,
     PATH_COLUMNS,
     SPLIT_COLUMNS,
@@ -24,6 +26,7 @@ class Columns(NamedTuple):
         has_boxes: whether these are boxes.
         class_names: names of the classes by id, if the table has them.
         split: name of the column of splits, if there is one.
+        flags: names of the columns of 0 and 1, one for each class, in place of `target`.
     """
 
     image: str
@@ -31,9 +34,25 @@ class Columns(NamedTuple):
     has_boxes: bool
     class_names: Mapping[int, str]
     split: str | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        targets = self.flags or (self.target,)
+        return (self.image, *targets, *([self.split] if self.split else []))
+
+    @property
+    def description(self) -> str:
+        """What was recognized."""
+        if self.flags:
+            return f"columns {self.image} and {len(self.flags)} of classes"
+        return f"columns {self.image} and {self.target}"
 
 
-def find_columns(features: Mapping[str, Any], task: str | None, kind: str) -> Columns:
+def find_columns(
+    features: Mapping[str, Any], task: str | None, kind: str, labels: str = SINGLE
+) -> Columns:
     """Return the columns of a table.
 
     Args:
@@ -41,17 +60,22 @@ def find_columns(features: Mapping[str, Any], task: str | None, kind: str) -> Co
             or as a JSON file describes them; or `None` for other tables.
         task: `"classification"` or `"detection"`; `None` for either.
         kind: what the table is, for the message.
+        labels: with `"multi"`, a table without a column of classes has one of 0 and 1 for each.
 
     Raises:
         ValueError: if there are no columns of images and annotations, or several.
     """
     names = [name for name in features if isinstance(name, str)]
-    image = _only(names, PATH_COLUMNS, [n for n in names if _type(features[n]) == "Image"])
-    labels = [n for n in names if _type(features[n]) == "ClassLabel"]
-    label = _only(names, LABEL_COLUMNS, labels)
+    image = image_column(features)
+    typed = [n for n in names if _type(features[n]) == "ClassLabel"]
+    label = _only(names, LABEL_COLUMNS, typed)
     objects = column(names, OBJECT_COLUMNS)
     has_boxes = objects is not None and task != "classification"
     target = objects if has_boxes else label
+    split = column(names, SPLIT_COLUMNS)
+    flags = tuple(n for n in names if n not in (image, split) and n.lower() not in INDEX_COLUMNS)
+    if labels == MULTI and target is None and image is not None and flags:
+        return Columns(image, "", False, dict(enumerate(flags)), split, flags)
     if image is None or target is None or (task == "detection" and not has_boxes):
         raise ValueError(
             f"A {kind} must have a column of images (named {', '.join(PATH_COLUMNS[:3])}, ... "
@@ -63,7 +87,13 @@ def find_columns(features: Mapping[str, Any], task: str | None, kind: str) -> Co
     declared = _field(feature, "names")
     is_list = isinstance(declared, (list, tuple)) and all(isinstance(n, str) for n in declared)
     class_names: dict[int, str] = dict(enumerate(declared)) if is_list else {}
-    return Columns(image, target, has_boxes, class_names, column(names, SPLIT_COLUMNS))
+    return Columns(image, target, has_boxes, class_names, split)
+
+
+def image_column(features: Mapping[str, Any]) -> str | None:
+    """Return the column of images of a table; arguments as of `find_columns`."""
+    names = [name for name in features if isinstance(name, str)]
+    return _only(names, PATH_COLUMNS, [n for n in names if _type(features[n]) == "Image"])
 
 
 def _only(names: Sequence[str], usual: Sequence[str], typed: Sequence[str]) -> str | None:
@@ -121,21 +151,45 @@ def row_items(
     """
     for i, row in enumerate(rows):
         try:
-            target = row[columns.target]
-            parsed: Target
-            if is_missing(target):
-                parsed = None
-            elif columns.has_boxes:
-                parsed = parse_objects(target, False)
-            else:
-                parsed = parse_classes(target)
-            yield _split(row, columns, split), row[columns.image], parsed
+            yield split_of_row(row, columns.split, split), row[columns.image], _target(row, columns)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{where}, row {i}: {error}") from error
 
 
-def _split(row: Mapping[str, Any], columns: Columns, default: str) -> str:
-    text = row[columns.split] if columns.split else None
+def _target(row: Mapping[str, Any], columns: Columns) -> Target:
+    if columns.flags:
+        return _of_flags(row, columns.flags)
+    target = row[columns.target]
+    if is_missing(target):
+        return None
+    return parse_objects(target, False) if columns.has_boxes else parse_classes(target)
+
+
+def _of_flags(row: Mapping[str, Any], names: Sequence[str]) -> Target:
+    """Return the ids of the classes whose column has a 1; none of a row without any value."""
+    if all(is_missing(row[name]) for name in names):
+        return None
+    for name in names:
+        if row[name] not in (0, 1):
+            raise ValueError(
+                f"each class must have a 0 or 1. Received: {str(row[name])[:80]!r} in the column "
+                f"{name!r}: leave columns out that are none of classes"
+            )
+    return tuple(i for i, name in enumerate(names) if row[name])
+
+
+def split_of_row(row: Mapping[str, Any], name: str | None, default: str) -> str:
+    """Return the split of a row, as its column of splits states it.
+
+    Args:
+        row: the row.
+        name: name of the column; `None` if there is none.
+        default: the split of rows that do not state one.
+
+    Raises:
+        ValueError: if it is no name of a split.
+    """
+    text = row[name] if name else None
     if is_missing(text) or not str(text).strip():
         return default
     found = split_name(str(text), exact=True)

@@ -12,6 +12,7 @@ from cspdarknet.data.annotations import (
     MultiLabelImage,
 )
 from cspdarknet.data.formats.class_lists import separator_of, split_names
+from cspdarknet.data.formats.merging import split_of
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.sources.hugging_face import (
     dataset_samples,
@@ -84,9 +85,8 @@ def read_source(
         ['cat', 'dog']
     """
     if task == "regression":
-        splits = _by_split(source) if isinstance(source, Mapping) else {"train": source}
-        return read_numbers(splits, ImageStore(images_folder))
-    samples, base = _opened(source, task)
+        return read_numbers(*_number_splits(source, images_folder))
+    samples, base = _opened(source, task, labels)
     return _annotations(samples, task, ImageStore(images_folder, base), labels == MULTI)
 
 
@@ -101,29 +101,46 @@ def source_task(source: Any) -> str:
         >>> source_task([("tom.png", "cat")])
         'classification'
     """
-    targets = (target for _, _, target in _opened(source, None)[0].items)
+    targets = (target for _, _, target in _opened(source, None, SINGLE)[0].items)
     first = next((target for target in targets if target is not None), None)
     return "detection" if isinstance(first, Objects) else "classification"
 
 
-def _opened(source: Any, task: str | None) -> tuple[Samples, Path]:
+def _number_splits(
+    source: Any, images_folder: str | Path | None
+) -> tuple[dict[str, Any], ImageStore]:
+    """Return the parts of a dataset of numbers by split, and what stores their images."""
+    if isinstance(source, (str, Path)) and not is_address(str(source)):
+        path = _existing(source)
+        return {split_of(path.name) or "train": path}, ImageStore(images_folder, path.parent)
+    loaded = load_address(str(source)) if isinstance(source, (str, Path)) else source
+    splits = _by_split(loaded) if isinstance(loaded, Mapping) else {"train": loaded}
+    return splits, ImageStore(images_folder)
+
+
+def _opened(source: Any, task: str | None, labels: str) -> tuple[Samples, Path]:
     """Return the samples of a dataset, and the folder that paths in it are relative to."""
     if not isinstance(source, (str, Path)):
-        return _samples(source, task), Path()
+        return _samples(source, task, labels), Path()
     if is_address(str(source)):
-        return _samples(load_address(str(source)), task), Path()
+        return _samples(load_address(str(source)), task, labels), Path()
+    path = _existing(source)
+    return parquet_samples(path, task, labels), path.parent
+
+
+def _existing(source: str | Path) -> Path:
     if not Path(source).is_file():
         raise ValueError(f"There is no file {source}.")
-    return parquet_samples(Path(source), task), Path(source).parent
+    return Path(source)
 
 
-def _samples(source: Any, task: str | None) -> Samples:
+def _samples(source: Any, task: str | None, labels: str) -> Samples:
     splits = _by_split(source) if isinstance(source, Mapping) else {"train": source}
     values = list(splits.values())
     if all(is_dataset(value) for value in values):
-        return dataset_samples(splits, task)
+        return dataset_samples(splits, task, labels=labels)
     if all(is_frame(value) for value in values):
-        return frame_samples(splits, task)
+        return frame_samples(splits, task, labels)
     if any(
         isinstance(value, (str, bytes, Path, Mapping, type))
         or not (isinstance(value, Iterable) or hasattr(value, "__getitem__"))

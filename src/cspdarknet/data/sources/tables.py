@@ -1,11 +1,12 @@
 """Data frames of pandas and Polars, and Parquet files."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cspdarknet._extras import require
+from cspdarknet._labels import SINGLE
 from cspdarknet.data.formats.merging import split_of
 from cspdarknet.data.sources.rows import find_columns, row_items
 from cspdarknet.data.sources.samples import Samples
@@ -22,39 +23,71 @@ def is_frame(source: Any) -> bool:
     return is_of_package and type(source).__name__ in ("DataFrame", "LazyFrame")
 
 
-def frame_samples(frames: Mapping[str, Any], task: str | None) -> Samples:
+def frame_samples(frames: Mapping[str, Any], task: str | None, labels: str = SINGLE) -> Samples:
     """Return the images that data frames name.
 
     Args:
         frames: a frame for each split.
         task: `"classification"` or `"detection"`; `None` for either.
+        labels: `"multi"` for images of any number of classes.
 
     Raises:
         ValueError: if there are no columns of images and classes.
     """
-    frames = {split: f.collect() if hasattr(f, "collect") else f for split, f in frames.items()}
-    columns = find_columns(dict.fromkeys(next(iter(frames.values())).columns), task, "data frame")
+    frames = {split: collected(frame) for split, frame in frames.items()}
+    first = next(iter(frames.values()))
+    columns = find_columns(dict.fromkeys(first.columns), task, "data frame", labels)
 
     def items() -> Iterator[Any]:
         for split, frame in frames.items():
-            names = [name for name in frame.columns if name in columns]
-            values = [
-                frame[name].to_list() if hasattr(frame[name], "to_list") else list(frame[name])
-                for name in names
-            ]
-            rows = (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+            rows = frame_rows(frame, columns.names)
             yield from row_items(rows, columns, split, "data frame")
 
-    found = f"columns {columns.image} and {columns.target}"
-    return Samples(items(), columns.class_names, f"data frame: {found}")
+    return Samples(items(), columns.class_names, f"data frame: {columns.description}")
 
 
-def parquet_samples(path: Path, task: str | None) -> Samples:
+def collected(frame: Any) -> Any:
+    """Return a data frame, also for a lazy one."""
+    return frame.collect() if hasattr(frame, "collect") else frame
+
+
+def frame_rows(frame: Any, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a data frame, with those of the named columns that it has."""
+    names = [name for name in names if name in frame.columns]
+    values = [
+        frame[name].to_list() if hasattr(frame[name], "to_list") else list(frame[name])
+        for name in names
+    ]
+    for row in zip(*values, strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def parquet_samples(path: Path, task: str | None, labels: str = SINGLE) -> Samples:
     """Return the images in a Parquet file, in the form of Hugging Face or as a table of paths.
 
     Args:
         path: the file. Paths in it are relative to its folder.
         task: `"classification"` or `"detection"`; `None` for either.
+        labels: `"multi"` for images of any number of classes.
+
+    Raises:
+        ValueError: if it is not such a file.
+        ImportError: if PyArrow is not installed.
+    """
+    features, rows = open_parquet(path)
+    columns = find_columns(features, task, "Parquet file", labels)
+    split = split_of(path.name) or "train"
+    items = row_items(rows(columns.names), columns, split, str(path))
+    return Samples(items, columns.class_names, f"Parquet file: {columns.description}")
+
+
+def open_parquet(
+    path: Path,
+) -> tuple[dict[str, Any], Callable[[Iterable[str]], Iterator[dict[str, Any]]]]:
+    """Return the features of the columns of a Parquet file, and a function that yields its rows.
+
+    Args:
+        path: the file.
 
     Raises:
         ValueError: if it is not such a file.
@@ -63,24 +96,19 @@ def parquet_samples(path: Path, task: str | None) -> Samples:
     parquet: Any = require("pyarrow.parquet", "parquet", "Reading a Parquet file")
     try:
         file = parquet.ParquetFile(path)
-        schema = file.schema_arrow
-        features = _features(schema)
+        features = _features(file.schema_arrow)
     except DAMAGED as error:
         raise ValueError(f"{path} is not a Parquet file, or is damaged: {error}") from error
-    columns = find_columns(features, task, "Parquet file")
-    wanted = [name for name in features if name in columns]
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows(names: Iterable[str]) -> Iterator[dict[str, Any]]:
+        wanted = [name for name in features if name in set(names)]
         try:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
                 yield from batch.to_pylist()
         except DAMAGED as error:
             raise ValueError(f"{path} is damaged: {error}") from error
 
-    split = split_of(path.name) or "train"
-    items = row_items(rows(), columns, split, str(path))
-    found = f"columns {columns.image} and {columns.target}"
-    return Samples(items, columns.class_names, f"Parquet file: {found}")
+    return features, rows
 
 
 def _features(schema: Any) -> dict[str, Any]:

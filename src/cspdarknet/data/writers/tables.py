@@ -83,7 +83,7 @@ def write_numbers(
     return []
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
