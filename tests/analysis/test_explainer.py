@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from cspdarknet.analysis import Explainer, Explanation, explain
 from cspdarknet.analysis.explanation import heat_colors, normalized
 from cspdarknet.analysis.targets import Target, TargetError, detection_target
 from cspdarknet.detections import Detections
-from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, ImageRegressor
 from support import randomize
 
 pytestmark = pytest.mark.one_backend
@@ -58,7 +59,7 @@ def test_the_most_probable_class_and_ids(classifier):
         ({"method": "gradcam"}, "method"),
         ({"level": "P7"}, "level"),
         ({"class_name": "w"}, "x, y, z"),
-        ({"detection": 0}, "for a classifier"),
+        ({"detection": 0}, "for a model for classification"),
         ({"method": "occlusion", "level": "P2"}, "leave it out"),
         ({"method": "occlusion", "grid": 0}, "grid"),
     ],
@@ -66,6 +67,30 @@ def test_the_most_probable_class_and_ids(classifier):
 def test_wrong_arguments(classifier, arguments, message):
     with pytest.raises(ValueError, match=message):
         explain(classifier, IMAGE, **arguments)
+
+
+def test_what_raises_a_number():
+    """Grad-CAM of an average pool and a linear head: the maps weighted by the kernel, exactly."""
+    backbone = randomize(CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True))
+    regressor = randomize(
+        ImageRegressor(backbone, ["age", "weight"], image_size=32, mean=[40, 70], std=[9, 12])
+    )
+    explainer = Explainer(regressor)
+    found = explainer(IMAGE, "weight")
+    maps = backbone.predict(found.image[None], verbose=0)[0]
+    kernel = regressor.get_layer("predictions").kernel
+    expected = maps @ np.asarray(keras.ops.convert_to_numpy(kernel))[:, 1] / maps[..., 0].size
+    np.testing.assert_allclose(found.raw, np.maximum(expected, 0), rtol=1e-4, atol=1e-7)
+    numbers = regressor.predict(found.image[None], verbose=0)[0]
+    assert (found.class_name, found.class_id) == ("weight", 1)
+    np.testing.assert_allclose(found.score, numbers[1], rtol=1e-5)
+    first = explain(regressor, IMAGE, "occlusion", grid=1, runtime="keras")
+    covered = np.full_like(found.image, np.rint(found.image.mean(axis=(0, 1))))
+    fall = numbers[0] - regressor.predict(covered[None], verbose=0)[0, 0]
+    assert first.class_name == "age"
+    np.testing.assert_allclose(first.raw, fall, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="age, weight"):
+        explainer.check("height", None)
 
 
 def test_backbones_have_no_classes(classifier):

@@ -67,7 +67,7 @@ def test_explain_names_what_it_leaves_out(preset, folder, tmp_path):
     unknown = run_command("explain", preset, folder, "--out", tmp_path / "out", "--class", "pink")
     assert "blue, green, red" in str(unknown.exception)
     number = run_command("explain", preset, folder, "--out", tmp_path / "out", "--detection", "1")
-    assert "for a classifier" in str(number.exception)
+    assert "for a model for classification" in str(number.exception)
     (tmp_path / "mine/blue").mkdir(parents=True)
     (tmp_path / "mine/blue/0.png.jpg").write_text("mine")
     other = run_command("explain", preset, folder, "--out", tmp_path / "mine")

@@ -66,10 +66,10 @@ class ActivationMapper:
     """Class activation maps of a Keras model.
 
     Args:
-        model: an `ImageClassifier` or a `YOLOXDetector`.
+        model: an `ImageClassifier`, an `ImageRegressor` or a `YOLOXDetector`.
         method: `"grad-cam"` or `"layer-cam"`.
-        level: pyramid level of the backbone; `None` for the deepest of a classifier, and that of
-            the anchor point of a detection.
+        level: pyramid level of the backbone; `None` for the deepest one, of a detection that of
+            its anchor point.
 
     Raises:
         ValueError: if the backbone has no such level, or the backend or the model no gradients.
@@ -86,7 +86,7 @@ class ActivationMapper:
 
         Args:
             given: the preprocessed image.
-            target: the class, or the detection.
+            target: the class, the number or the detection.
 
         Returns:
             The level, the map of its cells, and the same map in pixels of the image.

@@ -1,4 +1,4 @@
-"""`Explainer`: explains the class of an image, or one detection, by a heat map."""
+"""`Explainer`: explains the class of an image, a number or one detection by a heat map."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -12,7 +12,7 @@ from cspdarknet._arguments import check_choice, check_count
 from cspdarknet._image_size import ImageSize
 from cspdarknet.analysis.explanation import Explanation, normalized
 from cspdarknet.analysis.occlusion import occlusion_map
-from cspdarknet.analysis.targets import Target, class_target, detection_target
+from cspdarknet.analysis.targets import Target, class_target, detection_target, number_target
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.detections.options import class_ids
 from cspdarknet.images import RGB, ImageError, as_picture
@@ -23,21 +23,25 @@ from cspdarknet.preprocessing import Preprocessed, preprocessor
 OCCLUSION = "occlusion"
 METHODS = ("grad-cam", "layer-cam", OCCLUSION)
 # Grad-CAM shows all objects of a class: one of them needs a local method.
-DEFAULT_METHODS = {"classification": "grad-cam", "detection": "layer-cam"}
+DEFAULT_METHODS = {
+    "classification": "grad-cam",
+    "regression": "grad-cam",
+    "detection": "layer-cam",
+}
 GRID = 15  # positions of the patch along each side
 BATCH_SIZE = 8
 
 
 class Explainer:
-    """Heat maps of where in images a model finds a class, or one detection.
+    """Heat maps of where in images a model finds a class or an object, or what raises a number.
 
     Args:
-        model: a classifier or a detector: a Keras model or anything that `load_model` takes; for
-            occlusion an exported file, too.
-        method: `"grad-cam"`, `"layer-cam"` or `"occlusion"`. `None` is Grad-CAM for classifiers,
-            LayerCAM for detectors, and occlusion for exported files, which have no gradients.
-        level: pyramid level of the backbone that is explained; `None` for the deepest of a
-            classifier, and that of the anchor point of a detection.
+        model: a classifier, a detector or a regressor: a Keras model or anything that `load_model`
+            takes; for occlusion an exported file, too.
+        method: `"grad-cam"`, `"layer-cam"` or `"occlusion"`. `None` is LayerCAM for detectors,
+            Grad-CAM for others, and occlusion for exported files, which have no gradients.
+        level: pyramid level of the backbone that is explained; `None` for the deepest one, of a
+            detection for that of its anchor point.
         image_size: image size in pixels, as of `Predictor`; `None` for the model's own.
         options: detectors: `DetectionOptions` in place of the model's own.
         grid: occlusion: number of positions of the patch along each side; their square is the
@@ -51,8 +55,7 @@ class Explainer:
         predictor: the `Predictor` of the model.
 
     Raises:
-        ValueError: if the model is neither a classifier nor a detector, or an argument does not fit
-            it.
+        ValueError: if the model is for features, or an argument does not fit it.
 
     Example:
         >>> Image.new("RGB", (64, 48), "navy").save("sea.png")
@@ -104,6 +107,12 @@ class Explainer:
             self._activation_map = ActivationMapper(model, self.method, level)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, or of a regressor's numbers."""
+        info = self.predictor.info
+        return info.targets or () if info.task == "regression" else self.predictor.class_names
+
+    @property
     def passes(self) -> int:
         """Number of times that `progress` is called with 1 for each image."""
         return self._grid**2 if self.method == OCCLUSION else 1
@@ -112,16 +121,17 @@ class Explainer:
         """Check the arguments of a call, and return the id of the class, `None` for any.
 
         Raises:
-            ValueError: if there is no such class, or `detection` is given for a classifier.
+            ValueError: if there is no such class, or `detection` is given for another model than a
+                detector.
         """
         if detection is not None and self.predictor.info.task != "detection":
             raise ValueError(
-                f"`detection` is for detectors. Received: {detection=} for a classifier: leave it "
-                "out."
+                f"`detection` is for detectors. Received: {detection=} for a model for "
+                f"{self.predictor.info.task}: leave it out."
             )
         if class_name is None:
             return None
-        return class_ids([class_name], self.predictor.class_names)[0]
+        return class_ids([class_name], self.names)[0]
 
     def __call__(
         self,
@@ -136,7 +146,7 @@ class Explainer:
         Args:
             image: as of a `Predictor`.
             class_name: name or id of the class; `None` for the most probable one, or that of the
-                detection.
+                detection. Of a regressor, name or index of the number; `None` for the first.
             detection: detectors: number of the detection, from 0 for the highest confidence; of
                 those of the class, if one is given. `None` is 0.
             progress: called with 1 after each of `passes`.
@@ -147,16 +157,19 @@ class Explainer:
         Raises:
             ImageError: if the image cannot be used.
             TargetError: (a `ValueError`) If the image has no such detection.
-            ValueError: if there is no such class, or `detection` is given for a classifier.
+            ValueError: if there is no such class, or `detection` is given for another model than a
+                detector.
         """
         class_id = self.check(class_name, detection)
         given = self._preprocess(image)
         result = self.predictor(given.image)
-        if self.predictor.info.task == "detection":
+        task = self.predictor.info.task
+        if task == "detection":
             path = Path(image) if isinstance(image, (str, Path)) else None
             target = detection_target(replace(result, path=path), class_id, detection or 0)
         else:
-            target = class_target(result, class_id)
+            choose = number_target if task == "regression" else class_target
+            target = choose(result, class_id)
         level, raw, heat = self._explain(given, target, progress)
         channels = given.image.shape[2]
         return Explanation(
@@ -166,7 +179,7 @@ class Explainer:
             method=self.method,
             level=level,
             class_id=target.class_id,
-            class_name=self.predictor.class_names[target.class_id],
+            class_name=self.names[target.class_id],
             score=target.score,
             box=target.box,
         )
@@ -202,7 +215,7 @@ def explain(
     detection: int | None = None,
     **settings: Any,
 ) -> Explanation:
-    """Explain the class of an image, or one detection; `Explainer` is for several images.
+    """Explain the class of an image, a number or one detection; `Explainer` is for several images.
 
     Args:
         model: as of `Explainer`.
@@ -247,6 +260,6 @@ def _check_task(info: ModelInfo) -> None:
     if info.task not in DEFAULT_METHODS or info.raw_outputs:
         received = "raw outputs of a detector" if info.raw_outputs else info.task
         raise ValueError(
-            "The model must be a classifier or a detector, with classes to explain. "
+            "The model must be a classifier, a detector or a regressor. "
             f"Received: a model for {received}."
         )

@@ -1,4 +1,4 @@
-"""`Explanation`: where in an image a model finds a class, as a map and a picture."""
+"""`Explanation`: where in an image a model finds something, as a map and a picture."""
 
 import json
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ BOX_COLOR = (255, 255, 255)
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Where in an image a model finds a class.
+    """Where in an image a model finds a class or an object, or what raises a number.
 
     Attributes:
         image: uint8 array `(height, width, 3)`, the image as the model takes it: the whole image
-            for detectors, the center crop for classifiers.
-        map: float32 array `(height, width)` in 0..1: how much each pixel speaks for the class,
-            relative to the one that does most.
+            for detectors, the center crop for others.
+        map: float32 array `(height, width)` in 0..1: how much each pixel speaks for the class, or
+            raises the number, relative to the one that does most.
         raw: the values as the method computed them: float32 array `(rows, columns)` of the level's
             feature map; of occlusion an array `(height, width)`, the falls of the score.
         method: `"grad-cam"`, `"layer-cam"` or `"occlusion"`.
         level: pyramid level of the feature map; `None` for occlusion.
-        class_id: the class that is explained.
+        class_id: the class that is explained, or the index of the number.
         class_name: its name.
-        score: its probability, or the confidence of the detection.
+        score: its probability, the number, or the confidence of the detection.
         box: detectors: left, top, right and bottom of the detection in pixels; `None` otherwise.
 
     Example:

@@ -23,12 +23,13 @@ class _Step(NamedTuple):
 
 
 class LevelGraph:
-    """A classifier, a detector or a backbone, run from the images or from a pyramid level.
+    """A model of any task, run from the images or from a pyramid level of its backbone.
 
     The model itself is not changed.
 
     Args:
-        model: an `ImageClassifier`, a `YOLOXDetector` or a `CSPDarkNetBackbone`.
+        model: an `ImageClassifier`, an `ImageRegressor`, a `YOLOXDetector` or a
+            `CSPDarkNetBackbone`.
 
     Attributes:
         levels: symbolic tensor of each pyramid level of the backbone, the shallowest first.
@@ -62,8 +63,9 @@ class LevelGraph:
 
         Returns:
             The feature maps by level, and the outputs: `"logits"` `(batch, classes)` of a
-            classifier; those of `decoupled_head`, and `"logits"` `(batch, anchors, classes)`, the
-            sums of both logits, of a detector; none of a backbone.
+            classifier, and in their place the standardized numbers of a regressor; those of
+            `decoupled_head`, and `"logits"` `(batch, anchors, classes)`, the sums of both logits,
+            of a detector; none of a backbone.
         """
         maps, outputs = self._forward(self._pixels(images))
         return dict(zip(self.levels, maps, strict=True)), outputs
@@ -145,8 +147,8 @@ class LevelGraph:
 
     def _wanted(self, only_logits: bool = False) -> tuple[list[Any], Callable[[Any], Any]]:
         """Return the tensors to compute, and the function from them to the outputs."""
-        if self.task == "classification":
-            dense, (before,) = _last_layer(self._model)
+        if self.task in ("classification", "regression"):
+            dense, (before,) = _last_dense(self._model)
             return [before], lambda found: {"logits": _linear(dense, found[0])}
         if self.task != "detection":
             return [], lambda _: {}
@@ -206,10 +208,17 @@ def _call(step: _Step, values: Mapping[int, Any]) -> list[Any]:
     return list(keras.tree.flatten(step.operation(*args, **kwargs)))
 
 
-def _last_layer(classifier: Any) -> tuple[Any, list[Any]]:
-    """Return the dense layer of a classifier, and its symbolic input."""
-    layer, index, _ = classifier.output._keras_history
-    return layer, layer._inbound_nodes[index].input_tensors
+def _last_dense(model: Any) -> tuple[Any, list[Any]]:
+    """Return the last dense layer of a classifier or a regressor, and its symbolic input.
+
+    That of a regressor is followed by the layer of the units.
+    """
+    inputs = [model.output]
+    layer = None
+    while not isinstance(layer, keras.layers.Dense):
+        layer, index, _ = inputs[0]._keras_history
+        inputs = layer._inbound_nodes[index].input_tensors
+    return layer, inputs
 
 
 def _linear(dense: Any, x: Any) -> Any:

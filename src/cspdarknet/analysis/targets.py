@@ -1,4 +1,4 @@
-"""What is explained in an image: a class, or one detection."""
+"""What is explained in an image: a class, a number or one detection."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """A class of an image, or one detection.
+    """A class of an image, a number that is predicted from it, or one detection.
 
     Attributes:
-        class_id: the class.
-        score: its probability, or the confidence of the detection.
+        class_id: the class, or the index of the number.
+        score: its probability, the number, or the confidence of the detection.
         box: left, top, right and bottom of the detection in pixels; `None` without one.
     """
 
@@ -45,6 +45,11 @@ def class_target(probabilities: np.ndarray, class_id: int | None) -> Target:
     """Return the target of a classified image: a class, or the most probable one."""
     chosen = int(probabilities.argmax()) if class_id is None else class_id
     return Target(chosen, float(probabilities[chosen]))
+
+
+def number_target(numbers: np.ndarray, index: int | None) -> Target:
+    """Return the target of an image with numbers: one of them, by default the first."""
+    return Target(index or 0, float(numbers[index or 0]))
 
 
 def detection_target(detections: Detections, class_id: int | None, index: int) -> Target:

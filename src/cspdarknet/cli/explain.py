@@ -1,4 +1,4 @@
-"""`cspdarknet explain`: heat maps of where a model finds a class, or one detection."""
+"""`cspdarknet explain`: heat maps of where a model finds a class, or what raises a number."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -41,8 +41,8 @@ def explain(
         str | None,
         choice(
             EXPLAIN_METHODS,
-            help="Default: grad-cam for classifiers, layer-cam for detectors, occlusion for "
-            "exported files, which have no gradients.",
+            help="Default: layer-cam for detectors, occlusion for exported files, which have no "
+            "gradients, grad-cam for others.",
         ),
     ] = None,
     level: Annotated[
@@ -57,7 +57,8 @@ def explain(
         typer.Option(
             "--class",
             metavar="NAME",
-            help="Name or id of the class. Default: the most probable one.",
+            help="Name or id of the class, or of a regressor's number. Default: the most probable "
+            "class; the first number.",
         ),
     ] = None,
     detection: Annotated[
@@ -80,7 +81,7 @@ def explain(
     runtime: RuntimeOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Show where in images a model finds a class, or one detection.
+    """Show where in images a model finds a class or one detection, or what raises a number.
 
     A picture has the image, the heat map over it, the class and its score.
     """
