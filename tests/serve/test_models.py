@@ -6,7 +6,7 @@ import pytest
 from cspdarknet import Predictor
 from cspdarknet.detections import DetectionOptions
 from cspdarknet.export import export
-from cspdarknet.models import CSPDarkNetBackbone, YOLOXDetector
+from cspdarknet.models import CSPDarkNetBackbone, ImageClassifier, YOLOXDetector
 from cspdarknet.serve import ServedModel, load_models
 from cspdarknet.serve.models import named_source, try_out
 from served_models import Backbone
@@ -54,6 +54,15 @@ def test_requests_choose_any_threshold_and_get_what_the_model_would_give(tmp_pat
     assert 0 < len(selected) < len(everything)
     np.testing.assert_allclose(selected.xyxy, expected.xyxy, atol=1e-3)
     np.testing.assert_array_equal(selected.class_id, expected.class_id)
+
+
+@pytest.mark.parametrize(("stored", "used"), [(None, 0.5), ((0.3, 0.6), (0.3, 0.6))])
+def test_the_thresholds_of_a_multi_label_classifier(tmp_path, stored, used):
+    backbone = CSPDarkNetBackbone([4, 6], [1, 1], include_rescaling=True)
+    tags = ImageClassifier(backbone, 2, image_size=32, labels="multi", score_threshold=stored)
+    tags.save_to_preset(tmp_path / "tags")
+    [model] = load_models([str(tmp_path / "tags")], runtime="keras")
+    assert model.score_threshold == used
 
 
 def test_an_exported_backbone_keeps_its_levels(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._arguments import check_count
+from cspdarknet._labels import MULTI, THRESHOLD
 from cspdarknet.detections import DetectionOptions, Detections
 from cspdarknet.inference import Predictor
 from cspdarknet.inference.runtimes import available_threads
@@ -30,7 +31,8 @@ class ServedModel:
         predictor: its `Predictor`.
         batch_size: maximum number of images in a batch.
         threads: number of batches that are decoded or computed at the same time.
-        score_threshold: detectors: the threshold of requests that have none.
+        score_threshold: detectors: the threshold of requests that have none; multi-label
+            classifiers: the least probability of a class that an image is said to have.
         lowest_score_threshold: detectors: the threshold below which the model has no detections.
     """
 
@@ -163,7 +165,9 @@ def _load(
         predictor = Predictor(source, levels=levels, longer_side=LONGER_SIDE, **arguments)
     threshold: Any = 0.0
     lowest: Any = 0.0
-    if info.task == "detection":
+    if info.labels == MULTI:
+        threshold = THRESHOLD if info.score_threshold is None else info.score_threshold
+    elif info.task == "detection":
         threshold = lowest = info.score_threshold or 0.0
         if not is_exported:
             lowest = float(min(LOWEST_SCORE_THRESHOLD, np.min(threshold)))
