@@ -19,7 +19,7 @@ ON_PROBLEM = ("raise", "fix")
 DATASET_FORMATS = (
     *("class folders", "CSV", "CSV multi-label"),
     *("COCO", "Pascal VOC", "YOLO", "Darknet", "CSV boxes", "CVAT", "VIA", "CreateML", "LabelMe"),
-    *("keras-yolo3", "packed classes", "packed boxes", "CSV numbers"),
+    *("keras-yolo3", "packed classes", "packed boxes", "packed numbers", "CSV numbers"),
 )
 WRITTEN_FORMATS = ("coco", "voc", "yolo", "folder", "multi-label", "numbers")
 PACKED_FORMATS = ("array-record", "parquet")

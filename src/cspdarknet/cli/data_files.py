@@ -126,6 +126,7 @@ def pack_data(
     task: TaskOption = None,
     format: FormatOption = None,
     on_problem: OnProblemOption = "raise",
+    labels: LabelsOption = "single",
 ) -> None:
     """Pack a dataset into a few large files, which every command reads like the folder.
 
@@ -137,7 +138,7 @@ def pack_data(
     advice = "Run the same command again to continue."
     with interruptible(errors, advice), shown_progress(errors) as progress:
         packed = pack_dataset(
-            source, destination, to, shard_size, task, format, on_problem, progress
+            source, destination, to, shard_size, task, format, on_problem, progress, labels
         )
     _show_packed(packed)
 
@@ -174,10 +175,9 @@ def _show(written: "WrittenDataset") -> None:
 
     counts = ", ".join(f"{count:,} {split}" for split, count in written.images.items())
     boxes = f", {count_of(written.boxes, 'box', 'boxes')}" if written.task == "detection" else ""
-    what = ("column", "columns") if written.task == "regression" else ("class", "classes")
     line = (
         f"{count_of(sum(written.images.values()), 'image')} ({counts}){boxes}, "
-        f"{count_of(len(written.class_names), *what)}: {written.path} ({written.to})"
+        f"{_classes(written)}: {written.path} ({written.to})"
     )
     _print(line, written.problems)
 
@@ -190,11 +190,20 @@ def _show_packed(packed: "PackedDataset") -> None:
     kept = f", {packed.kept:,} of them written before" if packed.kept else ""
     line = (
         f"{count_of(sum(packed.images.values()), 'image')} ({counts}), "
-        f"{count_of(len(packed.class_names), 'class', 'classes')}, in "
+        f"{_classes(packed)}, in "
         f"{count_of(packed.shards, 'shard')}{kept}, {packed.bytes / 1e6:,.1f} MB: {packed.path} "
         f"({packed.to})"
     )
     _print(line, packed.problems)
+
+
+def _classes(dataset: "WrittenDataset | PackedDataset") -> str:
+    """Return the number of classes, or of the columns of a table of numbers."""
+    from cspdarknet.data.problems import count_of
+
+    of_numbers = dataset.task == "regression"
+    what = ("column", "columns") if of_numbers else ("class", "classes")
+    return count_of(len(dataset.class_names), *what)
 
 
 def _print(line: str, found: "Sequence[Problem]") -> None:

@@ -38,6 +38,10 @@ class ImageDataset(abc.ABC):
             columns[name] = column[picked] if is_array else tuple(column[i] for i in picked)
         return replace(self, **columns)
 
+    def class_ids(self, index: int) -> list[int]:  # noqa: ARG002  (those with classes use it)
+        """Return the ids of the classes of an image, or of its boxes: none in other datasets."""
+        return []
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of class names, file names, annotations and their order.

@@ -20,6 +20,7 @@ from cspdarknet.data.writers import convert_dataset, pack_dataset, split_dataset
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.tables import TableDataset
 from cspdarknet.data.writers.write import WRITERS, write_dataset
+from packed_files import change_index
 
 pytestmark = pytest.mark.one_backend
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
@@ -137,8 +138,39 @@ def test_a_format_for_something_else(tmp_path, to, task, labels, expected):
         convert_dataset(tmp_path, tmp_path / "new", to, task, labels=labels)
 
 
-def test_numbers_cannot_be_packed(tmp_path):
+@pytest.mark.parametrize("to", ["array-record", "parquet"])
+def test_packed_datasets(tmp_path, to):
+    """Images of several classes and numbers are read from shards as from the source."""
+    names = [path.name for path in images(tmp_path / "tags", 8)]
+    flags = [f"{name},{i % 2},{int(i < 3)}" for i, name in enumerate(names)]
+    (tmp_path / "tags/_classes.csv").write_text("\n".join(["filename,cat,dog", *flags]))
+    pack_dataset(tmp_path / "tags", tmp_path / "packed", to, labels="multi")
+    loaded = [
+        load_classification_dataset(tmp_path / name, labels="multi") for name in ("tags", "packed")
+    ]
+    assert loaded[0].train.fingerprint == loaded[1].train.fingerprint
+    assert loaded[1].train.paths[0].read_bytes() == loaded[0].train.paths[0].read_bytes()
+    with pytest.raises(ValueError, match="choose `--labels multi`"):
+        load_classification_dataset(tmp_path / "packed")
+
+    (tmp_path / "tags/_classes.csv").unlink()
+    rows = [f"{name},{i / 3},{'Tom' if i else ''}" for i, name in enumerate(names)]
+    (tmp_path / "tags/ages.csv").write_text("\n".join(["path,age,name", *rows]))
+    packed = pack_dataset(tmp_path / "tags", tmp_path / "numbers", to, task="regression")
+    assert packed.class_names == ("age", "name")
+    before, after = (load_regression_dataset(tmp_path / name) for name in ("tags", "numbers"))
+    assert before.train.fingerprint == after.train.fingerprint
+    assert after.class_names == ("age",)
+    splits = read_dataset(tmp_path / "numbers").splits
+    assert splits["train"][0].values == {"age": "0.0", "name": ""}
+
+
+def test_a_hostile_index_of_numbers_is_refused(tmp_path):
     rows = [f"{path.name},{i}" for i, path in enumerate(images(tmp_path / "source", 2))]
     (tmp_path / "source/ages.csv").write_text("\n".join(["path,age", *rows]))
-    with pytest.raises(ValueError, match="not those of numbers"):
-        pack_dataset(tmp_path / "source", tmp_path / "new", task="regression")
+    for values in ({"age": ["1"]}, {"age": [1, 2]}, {"weight": ["1", "2"]}, ["age"], None):
+        packed = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        pack_dataset(tmp_path / "source", packed, task="regression")
+        change_index(packed, lambda index, values=values: index.update(values=values))
+        with pytest.raises(ValueError, match="is damaged"):
+            read_dataset(packed)

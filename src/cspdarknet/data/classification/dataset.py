@@ -30,9 +30,13 @@ class ClassificationDataset(ImageDataset):
         """The groups that a split takes the same fraction of, as ids `(images,)`: the classes."""
         return self.labels
 
+    def class_ids(self, index: int) -> list[int]:
+        """Return the ids of the classes of an image."""
+        return [int(self.labels[index])]
+
     def classes_of(self, index: int) -> tuple[str, ...]:
-        """Return the names of the classes of an image."""
-        return (self.class_names[self.labels[index]],)
+        """Return the names of the classes of an image, which may be several or none."""
+        return tuple(self.class_names[i] for i in self.class_ids(index))
 
     @property
     def counts(self) -> np.ndarray:
@@ -68,9 +72,9 @@ class MultiLabelDataset(ClassificationDataset):
         rarest = order[self.labels[:, order].argmax(axis=1)]
         return np.where(self.labels.any(axis=1), rarest, classes)
 
-    def classes_of(self, index: int) -> tuple[str, ...]:
-        """Return the names of the classes of an image, which may be none."""
-        return tuple(self.class_names[i] for i in np.flatnonzero(self.labels[index]))
+    def class_ids(self, index: int) -> list[int]:
+        """Return the ids of the classes of an image."""
+        return np.flatnonzero(self.labels[index]).tolist()
 
     @property
     def counts(self) -> np.ndarray:

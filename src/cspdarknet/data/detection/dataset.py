@@ -45,6 +45,10 @@ class DetectionDataset(ImageDataset):
         labels = np.concatenate(counted) if counted else np.zeros(0, "int32")
         return np.bincount(labels, minlength=len(self.class_names))
 
+    def class_ids(self, index: int) -> list[int]:
+        """Return the class id of each box of an image."""
+        return self.labels[index].tolist()
+
     def window(self, index: int) -> Window | None:  # noqa: ARG002  (that of tiles uses it)
         """Return the part of the image file that an entry is; `None` for all of it."""
         return None

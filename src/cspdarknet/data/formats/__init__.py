@@ -11,7 +11,7 @@ from cspdarknet.data.formats.keras_lists import KERAS_LISTS
 from cspdarknet.data.formats.labelme import LABELME
 from cspdarknet.data.formats.number_table import NUMBERS
 from cspdarknet.data.formats.one_hot_table import ONE_HOT
-from cspdarknet.data.formats.packed import PACKED_BOXES, PACKED_CLASSES
+from cspdarknet.data.formats.packed import PACKED_BOXES, PACKED_CLASSES, PACKED_NUMBERS
 from cspdarknet.data.formats.via import VIA
 from cspdarknet.data.formats.voc import VOC
 from cspdarknet.data.formats.yolo import YOLO
@@ -19,7 +19,7 @@ from cspdarknet.data.formats.yolo import YOLO
 FORMATS = (
     *(CLASS_FOLDERS, CSV, ONE_HOT, PACKED_CLASSES),
     *(COCO, VOC, YOLO, DARKNET, BOX_TABLE, CVAT, VIA, CREATEML, LABELME, KERAS_LISTS),
-    *(PACKED_BOXES, NUMBERS),
+    *(PACKED_BOXES, PACKED_NUMBERS, NUMBERS),
 )
 
 __all__ = ["FORMATS"]

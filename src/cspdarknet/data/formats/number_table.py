@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -78,10 +78,15 @@ def number_columns(files: DatasetFiles, name: str) -> list[str]:
     rows = list(islice(table_rows(files, name), 1, LOOKED_AT + 1))
     found = []
     for index in candidates:
-        given = [row[index] for row in rows if index < len(row) and row[index]]
-        if given and 2 * sum(map(is_finite, given)) > len(given):
+        if are_numbers(row[index] for row in rows if index < len(row)):
             found.append(columns[index])
     return found
+
+
+def are_numbers(texts: Iterable[str]) -> bool:
+    """Whether most of the texts of a column that are not empty are finite numbers."""
+    given = [text for text in texts if text]
+    return bool(given) and 2 * sum(map(is_finite, given)) > len(given)
 
 
 def is_finite(text: str) -> bool:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cspdarknet._arguments import MAX_CLASSES, is_integer
+from cspdarknet._labels import MULTI, SINGLE
 from cspdarknet.data.files import read_json
 from cspdarknet.data.splits import SPLIT_NAMES
 
 MANIFEST = "pack.json"
 FORMAT, VERSION = "cspdarknet pack", 1
-TASKS = ("classification", "detection")
+TASKS = ("classification", "detection", "regression")
 # Formats of shards, and the suffix of their files.
 SUFFIXES = {"array-record": ".array_record", "parquet": ".parquet"}
 MAX_REASON = 200  # characters
@@ -62,13 +63,15 @@ class Manifest:
     """The manifest of a packed dataset.
 
     Attributes:
-        task: `"classification"` or `"detection"`.
+        task: `"classification"`, `"detection"` or `"regression"`.
         to: format of the shards: `"array-record"` or `"parquet"`.
-        class_names: names of the classes, by the ids in the indices.
+        class_names: names of the classes, by the ids in the indices; of numbers, those of the
+            columns.
         declared: whether the source declared these classes and their order.
         shards: the shards.
         settings: what an interrupted packing compares before it continues.
         finished: whether all shards are written.
+        labels: `"multi"` if an image may have any number of classes.
     """
 
     task: str
@@ -78,10 +81,12 @@ class Manifest:
     shards: tuple[ShardEntry, ...] = ()
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     finished: bool = False
+    labels: str = SINGLE
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS or self.to not in SUFFIXES:
-            raise ValueError("it has an unknown task or format of shards")
+        is_known = self.task in TASKS and self.to in SUFFIXES and self.labels in (SINGLE, MULTI)
+        if not is_known:
+            raise ValueError("it has an unknown task, kind of labels or format of shards")
         if len(self.class_names) > MAX_CLASSES or not all(
             isinstance(name, str) for name in self.class_names
         ):
@@ -118,6 +123,7 @@ def read_manifest(path: Path) -> Manifest:
             "later one."
         )
     try:
+        content = {"labels": SINGLE, **content}  # which older ones do not have
         values = {field.name: content[field.name] for field in dataclasses.fields(Manifest)}
         shards = tuple(ShardEntry(**shard) for shard in values["shards"])
         names = tuple(values["class_names"])

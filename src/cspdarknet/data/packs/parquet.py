@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cspdarknet._extras import require
+from cspdarknet._labels import MULTI
+from cspdarknet.data.packs.manifest import Manifest
 
 GROUP_BYTES, GROUP_ROWS = 64_000_000, 1000
 LENGTH = struct.Struct("<I")  # in front of each value
@@ -31,21 +33,21 @@ def load_library(purpose: str) -> Any:
     return require("pyarrow", "parquet", purpose)
 
 
-def write_rows(path: Path, rows: Iterable[Row], task: str, class_names: Sequence[str]) -> list[int]:
+def write_rows(path: Path, rows: Iterable[Row], manifest: Manifest) -> list[int]:
     """Write a shard, and return the offset of the bytes of each image.
 
     Args:
         path: the file.
-        rows: `image`, a dict of `bytes` and `path`; and `label`, or `objects` of lists.
-        task: `"classification"` or `"detection"`.
-        class_names: names of the classes by id.
+        rows: `image`, a dict of `bytes` and `path`; and `label`, a list of `labels`, `objects` of
+            lists, or a dict of `values`.
+        manifest: the manifest, for the task and the classes.
 
     Raises:
         OSError: if the file cannot be written.
         RuntimeError: if PyArrow lays the bytes out in another way.
     """
     arrow = load_library("Packing into Parquet")
-    schema = _schema(arrow, task, class_names)
+    schema = _schema(arrow, manifest)
     options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     offsets: list[int] = []
     with (
@@ -95,13 +97,21 @@ def _mapped(file: BinaryIO) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _schema(arrow: Any, task: str, class_names: Sequence[str]) -> Any:
+def _schema(arrow: Any, manifest: Manifest) -> Any:
     """Return the columns, with the features by which Hugging Face knows images and classes."""
     image = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
-    names: dict[str, Any] = {"names": [_utf8(name) for name in class_names], "_type": "ClassLabel"}
+    class_names = [_utf8(name) for name in manifest.class_names]
+    names: dict[str, Any] = {"names": class_names, "_type": "ClassLabel"}
     feature: dict[str, Any]
-    if task == "classification":
+    if manifest.task == "classification" and manifest.labels == MULTI:
+        column = ("labels", arrow.list_(arrow.int64()))
+        feature = {"feature": names, "_type": "List"}
+    elif manifest.task == "classification":
         column, feature = ("label", arrow.int64()), names
+    elif manifest.task == "regression":
+        text = {"dtype": "string", "_type": "Value"}
+        column = ("values", arrow.struct([(name, arrow.string()) for name in class_names]))
+        feature = dict.fromkeys(class_names, text)
     else:
         lists = [
             ("bbox", arrow.list_(arrow.list_(arrow.float32()))),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._arguments import MAX_IMAGE_SIZE
+from cspdarknet._labels import MULTI
 from cspdarknet._stored_images import StoredImage
-from cspdarknet.data.annotations import AnnotatedImage, LabeledImage
+from cspdarknet.data.annotations import (
+    AnnotatedImage,
+    LabeledImage,
+    MultiLabelImage,
+    NumberedImage,
+)
 from cspdarknet.data.files import MAX_TEXT_BYTES
 from cspdarknet.data.packs import array_record
 from cspdarknet.data.packs.manifest import Manifest, ShardEntry, shortened
@@ -18,6 +25,7 @@ from cspdarknet.data.packs.manifest import Manifest, ShardEntry, shortened
 # Columns of an index with a value for each image, and with one for each box.
 IMAGE_COLUMNS = ("names", "lengths", "widths", "heights")
 MAX_BYTES = 2**31  # of an image file
+AnyImage = LabeledImage | MultiLabelImage | NumberedImage | AnnotatedImage
 MALFORMED = (KeyError, TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -66,9 +74,7 @@ class Shard:
         return width, height
 
 
-def read_shard(
-    folder: Path, manifest: Manifest, entry: ShardEntry
-) -> list[LabeledImage] | list[AnnotatedImage]:
+def read_shard(folder: Path, manifest: Manifest, entry: ShardEntry) -> Sequence[AnyImage]:
     """Read the annotations of a shard from its index.
 
     Args:
@@ -91,9 +97,7 @@ def read_shard(
         shard = _shard(path, manifest, entry, index)
         names = _checked_names(index["names"], entry.images)
         images = [StoredImage.at(folder / name, shard, i) for i, name in enumerate(names)]
-        if manifest.task == "classification":
-            return _labeled(images, index, manifest.class_names)
-        return _annotated(images, index, manifest.class_names)
+        return _reader(manifest)(images, index, manifest.class_names)
     except MALFORMED as error:
         raise ValueError(_damaged(index_path, str(error))) from error
 
@@ -146,6 +150,12 @@ def _checked_names(names: Any, count: int) -> list[str]:
     return names
 
 
+def _reader(manifest: Manifest) -> Callable[[list[StoredImage], Any, Any], Sequence[AnyImage]]:
+    if manifest.task == "classification":
+        return _multi_labeled if manifest.labels == MULTI else _labeled
+    return _annotated if manifest.task == "detection" else _numbered
+
+
 def _labeled(
     images: list[StoredImage], index: dict[str, Any], class_names: tuple[str, ...]
 ) -> list[LabeledImage]:
@@ -154,19 +164,54 @@ def _labeled(
     return [LabeledImage(path, class_names[label]) for path, label in rows]
 
 
+def _multi_labeled(
+    images: list[StoredImage], index: dict[str, Any], class_names: tuple[str, ...]
+) -> list[MultiLabelImage]:
+    spans, labels = _spans(images, index, class_names)
+    return [
+        MultiLabelImage(path, tuple(dict.fromkeys(class_names[i] for i in labels[span])))
+        for path, span in zip(images, spans, strict=True)
+    ]
+
+
+def _numbered(
+    images: list[StoredImage], index: dict[str, Any], columns: tuple[str, ...]
+) -> list[NumberedImage]:
+    values = index["values"]
+    if not isinstance(values, dict) or set(values) != set(columns):
+        raise ValueError("its columns are not those of the manifest")
+    for texts in values.values():
+        if not isinstance(texts, list) or len(texts) != len(images):
+            raise ValueError(f"`values` must be {len(images)} texts of each column")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("`values` must be texts")
+    rows = zip(*(values[column] for column in columns), strict=True)
+    return [
+        NumberedImage(path, dict(zip(columns, row, strict=True)), path.parent, path.name)
+        for path, row in zip(images, rows, strict=True)
+    ]
+
+
+def _spans(
+    images: list[StoredImage], index: dict[str, Any], class_names: tuple[str, ...]
+) -> tuple[list[slice], list[int]]:
+    """Return where the labels of each image are, and all labels."""
+    counts = _integers(index, "counts", len(images), 0, MAX_TEXT_BYTES)
+    labels = _integers(index, "labels", int(counts.sum()), 0, len(class_names) - 1).tolist()
+    ends = np.cumsum(counts).tolist()
+    return [slice(e - n, e) for e, n in zip(ends, counts.tolist(), strict=True)], labels
+
+
 def _annotated(
     images: list[StoredImage], index: dict[str, Any], class_names: tuple[str, ...]
 ) -> list[AnnotatedImage]:
-    counts = _integers(index, "counts", len(images), 0, MAX_TEXT_BYTES)
-    total = int(counts.sum())
-    labels = _integers(index, "labels", total, 0, len(class_names) - 1).tolist()
+    spans, labels = _spans(images, index, class_names)
+    total = len(labels)
     ignored = _integers(index, "ignored", total, 0, 1).astype(bool).tolist()
     corners = np.asarray(index["boxes"] or np.zeros(0))
     if corners.shape != (4 * total,) or corners.dtype.kind not in "if":
         raise ValueError(f"`boxes` must be {4 * total} numbers")
     boxes = [tuple(box) for box in corners.astype("float64").reshape(-1, 4).tolist()]
-    ends = np.cumsum(counts).tolist()
-    spans = [slice(end - count, end) for end, count in zip(ends, counts.tolist(), strict=True)]
     return [
         AnnotatedImage(path, boxes[span], [class_names[i] for i in labels[span]], ignored[span])
         for path, span in zip(images, spans, strict=True)

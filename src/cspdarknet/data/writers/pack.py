@@ -11,11 +11,11 @@ from typing import Any
 
 from cspdarknet._arguments import check_choice, check_count
 from cspdarknet._files import OutputFolder
+from cspdarknet._labels import MULTI, SINGLE, check_labels
 from cspdarknet._unfinished import claim, remove_leftovers
 from cspdarknet.data.packs import MANIFEST, Manifest, read_manifest
 from cspdarknet.data.packs.manifest import SUFFIXES
 from cspdarknet.data.problems import Problem
-from cspdarknet.data.sources import source_path
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.load import LoadedDataset, load_dataset
 from cspdarknet.data.writers.shards import (
@@ -40,8 +40,9 @@ class PackedDataset:
     Attributes:
         path: its folder.
         to: the format of its shards.
-        task: `"classification"` or `"detection"`.
-        class_names: names of the classes, in the order of the class ids.
+        task: `"classification"`, `"detection"` or `"regression"`.
+        class_names: names of the classes, in the order of the class ids; of numbers, those of the
+            columns.
         images: number of images of each split.
         shards: number of shards.
         bytes: size of all shards.
@@ -69,6 +70,7 @@ def pack_dataset(
     format: str | None = None,
     on_problem: str = "raise",
     progress: Progress | None = None,
+    labels: str = SINGLE,
 ) -> PackedDataset:
     """Pack a dataset into shards, which `read_dataset` and what builds on it read like a folder.
 
@@ -83,11 +85,13 @@ def pack_dataset(
         to: `"array-record"`, the random-access format of Grain; or `"parquet"`, in the form of
             Hugging Face.
         shard_size: size of a shard in megabytes, which a single image may exceed.
-        task: `"classification"` or `"detection"`, for a source that could be either.
+        task: `"classification"`, `"detection"` or `"regression"`, for a source that could be
+            several.
         format: name of the format of the source; `None` to recognize it.
         on_problem: `"raise"` an error if annotations are wrong; or `"fix"` them: clip boxes to
             their image, leave out what cannot be used, and list all of it in `problems`.
         progress: shows the progress.
+        labels: `"multi"` for images of any number of classes.
 
     Returns:
         `PackedDataset`.
@@ -110,14 +114,16 @@ def pack_dataset(
     check_library(to)
     _check_destination(Path(destination), source)
     images = ImageFiles()
-    dataset = load_dataset(source, task, format, on_problem, images)
-    if dataset.task == "regression":
-        raise ValueError(
-            "Datasets of classes and of boxes can be packed, not those of numbers. Received: "
-            f"{source_path(source)}, {dataset.format}"
-        )
+    dataset = load_dataset(source, task, format, on_problem, images, labels)
     settings = _settings(dataset, shard_bytes)
-    manifest = Manifest(dataset.task, to, _class_table(dataset), dataset.declared is not None)
+    is_multi_label = dataset.task == "classification" and check_labels(labels) == MULTI
+    manifest = Manifest(
+        dataset.task,
+        to,
+        _class_table(dataset),
+        dataset.declared is not None,
+        labels=MULTI if is_multi_label else SINGLE,
+    )
     folder = OutputFolder(destination)
     with _claimed(folder.path):
         _begin(folder, replace(manifest, settings=settings))
@@ -187,7 +193,9 @@ def _settings(dataset: LoadedDataset, shard_bytes: int) -> dict[str, Any]:
 
 
 def _class_table(dataset: LoadedDataset) -> tuple[str, ...]:
-    """Return the classes in the declared order, or in that of the datasets."""
+    """Return the classes in the declared order, or in that of the datasets; or the columns."""
+    if dataset.task == "regression":
+        return tuple(next(iter(dataset.splits.values())).class_names)
     names = [name for images in dataset.splits.values() for name in images.class_names]
     return tuple(dict.fromkeys([*(dataset.declared or ()), *names]))
 

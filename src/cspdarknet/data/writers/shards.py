@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._files import OutputFolder, write_whole
+from cspdarknet._labels import MULTI
 from cspdarknet._stored_images import image_stamp
 from cspdarknet.data.packs import Manifest, ShardEntry, array_record, parquet
 from cspdarknet.data.writers.images import ImageFiles
@@ -42,14 +43,14 @@ def plan_shards(splits: Mapping[str, Any], shard_bytes: int) -> list[ShardPlan]:
     """Divide the images of each split among shards, in their order.
 
     Args:
-        splits: the splits, a `ClassificationDataset` or `DetectionDataset` each.
+        splits: the splits, as `load_dataset` returns them.
         shard_bytes: size of a shard, which a single image may exceed.
     """
     plans = []
     for split, dataset in splits.items():
         stamps = [image_stamp(path) for path in dataset.paths]
-        boxes = [np.size(labels) for labels in dataset.labels]
-        for number, indices in enumerate(_ranges(stamps, boxes, shard_bytes)):
+        counts = [len(dataset.class_ids(i)) for i in range(len(dataset))]
+        for number, indices in enumerate(_ranges(stamps, counts, shard_bytes)):
             chosen = [stamps[i] for i in indices]
             digest = hashlib.sha256(json.dumps(chosen).encode()).hexdigest()
             size = sum(length for length, _ in chosen)
@@ -58,10 +59,10 @@ def plan_shards(splits: Mapping[str, Any], shard_bytes: int) -> list[ShardPlan]:
 
 
 def _ranges(
-    stamps: Sequence[tuple[int, int]], boxes: Sequence[int], shard_bytes: int
+    stamps: Sequence[tuple[int, int]], counts: Sequence[int], shard_bytes: int
 ) -> Iterator[range]:
     first = size = count = 0
-    for i, ((length, _), number) in enumerate(zip(stamps, boxes, strict=True)):
+    for i, ((length, _), number) in enumerate(zip(stamps, counts, strict=True)):
         is_full = size + length > shard_bytes or count + number > MAX_BOXES
         if i > first and (is_full or i - first >= MAX_IMAGES):
             yield range(first, i)
@@ -137,9 +138,7 @@ class ShardWriter:
             array_record.write_records(part, self._contents(plan, index))
         else:
             rows = self._rows(plan, index)
-            index["offsets"] = parquet.write_rows(
-                part, rows, self._manifest.task, self._manifest.class_names
-            )
+            index["offsets"] = parquet.write_rows(part, rows, self._manifest)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
 
@@ -160,23 +159,26 @@ class ShardWriter:
 
     def _target(self, split: str, i: int) -> dict[str, Any]:
         """Return the annotation of an image as the columns of a Parquet file."""
-        dataset = self._splits[split]
-        if self._manifest.task == "classification":
-            return {"label": self._labels(dataset, dataset.labels[i])[0]}
+        dataset, manifest = self._splits[split], self._manifest
+        if manifest.task == "regression":
+            return {"values": dict(zip(manifest.class_names, dataset.rows[i], strict=True))}
+        labels = self._labels(dataset, i)
+        if manifest.task == "classification":
+            return {"labels": labels} if manifest.labels == MULTI else {"label": labels[0]}
         sides = np.hstack(
             [dataset.boxes[i][:, :2], dataset.boxes[i][:, 2:] - dataset.boxes[i][:, :2]]
         )
         return {
             "objects": {
                 "bbox": sides.tolist(),
-                "category": self._labels(dataset, dataset.labels[i]),
+                "category": labels,
                 "iscrowd": dataset.ignored[i].tolist(),
             }
         }
 
-    def _labels(self, dataset: Any, labels: Any) -> list[int]:
-        """Return class ids of a dataset as those of the manifest."""
-        return [self._ids[dataset.class_names[k]] for k in np.atleast_1d(labels).tolist()]
+    def _labels(self, dataset: Any, i: int) -> list[int]:
+        """Return the class ids of an image as those of the manifest."""
+        return [self._ids[dataset.class_names[k]] for k in dataset.class_ids(i)]
 
     def _index(self, plan: ShardPlan) -> dict[str, Any]:
         """Return the index of a shard, without what depends on its file."""
@@ -189,10 +191,15 @@ class ShardWriter:
             "lengths": [image_stamp(path)[0] for path in paths],
             "widths": [width for width, _ in sizes],
             "heights": [height for _, height in sizes],
-            "labels": [k for i in plan.indices for k in self._labels(dataset, dataset.labels[i])],
         }
+        if self._manifest.task == "regression":
+            columns = zip(*(dataset.rows[i] for i in plan.indices), strict=True)
+            return index | {"values": dict(zip(dataset.class_names, columns, strict=True))}
+        labels = [self._labels(dataset, i) for i in plan.indices]
+        index["labels"] = [k for ids in labels for k in ids]
+        if self._manifest.labels == MULTI or self._manifest.task == "detection":
+            index["counts"] = [len(ids) for ids in labels]
         if self._manifest.task == "detection":
-            index["counts"] = [len(dataset.labels[i]) for i in plan.indices]
             index["boxes"] = [v for i in plan.indices for v in dataset.boxes[i].ravel().tolist()]
             index["ignored"] = [int(v) for i in plan.indices for v in dataset.ignored[i]]
         return index

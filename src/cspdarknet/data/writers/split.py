@@ -10,13 +10,11 @@ import numpy as np
 
 from cspdarknet._arguments import check_choice, check_count, is_number
 from cspdarknet._labels import SINGLE
-from cspdarknet.data.classification.dataset import MultiLabelDataset
 from cspdarknet.data.splits import SPLIT_NAMES
 from cspdarknet.data.writers.assign import assign
 from cspdarknet.data.writers.folder import check_destination
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.load import load_dataset
-from cspdarknet.data.writers.tables import TableDataset
 from cspdarknet.data.writers.write import (
     WRITERS,
     WrittenDataset,
@@ -148,21 +146,12 @@ def _new_splits(
     dataset: Any, fractions: Mapping[str, float], seed: int, by: str, group: str | None
 ) -> dict[str, Any]:
     groups = _groups(dataset.paths, group)
-    classes = [_classes(dataset, i) if by == "class" else set() for i in range(len(dataset))]
+    classes = [set(dataset.class_ids(i)) if by == "class" else set() for i in range(len(dataset))]
     chosen = assign(groups, classes, list(fractions.values()), seed)
     if by == "class" or group is not None:
         _check_training_classes(dataset, chosen)
     splits = {split: dataset.take(np.flatnonzero(chosen == i)) for i, split in enumerate(fractions)}
     return {split: images for split, images in splits.items() if len(images)}
-
-
-def _classes(dataset: Any, i: int) -> set[int]:
-    """Return the classes of an image; none of one with numbers."""
-    if isinstance(dataset, TableDataset):
-        return set()
-    labels = dataset.labels[i]
-    is_multi_label = isinstance(dataset, MultiLabelDataset)
-    return set((np.flatnonzero(labels) if is_multi_label else np.atleast_1d(labels)).tolist())
 
 
 def _groups(paths: Sequence[Path], group: str | None) -> list[str]:
@@ -190,7 +179,7 @@ def _groups(paths: Sequence[Path], group: str | None) -> list[str]:
 def _check_training_classes(dataset: Any, chosen: np.ndarray) -> None:
     classes: Mapping[bool, set[int]] = {True: set(), False: set()}
     for i, split in enumerate(chosen.tolist()):
-        classes[split == 0].update(_classes(dataset, i))
+        classes[split == 0].update(dataset.class_ids(i))
     if missing := sorted(classes[False] - classes[True]):
         names = ", ".join(dataset.class_names[k] for k in missing)
         raise ValueError(
