@@ -36,7 +36,7 @@ from cspdarknet.data.classification.find import load_classification_dataset  # n
 from cspdarknet.data.detection.find import load_detection_dataset  # noqa: E402
 from cspdarknet.data.formats import FORMATS  # noqa: E402
 from cspdarknet.data.regression.find import load_regression_dataset  # noqa: E402
-from cspdarknet.data.writers import convert_dataset  # noqa: E402
+from cspdarknet.data.writers import convert_dataset, pack_dataset  # noqa: E402
 
 SECONDS = 5.0  # of processor time for one case; it is stopped after four times as many
 MEGABYTES = 400  # by which the memory may grow in one case
@@ -99,8 +99,15 @@ def _write_numbers(folder: Path, splits: dict[str, list[str]]) -> None:
     (folder / "numbers.csv").write_text("\n".join(rows))
 
 
+def _write_packed_numbers(folder: Path, splits: dict[str, list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as source:
+        _write_numbers(Path(source), splits)
+        pack_dataset(source, folder, task="regression")
+
+
 def _writers() -> Iterator[Callable[[Path, dict[str, list[str]]], Any]]:
-    yield from (_write_class_folders, _write_table, _write_one_hot, _write_numbers)
+    yield from (_write_class_folders, _write_table, _write_one_hot)
+    yield from (_write_numbers, _write_packed_numbers)
     for name, function in vars(annotation_files).items():
         if not name.startswith("write_"):
             continue
@@ -199,17 +206,23 @@ def _use(folder: Path, seed: Seed, rng: np.random.Generator) -> str:
         source = folder / files[int(rng.integers(len(files)))] if files else folder
     loaders = {"classification": load_classification_dataset, "regression": load_regression_dataset}
     load: Any = loaders.get(seed.task, load_detection_dataset)
+    is_multi = seed.task == "classification" and rng.random() < 0.3
+    labels = {"labels": "multi"} if is_multi else {}
     on_problem = "raise" if rng.random() < 0.2 else "fix"
     try:
         if rng.random() < 0.15:
             to = ("coco", "voc", "yolo")[int(rng.integers(3))]
-            to = to if seed.task == "detection" else "folder"
+            to = (
+                "multi-label"
+                if is_multi
+                else {"detection": to, "regression": "numbers"}.get(seed.task, "folder")
+            )
             written = folder.parent / "written"
-            problems = convert_dataset(
-                source, written, to, format=format, on_problem="fix"
-            ).problems
+            options: dict[str, Any] = {"on_problem": "fix", **labels}
+            problems = convert_dataset(source, written, to, format=format, **options).problems
         else:
-            problems = load(source, 0.5, on_problem=on_problem, format=format).problems
+            options = {"on_problem": on_problem, **labels}
+            problems = load(source, 0.5, format=format, **options).problems
     except ValueError:
         return "ValueError"
     return "problems" if any(problem.stops for problem in problems) else "dataset"
