@@ -49,6 +49,7 @@ elsewhere: $(VENV)/.all  ## what other software computes from exported files: re
 heads: $(VENV)/.all $(VENV)/.heads  ## the backbone under heads of KerasHub and KerasCV
 	KERAS_BACKEND=torch PYTHONPATH=$(VENV)/.heads $(PYTEST) tests/models/test_other_heads.py
 	KERAS_BACKEND=tensorflow PYTHONPATH=$(VENV)/.heads $(PYTEST) tests/models/test_other_heads.py
+	$(JAX) PYTHONPATH=$(VENV)/.heads $(PYTEST) tests/models/test_other_heads.py
 
 faults: $(VENV)/.all  ## trainings that are killed at every kind of moment, on PyTorch and JAX
 	KERAS_BACKEND=torch $(PYTEST) tests/faults tests/train/distributed -m ''

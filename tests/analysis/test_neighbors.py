@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cspdarknet.analysis import Embeddings, EmbeddingSettings, neighbors, search
+from cspdarknet.analysis import Embeddings, EmbeddingSettings, neighbors, search, vector_index
 
 pytestmark = pytest.mark.one_backend
 
@@ -81,14 +81,20 @@ def test_invalid_queries(vectors, query, message):
         search(vectors, query)
 
 
-def test_an_index_finds_the_same(vectors, tmp_path):
+def test_an_index_finds_the_same(vectors, tmp_path, monkeypatch):
     pytest.importorskip("usearch")
     file = tmp_path / "a.usearch"
     query = np.random.default_rng(1).normal(size=(2, 9))
     exact = search(vectors, query, top=5, method="exact")
-    for _ in range(2):  # built, then read
-        for found, expected in zip(search(vectors, query, 5, "index", file), exact, strict=True):
+    for added in ([len(vectors)], []):  # built, then read
+        counts = []
+        results = search(vectors, query, 5, "index", file, counts.append)
+        assert counts == added
+        for found, expected in zip(results, exact, strict=True):
             assert found.keys == expected.keys
+    monkeypatch.setattr(vector_index, "ADDED_AT_ONCE", 7)
+    (found, _) = search(vectors, query, 5, "index", None, counts.append)
+    assert (max(counts), sum(counts), found.keys) == (7, len(vectors), exact[0].keys)
     # The index of other vectors, or a damaged one, is not used.
     other = Embeddings(-vectors.vectors, vectors.keys)
     found = search(other, query, 5, "index", file)

@@ -1,6 +1,6 @@
 """`search`: the most similar images of given ones, by the cosine of their vectors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def search(
     top: int = 10,
     method: str = "auto",
     index_file: str | Path | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> list[Neighbors]:
     """Find the most similar images of each query.
 
@@ -54,6 +55,7 @@ def search(
             asked in milliseconds; or `"auto"`: exact up to a million vectors.
         index_file: file for that index, which is read if it is of these vectors; `None` to build
             it anew.
+        progress: called with a number of vectors after these have been added to a new index.
 
     Returns:
         `Neighbors` for each query, in order.
@@ -72,10 +74,10 @@ def search(
     check_count("top", top)
     check_choice("method", method, METHODS)
     names, vectors, own = _queries(embeddings, query)
-    if method == "index" or (method == "auto" and len(embeddings) > MAX_EXACT):
+    if uses_index(len(embeddings), method):
         from cspdarknet.analysis.vector_index import index_candidates
 
-        found = index_candidates(embeddings.vectors, vectors, top + 1, index_file)
+        found = index_candidates(embeddings.vectors, vectors, top + 1, index_file, progress)
     else:
         found = exact_candidates(embeddings.vectors, vectors, top + 1)
     results = []
@@ -83,6 +85,16 @@ def search(
         candidates = candidates[candidates != row]
         results.append(_best(embeddings, name, vector, candidates, top))
     return results
+
+
+def uses_index(count: int, method: str) -> bool:
+    """Whether a search among so many vectors is by an index.
+
+    Example:
+        >>> uses_index(2_000_000, "auto"), uses_index(2_000_000, "exact")
+        (True, False)
+    """
+    return method == "index" or (method == "auto" and count > MAX_EXACT)
 
 
 def _best(

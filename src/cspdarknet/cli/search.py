@@ -1,6 +1,7 @@
 """`cspdarknet search`: the most similar images of given ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,13 +68,26 @@ def search(
         options = {"runtime": runtime, "device": device}
         queries = _embedded(embeddings, query, model, options, console)
         pictures, failures = queries.paths, list(queries.errors.values())
-    with interruptible(console), console.status("searching"):
+    with interruptible(console), _progress(console, len(embeddings), method) as advance:
         index_file = file.with_name(file.name + INDEX)
-        results = search_vectors(embeddings, queries, top, method, index_file)
+        results = search_vectors(embeddings, queries, top, method, index_file, advance)
     print_table(console, _table(results))
     if out is not None:
         _draw(results, embeddings, pictures, out, console)
     report_failures(console, failures)
+
+
+@contextmanager
+def _progress(console: Console, count: int, method: str) -> Iterator[Callable[[int], None] | None]:
+    """Show that a search runs; of the building of an index, a progress bar."""
+    from cspdarknet.analysis.neighbors import uses_index
+
+    if uses_index(count, method):
+        with progress_bar(console, "building the index", count) as advance:
+            yield advance
+    else:
+        with console.status("searching"):
+            yield None
 
 
 def _embedded(
