@@ -89,8 +89,10 @@ def test_what_raises_a_number():
     fall = numbers[0] - regressor.predict(covered[None], verbose=0)[0, 0]
     assert first.class_name == "age"
     np.testing.assert_allclose(first.raw, fall, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="age, weight"):
-        explainer.check("height", None)
+    assert explainer.check("1", None) == 1
+    for name in ("height", 2, -1):
+        with pytest.raises(ValueError, match="number of the regressor: age, weight"):
+            explainer.check(name, None)
 
 
 def test_backbones_have_no_classes(classifier):

@@ -549,6 +549,13 @@ def test_columns_that_are_none_of_classes(tmp_path):
     assert [problem.path.name for problem in splits.problems] == ["2.png"]
 
 
+def test_frames_of_different_columns(tmp_path):
+    first, second = frame(tmp_path, **flags()), frame(tmp_path, cat=[1] * 6)
+    for source in ({"train": first, "val": second}, {"train": second, "val": first}):
+        with pytest.raises(ValueError, match=r"the same columns\. Received: dog in some"):
+            load_classification_dataset(source, labels="multi")
+
+
 def test_numbers_of_hugging_face_and_of_a_parquet_file(tmp_path, parquet):
     images = [{"bytes": encoded(i), "path": None} for i in range(6)]
     ages, splits = [i / 4 for i in range(6)], ["train"] * 4 + ["validation"] * 2

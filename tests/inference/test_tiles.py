@@ -34,6 +34,11 @@ def test_an_object_in_both_tiles_is_one():
     assert merged(left, right) == [(73.75, 10, 93.75, 33, 0.48, 1)]
 
 
+def test_boxes_without_confidence_are_averaged_too():
+    left, right = found((70, 10, 90, 30, 0.0, 1)), found((10, 10, 30, 34, 0.0, 1))
+    assert merged(left, right) == [(70, 10, 90, 32, 0.0, 1)]
+
+
 def test_a_half_box_does_not_remain_beside_the_whole_one():
     half, whole = found((80, 10, 100, 30, 0.9, 0)), found((20, 10, 60, 30, 0.5, 0))
     assert merged(half, whole) == [(80, 10, 120, 30, 0.5, 0)]

@@ -68,8 +68,8 @@ class ActivationMapper:
     Args:
         model: an `ImageClassifier`, an `ImageRegressor` or a `YOLOXDetector`.
         method: `"grad-cam"` or `"layer-cam"`.
-        level: pyramid level of the backbone; `None` for the deepest one, of a detection that of
-            its anchor point.
+        level: pyramid level of the backbone; `None` for the deepest one, or for that of the anchor
+            point of a detection.
 
     Raises:
         ValueError: if the backbone has no such level, or the backend or the model no gradients.

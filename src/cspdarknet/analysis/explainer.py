@@ -40,8 +40,8 @@ class Explainer:
             takes; for occlusion an exported file, too.
         method: `"grad-cam"`, `"layer-cam"` or `"occlusion"`. `None` is LayerCAM for detectors,
             Grad-CAM for others, and occlusion for exported files, which have no gradients.
-        level: pyramid level of the backbone that is explained; `None` for the deepest one, of a
-            detection for that of its anchor point.
+        level: pyramid level of the backbone that is explained; `None` for the deepest one, or for
+            that of the anchor point of a detection.
         image_size: image size in pixels, as of `Predictor`; `None` for the model's own.
         options: detectors: `DetectionOptions` in place of the model's own.
         grid: occlusion: number of positions of the patch along each side; their square is the
@@ -131,6 +131,8 @@ class Explainer:
             )
         if class_name is None:
             return None
+        if self.predictor.info.task == "regression":
+            return _number(class_name, self.names)
         return class_ids([class_name], self.names)[0]
 
     def __call__(
@@ -254,6 +256,22 @@ def _differentiable(model: Any) -> Any:
     from cspdarknet.models import load_model
 
     return load_model(model)
+
+
+def _number(name: str | int, names: tuple[str, ...]) -> int:
+    """Return the index of a number of a regressor.
+
+    Raises:
+        ValueError: if there is none of this name or index.
+    """
+    if name in names:
+        return names.index(str(name))
+    if str(name).isdecimal() and int(name) < len(names):
+        return int(name)
+    raise ValueError(
+        "`class_name` (`--class`) must be the name or index of a number of the regressor: "
+        f"{', '.join(names)}. Received: {name!r}"
+    )
 
 
 def _check_task(info: ModelInfo) -> None:

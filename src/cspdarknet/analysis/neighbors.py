@@ -74,7 +74,7 @@ def search(
     check_count("top", top)
     check_choice("method", method, METHODS)
     names, vectors, own = _queries(embeddings, query)
-    if uses_index(len(embeddings), method):
+    if method == "index" or (method == "auto" and len(embeddings) > MAX_EXACT):
         from cspdarknet.analysis.vector_index import index_candidates
 
         found = index_candidates(embeddings.vectors, vectors, top + 1, index_file, progress)
@@ -85,16 +85,6 @@ def search(
         candidates = candidates[candidates != row]
         results.append(_best(embeddings, name, vector, candidates, top))
     return results
-
-
-def uses_index(count: int, method: str) -> bool:
-    """Whether a search among so many vectors is by an index.
-
-    Example:
-        >>> uses_index(2_000_000, "auto"), uses_index(2_000_000, "exact")
-        (True, False)
-    """
-    return method == "index" or (method == "auto" and count > MAX_EXACT)
 
 
 def _best(

@@ -1,7 +1,7 @@
 """`cspdarknet search`: the most similar images of given ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,7 +68,7 @@ def search(
         options = {"runtime": runtime, "device": device}
         queries = _embedded(embeddings, query, model, options, console)
         pictures, failures = queries.paths, list(queries.errors.values())
-    with interruptible(console), _progress(console, len(embeddings), method) as advance:
+    with interruptible(console), _progress(console, len(embeddings)) as advance:
         index_file = file.with_name(file.name + INDEX)
         results = search_vectors(embeddings, queries, top, method, index_file, advance)
     print_table(console, _table(results))
@@ -78,16 +78,19 @@ def search(
 
 
 @contextmanager
-def _progress(console: Console, count: int, method: str) -> Iterator[Callable[[int], None] | None]:
-    """Show that a search runs; of the building of an index, a progress bar."""
-    from cspdarknet.analysis.neighbors import uses_index
+def _progress(console: Console, count: int) -> Iterator[Callable[[int], None]]:
+    """Show that a search runs; from the first call of the yielded function on, a progress bar."""
+    with ExitStack() as stack:
+        status = stack.enter_context(console.status("searching"))
+        bars: list[Callable[[int], None]] = []
 
-    if uses_index(count, method):
-        with progress_bar(console, "building the index", count) as advance:
-            yield advance
-    else:
-        with console.status("searching"):
-            yield None
+        def advance(added: int) -> None:
+            if not bars:
+                status.stop()
+                bars.append(stack.enter_context(progress_bar(console, "building the index", count)))
+            bars[0](added)
+
+        yield advance
 
 
 def _embedded(

@@ -7,7 +7,8 @@ What one tile cuts another one shows whole, or shows the rest of. Three steps fo
    Each tile has one box of an object, so that objects in a crowd are kept apart.
 3. An object is given by the mean of its boxes that no border cuts, and of their confidences, which
    is closer to the truth than each of them; by the union of the parts of it, if all of its boxes
-   are cut, as are those of an object that is longer than the overlap.
+   are cut, as are those of an object that is longer than the overlap. The whole image, shrunk,
+   counts by its confidence only, if that is higher, and by its box where the tiles show parts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -206,7 +207,7 @@ def _mean(boxes: _Boxes, rows: list[int]) -> tuple[np.ndarray, float]:
     """Return the mean of some uncut boxes, and of their confidences.
 
     The weights are the distances from the next inner border, beyond which the detector saw nothing;
-    those of the boxes are their confidences, too.
+    for the boxes, these distances times the confidences.
     """
     xyxy, confidence, tiles = boxes.xyxy[rows], boxes.confidence[rows], boxes.tile[rows]
     if len(rows) == 1:
@@ -214,8 +215,9 @@ def _mean(boxes: _Boxes, rows: list[int]) -> tuple[np.ndarray, float]:
     windows = boxes.windows[tiles]
     half = (windows[:, 2:] - windows[:, :2]).min(axis=1) / 2
     distances = np.where(boxes.inner[tiles], (windows - xyxy) * OUTWARD, np.inf).min(axis=1)
-    weights = np.maximum(np.minimum(distances / half, 1), np.finfo("float32").tiny)
-    mean = np.average(xyxy, axis=0, weights=weights * confidence)
+    least = np.finfo("float32").tiny
+    weights = np.maximum(np.minimum(distances / half, 1), least)
+    mean = np.average(xyxy, axis=0, weights=np.maximum(weights * confidence, least))
     return mean, float(np.average(confidence, weights=weights))
 
 

@@ -1,5 +1,7 @@
 """Images with numbers in memory."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,3 +63,18 @@ def test_a_data_frame_with_splits_and_missing_numbers(files):
 def test_other_targets(data, message):
     with pytest.raises(ValueError, match=message):
         load_regression_dataset(data)
+
+
+def test_columns_of_a_data_frame_are_those_of_a_table(files):
+    """Names and an index are no targets; missing values of pandas, and decimals."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"path": [str(path) for path in files], "id": range(6)})
+    frame["Unnamed: 0"] = range(6)
+    frame["age"] = pandas.array([1, 2, 3, 4, None, 6], "Int64")
+    frame["price"] = [Decimal(i) / 4 for i in range(6)]
+    splits = load_regression_dataset(frame, 0.4, on_problem="fix")
+    assert splits.class_names == ("age", "price")
+    assert [problem.kind for problem in splits.problems] == ["missing number"]
+    frame.columns = [*frame.columns[:-1], "age"]
+    with pytest.raises(ValueError, match="several columns named 'age'"):
+        load_regression_dataset(frame)

@@ -127,7 +127,8 @@ def test_split_of_numbers_keeps_every_column(tmp_path):
 @pytest.mark.parametrize(
     ("to", "task", "labels", "expected"),
     [
-        ("folder", "classification", "multi", r"\(labels='multi'\) can be written as multi-label"),
+        ("folder", "classification", "multi", "with labels='multi' can be written as multi-label"),
+        ("multi-label", None, "single", "is for classification with labels='multi'"),
         ("multi-label", "classification", "single", "can be written as folder"),
         ("coco", "regression", "single", "regression can be written as numbers"),
         ("numbers", "detection", "single", "which is for regression"),
@@ -163,6 +164,64 @@ def test_packed_datasets(tmp_path, to):
     assert after.class_names == ("age",)
     splits = read_dataset(tmp_path / "numbers").splits
     assert splits["train"][0].values == {"age": "0.0", "name": ""}
+
+
+def test_numbers_of_a_parquet_shard_are_those_of_the_table(tmp_path):
+    """Other tools read the columns: numbers as numbers, and the images beside a column `image`."""
+    names = [path.name for path in images(tmp_path / "source", 4)]
+    rows = [f"{name},{i / 2},{'x' if i else ''},{i}" for i, name in enumerate(names)]
+    table = ["filename,age,note,image", *rows]
+    (tmp_path / "source/ages.csv").write_text("\n".join(table))
+    packed = pack_dataset(tmp_path / "source", tmp_path / "new", "parquet", task="regression")
+    assert packed.class_names == ("age", "note", "image")
+    loaded = load_regression_dataset(tmp_path / "new/train-00000.parquet", 0.5)
+    assert loaded.class_names == ("age", "image_")
+    assert sorted([*loaded.train.targets[:, 0], *loaded.validation.targets[:, 0]]) == [
+        0,
+        0.5,
+        1,
+        1.5,
+    ]
+
+
+def test_names_of_images_are_kept_but_are_no_targets(tmp_path):
+    names = [path.name for path in images(tmp_path / "source", 10)]
+    rows = [f"{name},{100 + i},{i / 2},{i}" for i, name in enumerate(names)]
+    (tmp_path / "source/ages.csv").write_text("\n".join(["filename,id,age,Index", *rows]))
+    written = split_dataset(tmp_path / "source", tmp_path / "new", (0.8, 0.2), task="regression")
+    assert written.class_names == ("id", "age")
+    assert load_regression_dataset(written.path).class_names == ("age",)
+
+
+def test_a_damaged_index_is_written_again(tmp_path):
+    rows = [f"{path.name},{i}" for i, path in enumerate(images(tmp_path / "source", 3))]
+    (tmp_path / "source/ages.csv").write_text("\n".join(["path,age", *rows]))
+    pack_dataset(tmp_path / "source", tmp_path / "new", task="regression")
+    index = tmp_path / "new/train-00000.json"
+    index.write_text(index.read_text().replace('"2"', '"9"'))
+    assert pack_dataset(tmp_path / "source", tmp_path / "new", task="regression").kept == 0
+    images_read = read_dataset(tmp_path / "new").splits["train"]
+    assert [image.values["age"] for image in images_read] == ["0", "1", "2"]
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    """A table of one class is taken for something else."""
+    paths = images(tmp_path / "source", 4)
+    source = [(path, ["cat"] if i % 2 else []) for i, path in enumerate(paths)]
+    with pytest.raises(ValueError, match=r"could not be read again. .* columns: cat. Rename"):
+        convert_dataset(source, tmp_path / "new", "multi-label", labels="multi")
+    assert not (tmp_path / "new").exists()
+    spaced = [(path, {" age ": i}) for i, path in enumerate(paths)]
+    with pytest.raises(ValueError, match="the train split differs"):
+        convert_dataset(spaced, tmp_path / "new", "numbers")
+
+
+def test_labels_are_for_classification(tmp_path):
+    rows = [f"{path.name},{i}" for i, path in enumerate(images(tmp_path / "source", 2))]
+    (tmp_path / "source/ages.csv").write_text("\n".join(["path,age", *rows]))
+    for write in (split_dataset, pack_dataset):
+        with pytest.raises(ValueError, match="labels='multi' for a dataset for regression"):
+            write(tmp_path / "source", tmp_path / "new", task="regression", labels="multi")
 
 
 def test_a_hostile_index_of_numbers_is_refused(tmp_path):

@@ -26,6 +26,24 @@ LABEL_COLUMNS = (
 SPLIT_COLUMNS = ("split", "part", "subset")
 # Columns that are numbers, but no measurements: the index of a data frame, and row numbers.
 INDEX_COLUMNS = ("", "index", "unnamed: 0")
+
+
+def value_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns that are neither the paths, nor the splits, nor an index.
+
+    Example:
+        >>> value_columns(["path", "id", "age", "split", "Index"])
+        ['id', 'age']
+    """
+    used = (column(columns, PATH_COLUMNS), column(columns, SPLIT_COLUMNS))
+    return [c for c in columns if c not in used and c.strip().lower() not in INDEX_COLUMNS]
+
+
+def may_be_measured(name: str) -> bool:
+    """Whether numbers in a column may be measurements: they are names in `id`, for example."""
+    return name.strip().lower() not in (*PATH_COLUMNS, *INDEX_COLUMNS)
+
+
 # Columns of tables of boxes.
 BOX_COLUMNS = ("xmin", "x_min", "x1", "x0", "bbox", "bbox_x", "bbox_x1", "bbox_xmin", "x_center")
 POSITION_COLUMNS = (("x", "left", "cx"), ("y", "top", "cy"), ("w", "width"), ("h", "height"))

@@ -9,14 +9,15 @@ from pathlib import Path
 from cspdarknet.data.annotations import Annotations, NumberedImage
 from cspdarknet.data.files import DatasetFiles
 from cspdarknet.data.formats.csv_table import (
-    INDEX_COLUMNS,
     LABEL_COLUMNS,
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     column,
     has_boxes,
     header,
+    may_be_measured,
     table_rows,
+    value_columns,
 )
 from cspdarknet.data.formats.format import NAMED, UNLIKELY, Format, Match
 from cspdarknet.data.formats.listed import (
@@ -74,7 +75,7 @@ def read(files: DatasetFiles) -> Annotations[NumberedImage]:
 def number_columns(files: DatasetFiles, name: str) -> list[str]:
     """Return the columns of a CSV file in which most of the first values are finite numbers."""
     columns = header(files, name)
-    candidates = _value_columns(columns)
+    candidates = [columns.index(c) for c in value_columns(columns) if may_be_measured(c)]
     rows = list(islice(table_rows(files, name), 1, LOOKED_AT + 1))
     found = []
     for index in candidates:
@@ -95,13 +96,6 @@ def is_finite(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def _value_columns(columns: Sequence[str]) -> list[int]:
-    """Return the indices of the columns that are neither paths nor splits nor an index."""
-    split = column(columns, SPLIT_COLUMNS)
-    others = (*PATH_COLUMNS, *INDEX_COLUMNS)
-    return [i for i, c in enumerate(columns) if c != split and c.strip().lower() not in others]
 
 
 def _tables(files: DatasetFiles, names: Sequence[str]) -> list[str]:
@@ -135,7 +129,7 @@ def _read_file(files: DatasetFiles, name: str) -> Listing:
     if repeated := [c for c, count in Counter(filter(None, columns)).items() if count > 1]:
         raise ValueError(f"{path} has several columns named {repeated[0]!r}: rename them.")
     of_path, of_split = column(columns, PATH_COLUMNS) or "", column(columns, SPLIT_COLUMNS) or ""
-    kept, seen = [columns[i] for i in _value_columns(columns)], set[str]()
+    kept, seen = value_columns(columns), set[str]()
     for number, row in _filled_rows(files, name, len(columns)):
         where, cells = f"line {number}", dict(zip(columns, row, strict=False))
         reference, split = cells[of_path], cells.get(of_split, "")

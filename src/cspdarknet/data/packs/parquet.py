@@ -7,7 +7,7 @@ image are in one piece, whose offset the index has. Other tools read the columns
 import json
 import mmap
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ from cspdarknet.data.packs.manifest import Manifest
 GROUP_BYTES, GROUP_ROWS = 64_000_000, 1000
 LENGTH = struct.Struct("<I")  # in front of each value
 MAGIC_BYTES = 4
+IMAGE = "image"  # name of the column of images
 
 Row = Mapping[str, Any]
 
@@ -33,21 +34,24 @@ def load_library(purpose: str) -> Any:
     return require("pyarrow", "parquet", purpose)
 
 
-def write_rows(path: Path, rows: Iterable[Row], manifest: Manifest) -> list[int]:
+def write_rows(
+    path: Path, rows: Iterable[Row], manifest: Manifest, numbers: Collection[str] = ()
+) -> list[int]:
     """Write a shard, and return the offset of the bytes of each image.
 
     Args:
         path: the file.
         rows: `image`, a dict of `bytes` and `path`; and `label`, a list of `labels`, `objects` of
-            lists, or a dict of `values`.
+            lists, or the values of the columns.
         manifest: the manifest, for the task and the classes.
+        numbers: the columns of numbers; others are of texts.
 
     Raises:
         OSError: if the file cannot be written.
         RuntimeError: if PyArrow lays the bytes out in another way.
     """
     arrow = load_library("Packing into Parquet")
-    schema = _schema(arrow, manifest)
+    schema = _schema(arrow, manifest, numbers)
     options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     offsets: list[int] = []
     with (
@@ -97,37 +101,46 @@ def _mapped(file: BinaryIO) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _schema(arrow: Any, manifest: Manifest) -> Any:
+def _schema(arrow: Any, manifest: Manifest, numbers: Collection[str]) -> Any:
     """Return the columns, with the features by which Hugging Face knows images and classes."""
     image = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
     class_names = [_utf8(name) for name in manifest.class_names]
     names: dict[str, Any] = {"names": class_names, "_type": "ClassLabel"}
-    feature: dict[str, Any]
-    if manifest.task == "classification" and manifest.labels == MULTI:
-        column = ("labels", arrow.list_(arrow.int64()))
-        feature = {"feature": names, "_type": "List"}
+    columns: list[tuple[str, Any]]
+    features: dict[str, Any]
+    if manifest.task == "regression":
+        columns = [
+            (column_name(name), arrow.float64() if name in numbers else arrow.string())
+            for name in manifest.class_names
+        ]
+        features = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in columns}
+    elif manifest.task == "classification" and manifest.labels == MULTI:
+        columns = [("labels", arrow.list_(arrow.int64()))]
+        features = {"labels": {"feature": names, "_type": "List"}}
     elif manifest.task == "classification":
-        column, feature = ("label", arrow.int64()), names
-    elif manifest.task == "regression":
-        text = {"dtype": "string", "_type": "Value"}
-        column = ("values", arrow.struct([(name, arrow.string()) for name in class_names]))
-        feature = dict.fromkeys(class_names, text)
+        columns, features = [("label", arrow.int64())], {"label": names}
     else:
         lists = [
             ("bbox", arrow.list_(arrow.list_(arrow.float32()))),
             ("category", arrow.list_(arrow.int64())),
             ("iscrowd", arrow.list_(arrow.bool_())),
         ]
-        column = ("objects", arrow.struct(lists))
+        columns = [("objects", arrow.struct(lists))]
         box = {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "List"}
-        feature = {
+        objects = {
             "bbox": {"feature": box, "_type": "List"},
             "category": {"feature": names, "_type": "List"},
             "iscrowd": {"feature": {"dtype": "bool", "_type": "Value"}, "_type": "List"},
         }
-    features = {"image": {"_type": "Image"}, column[0]: feature}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    return arrow.schema([("image", image), column], metadata=metadata)
+        features = {"objects": objects}
+    info = {"features": {"image": {"_type": "Image"}, **features}}
+    metadata = {"huggingface": json.dumps({"info": info})}
+    return arrow.schema([("image", image), *columns], metadata=metadata)
+
+
+def column_name(name: str) -> str:
+    """Return the name of the column of a table of numbers, which must not be that of the images."""
+    return _utf8(f"{name}_" if name == IMAGE else name)
 
 
 def _utf8(text: str) -> str:

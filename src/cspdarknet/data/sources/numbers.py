@@ -1,6 +1,7 @@
 """Images with numbers in memory, for image regression."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,13 @@ import numpy as np
 
 from cspdarknet._arguments import is_number
 from cspdarknet.data.annotations import Annotations, NumberedImage
-from cspdarknet.data.formats.csv_table import INDEX_COLUMNS, PATH_COLUMNS, SPLIT_COLUMNS, column
+from cspdarknet.data.formats.csv_table import (
+    PATH_COLUMNS,
+    SPLIT_COLUMNS,
+    column,
+    may_be_measured,
+    value_columns,
+)
 from cspdarknet.data.problems import Problem
 from cspdarknet.data.sources.hugging_face import dataset_features, dataset_rows, is_dataset
 from cspdarknet.data.sources.image_store import ImageStore
@@ -59,7 +66,9 @@ def read_numbers(splits: Mapping[str, Any], store: ImageStore) -> Annotations[Nu
                 problems.append(Problem("unreadable image", kind, str(error), where))
                 continue
             values = {name: "" if is_missing(x) else str(x) for name, x in numbers.items()}
-            names |= dict.fromkeys(name for name, x in numbers.items() if is_number(x))
+            names |= dict.fromkeys(
+                name for name, x in numbers.items() if is_number(x) and may_be_measured(name)
+            )
             found.setdefault(own_split, []).append(NumberedImage(path, values, kind, where))
     first = next(iter(splits.values()))
     of = "Parquet file" if isinstance(first, Path) else type(first).__name__
@@ -99,13 +108,13 @@ def _of_rows(kind: str, features: Mapping[str, Any], rows: Rows, split: str) -> 
             f"A {kind} must have a column of images, named {', '.join(PATH_COLUMNS[:3])}, ... "
             f"Received the columns: {', '.join(names)}. Rename one of them."
         )
+    kept = [name for name in value_columns(names) if name != image]
     for i, row in enumerate(rows(names)):
         try:
             own_split = split_of_row(row, splits, split)
         except ValueError as error:
             raise ValueError(f"{kind}, row {i}: {error}") from error
-        others = {n: v for n, v in row.items() if n not in (image, splits, *INDEX_COLUMNS)}
-        yield own_split, row[image], others
+        yield own_split, row[image], {name: _plain(row[name]) for name in kept}
 
 
 def _pairs(source: Any, split: str) -> Iterator[Item]:
@@ -147,5 +156,7 @@ def _numbers(target: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of an array or tensor as a number of Python."""
+    """Return a number of an array, a tensor or a table of decimals as a number of Python."""
+    if isinstance(value, Decimal):
+        return float(value)
     return value.item() if hasattr(value, "item") else value

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from cspdarknet._labels import MULTI, SINGLE
 from cspdarknet.data.formats.csv_table import (
-    INDEX_COLUMNS,
     LABEL_COLUMNS,
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     column,
+    value_columns,
 )
 from cspdarknet.data.sources.samples import CLASS_KEYS, Target, parse_classes, parse_objects
 from cspdarknet.data.splits import SPLIT_NAMES, split_name
@@ -73,7 +73,7 @@ def find_columns(
     has_boxes = objects is not None and task != "classification"
     target = objects if has_boxes else label
     split = column(names, SPLIT_COLUMNS)
-    flags = tuple(n for n in names if n not in (image, split) and n.lower() not in INDEX_COLUMNS)
+    flags = tuple(n for n in value_columns(names) if n != image)
     if labels == MULTI and target is None and image is not None and flags:
         return Columns(image, "", False, dict(enumerate(flags)), split, flags)
     if image is None or target is None or (task == "detection" and not has_boxes):
@@ -201,5 +201,7 @@ def split_of_row(row: Mapping[str, Any], name: str | None, default: str) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value of a table is missing: `None`, or NaN in some tables."""
-    return value is None or (isinstance(value, float) and value != value)
+    """Whether a value of a table is missing: `None`, or NaN or `pandas.NA` in some tables."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value

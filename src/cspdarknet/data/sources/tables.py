@@ -37,6 +37,15 @@ def frame_samples(frames: Mapping[str, Any], task: str | None, labels: str = SIN
     frames = {split: collected(frame) for split, frame in frames.items()}
     first = next(iter(frames.values()))
     columns = find_columns(dict.fromkeys(first.columns), task, "data frame", labels)
+    for split, frame in frames.items():
+        others = find_columns(dict.fromkeys(frame.columns), task, "data frame", labels)
+        different = {*columns.names} ^ {*others.names}
+        if different := different - {columns.split, others.split}:
+            raise ValueError(
+                "The data frames of all splits must have the same columns. Received: "
+                f"{', '.join(sorted(map(str, different)))} in some of them only, such as that of "
+                f"{split}."
+            )
 
     def items() -> Iterator[Any]:
         for split, frame in frames.items():
@@ -47,8 +56,16 @@ def frame_samples(frames: Mapping[str, Any], task: str | None, labels: str = SIN
 
 
 def collected(frame: Any) -> Any:
-    """Return a data frame, also for a lazy one."""
-    return frame.collect() if hasattr(frame, "collect") else frame
+    """Return a data frame, also for a lazy one.
+
+    Raises:
+        ValueError: if columns have the same name.
+    """
+    frame = frame.collect() if hasattr(frame, "collect") else frame
+    names = list(frame.columns)
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"A data frame has several columns named {repeated[0]!r}: rename them.")
+    return frame
 
 
 def frame_rows(frame: Any, names: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from cspdarknet._labels import SINGLE
 from cspdarknet.data.writers.folder import check_destination
 from cspdarknet.data.writers.images import ImageFiles
 from cspdarknet.data.writers.load import load_dataset
-from cspdarknet.data.writers.write import WrittenDataset, check_writer, write_dataset
+from cspdarknet.data.writers.write import WrittenDataset, check_writer, task_of, write_dataset
 
 
 def convert_dataset(
@@ -64,6 +64,6 @@ def convert_dataset(
     check_writer(to, task, labels)
     path = check_destination(destination, source)
     images = ImageFiles(link)
-    dataset = load_dataset(source, task, format, on_problem, images, labels)
-    check_writer(to, dataset.task, labels)
+    dataset = load_dataset(source, task_of(to, task), format, on_problem, images, labels)
+    check_writer(to, dataset.task, dataset.labels)
     return write_dataset(path, to, dataset.splits, images, dataset.problems)

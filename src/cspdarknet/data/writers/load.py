@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspdarknet._labels import SINGLE
+from cspdarknet._labels import MULTI, SINGLE, check_labels
 from cspdarknet.data.annotations import AnnotatedImage, Annotations, MultiLabelImage, NumberedImage
 from cspdarknet.data.classification.find import checked_images, labeled_dataset
 from cspdarknet.data.detection.checks import size_or_problem
@@ -28,6 +28,7 @@ class LoadedDataset:
             `TableDataset` each.
         problems: what was wrong in its files.
         declared: the declared classes in their order; `None` where files declare none.
+        labels: `"multi"` if an image may have any number of classes, else `"single"`.
     """
 
     task: str
@@ -35,6 +36,7 @@ class LoadedDataset:
     splits: dict[str, Any]
     problems: list[Problem]
     declared: tuple[str, ...] | None = None
+    labels: str = SINGLE
 
 
 def load_dataset(
@@ -59,13 +61,23 @@ def load_dataset(
         ValueError: if it cannot be read, it has no images, or there are problems and `on_problem`
             is `"raise"`.
     """
-    annotations = read_dataset(source, task, format, labels=labels)
+    annotations = read_dataset(source, task, format, labels=check_labels(labels))
+    if annotations.task != "classification" and labels != SINGLE:
+        raise ValueError(
+            f"`labels` is for classification. Received: {labels=} for a dataset for "
+            f"{annotations.task}: leave it out."
+        )
     load = _load_annotated if annotations.task == "detection" else _load_images
     splits, problems = load(source_path(source), annotations, on_problem, images)
     if not splits:
         raise ValueError(f"{source_path(source)} has no images with annotations.")
     return LoadedDataset(
-        annotations.task, annotations.format, splits, problems, annotations.class_names
+        annotations.task,
+        annotations.format,
+        splits,
+        problems,
+        annotations.class_names,
+        MULTI if labels == MULTI else SINGLE,  # ordinal labels are single ones
     )
 
 
@@ -99,9 +111,8 @@ def _load_images(
         columns = tuple(dict.fromkeys(column for image in every for column in image.values))
         return {split: _table(items, columns) for split, items in usable.items()}, problems
     names = sorted({name for image in every for name in image.class_names})
-    if every and isinstance(
-        every[0], MultiLabelImage
-    ):  # of declared classes, there may be no image
+    is_multi_label = any(isinstance(image, MultiLabelImage) for image in every)
+    if is_multi_label:  # there may be no image of a declared class
         names = list(dict.fromkeys([*(annotations.class_names or ()), *names]))
     return {split: labeled_dataset(items, names) for split, items in usable.items()}, problems
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cspdarknet._arguments import check_choice, check_count
 from cspdarknet._files import OutputFolder
-from cspdarknet._labels import MULTI, SINGLE, check_labels
+from cspdarknet._labels import SINGLE
 from cspdarknet._unfinished import claim, remove_leftovers
 from cspdarknet.data.packs import MANIFEST, Manifest, read_manifest
 from cspdarknet.data.packs.manifest import SUFFIXES
@@ -116,13 +116,12 @@ def pack_dataset(
     images = ImageFiles()
     dataset = load_dataset(source, task, format, on_problem, images, labels)
     settings = _settings(dataset, shard_bytes)
-    is_multi_label = dataset.task == "classification" and check_labels(labels) == MULTI
     manifest = Manifest(
         dataset.task,
         to,
         _class_table(dataset),
         dataset.declared is not None,
-        labels=MULTI if is_multi_label else SINGLE,
+        labels=dataset.labels,
     )
     folder = OutputFolder(destination)
     with _claimed(folder.path):

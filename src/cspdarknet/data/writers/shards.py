@@ -13,6 +13,7 @@ import numpy as np
 from cspdarknet._files import OutputFolder, write_whole
 from cspdarknet._labels import MULTI
 from cspdarknet._stored_images import image_stamp
+from cspdarknet.data.formats.number_table import is_finite
 from cspdarknet.data.packs import Manifest, ShardEntry, array_record, parquet
 from cspdarknet.data.writers.images import ImageFiles
 
@@ -94,6 +95,7 @@ class ShardWriter:
         self._splits = splits
         self._images = images
         self._ids = {name: i for i, name in enumerate(manifest.class_names)}
+        self._numbers = _number_columns(manifest, splits)
         paths = [path for dataset in splits.values() for path in dataset.paths]
         self._root = os.path.commonpath([_absolute(path).parent for path in paths])
 
@@ -109,8 +111,10 @@ class ShardWriter:
         try:
             content = (self._folder.path / f"{plan.name}.json").read_bytes()
             index = json.loads(content)
+            is_whole = index.pop("check") == _digest(index)
             entry = _entry(plan, index["bytes"], index["sha256"], content)
             is_same = (index["source"], len(index["names"])) == (plan.source, len(plan.indices))
+            is_same = is_same and is_whole
         except (OSError, ValueError, LookupError, TypeError):
             return None
         digest = file_digest(self._folder.path / self._file(plan))
@@ -126,6 +130,7 @@ class ShardWriter:
         index = self._index(plan)
         write_whole(path, lambda part: self._write_images(part, plan, index))
         index["bytes"], index["sha256"] = path.stat().st_size, file_digest(path)
+        index["check"] = _digest(index)
         content = json.dumps(index, separators=(",", ":")).encode()
         self._folder.write(f"{plan.name}.json", lambda file: file.write(content))
         return _entry(plan, index["bytes"], index["sha256"], content)
@@ -138,7 +143,7 @@ class ShardWriter:
             array_record.write_records(part, self._contents(plan, index))
         else:
             rows = self._rows(plan, index)
-            index["offsets"] = parquet.write_rows(part, rows, self._manifest)
+            index["offsets"] = parquet.write_rows(part, rows, self._manifest, self._numbers)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
 
@@ -161,7 +166,8 @@ class ShardWriter:
         """Return the annotation of an image as the columns of a Parquet file."""
         dataset, manifest = self._splits[split], self._manifest
         if manifest.task == "regression":
-            return {"values": dict(zip(manifest.class_names, dataset.rows[i], strict=True))}
+            values = self._values(dataset, i)
+            return {parquet.column_name(name): value for name, value in values.items()}
         labels = self._labels(dataset, i)
         if manifest.task == "classification":
             return {"labels": labels} if manifest.labels == MULTI else {"label": labels[0]}
@@ -175,6 +181,13 @@ class ShardWriter:
                 "iscrowd": dataset.ignored[i].tolist(),
             }
         }
+
+    def _values(self, dataset: Any, i: int) -> dict[str, Any]:
+        """Return the texts of an image, and the numbers among the columns as numbers."""
+        values: dict[str, Any] = dict(zip(dataset.class_names, dataset.rows[i], strict=True))
+        for name in self._numbers:
+            values[name] = float(values[name]) if values[name] else None
+        return values
 
     def _labels(self, dataset: Any, i: int) -> list[int]:
         """Return the class ids of an image as those of the manifest."""
@@ -205,6 +218,18 @@ class ShardWriter:
         return index
 
 
+def _number_columns(manifest: Manifest, splits: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a table of numbers in which every text is a number or missing."""
+    if manifest.task != "regression":
+        return []
+    columns = zip(*(row for dataset in splits.values() for row in dataset.rows), strict=True)
+    return [
+        name
+        for name, texts in zip(manifest.class_names, columns, strict=True)
+        if all(is_finite(text) for text in texts if text)
+    ]
+
+
 def check_library(to: str) -> None:
     """Check that the library of a format is installed.
 
@@ -213,6 +238,11 @@ def check_library(to: str) -> None:
     """
     library = array_record if to == "array-record" else parquet
     library.load_library(f"Packing into {to}")
+
+
+def _digest(index: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the content of an index."""
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

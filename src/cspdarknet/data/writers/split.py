@@ -20,6 +20,7 @@ from cspdarknet.data.writers.write import (
     WrittenDataset,
     check_writer,
     fitting_writers,
+    task_of,
     write_dataset,
 )
 
@@ -89,11 +90,12 @@ def split_dataset(
     check_choice("by", by, STRATEGIES)
     if to is not None:
         check_writer(to, task, labels)
+        task = task_of(to, task)
     path = check_destination(destination, source)
     images = ImageFiles(link)
     dataset = load_dataset(source, task, format, on_problem, images, labels)
-    to = to or _similar(dataset.format, dataset.task, labels)
-    check_writer(to, dataset.task, labels)
+    to = to or _similar(dataset.format, dataset.task, dataset.labels)
+    check_writer(to, dataset.task, dataset.labels)
     everything = _joined(list(dataset.splits.values()))
     splits = _new_splits(everything, weights, seed, by, group)
     return write_dataset(path, to, splits, images, dataset.problems)

@@ -49,12 +49,11 @@ def write_multi_label(
     for split, dataset in splits.items():
         (folder / split).mkdir()
         rows = []
-        for i, (path, name) in enumerate(
-            zip(dataset.paths, UniqueNames().add_all(dataset.paths), strict=True)
-        ):
-            images.copy(path, folder / split / name)
-            classes = dataset.classes_of(i)
-            rows.append([name, *(int(name in classes) for name in dataset.class_names)])
+        file_names = UniqueNames().add_all(dataset.paths)
+        for i, (path, file_name) in enumerate(zip(dataset.paths, file_names, strict=True)):
+            images.copy(path, folder / split / file_name)
+            classes = set(dataset.class_ids(i))
+            rows.append([file_name, *(int(k in classes) for k in range(len(dataset.class_names)))])
         _write(folder / split / "_classes.csv", ["filename", *dataset.class_names], rows)
     return []
 

@@ -105,9 +105,13 @@ def fitting_writers(task: str, labels: str) -> list[str]:
     return [
         name
         for name, writer in WRITERS.items()
-        if writer.task == task
-        and (task != "classification" or (writer.labels == MULTI) == (labels == MULTI))
+        if writer.task == task and (writer.labels == MULTI) == (labels == MULTI)
     ]
+
+
+def task_of(to: str, task: str | None) -> str | None:
+    """Return the task that a source must be for: numbers are read only if they are asked for."""
+    return WRITERS[to].task if task is None and WRITERS[to].task == "regression" else task
 
 
 def check_writer(to: str, task: str | None, labels: str = SINGLE) -> None:
@@ -115,7 +119,7 @@ def check_writer(to: str, task: str | None, labels: str = SINGLE) -> None:
 
     Args:
         to: name of the format.
-        task: the task of the dataset, if it is known.
+        task: the task of the dataset; that of the format, if it is not known.
         labels: the kind of labels of a dataset for classification.
 
     Raises:
@@ -123,18 +127,18 @@ def check_writer(to: str, task: str | None, labels: str = SINGLE) -> None:
     """
     check_choice("to", to, list(WRITERS))
     check_labels(labels)
-    if task is None or to in (fitting := fitting_writers(task, labels)):
-        return
     writer = WRITERS[to]
-    raise ValueError(
-        f"A dataset for {_purpose(task, labels)} can be written as {', '.join(fitting)}. "
-        f"Received: to={to!r}, which is for {_purpose(writer.task, writer.labels)}."
-    )
+    task = task or writer.task
+    if to not in (fitting := fitting_writers(task, labels)):
+        raise ValueError(
+            f"A dataset for {_purpose(task, labels)} can be written as "
+            f"{', '.join(fitting) or 'nothing'}. Received: to={to!r}, which is for "
+            f"{_purpose(writer.task, writer.labels)}."
+        )
 
 
 def _purpose(task: str, labels: str) -> str:
-    is_multi_label = task == "classification" and labels == MULTI
-    return f"{task} (labels={labels!r})" if is_multi_label else task
+    return f"{task} with labels={labels!r}" if labels == MULTI else task
 
 
 def write_dataset(
@@ -183,7 +187,16 @@ def write_dataset(
 def _check_written(folder: Path, writer: Writer, splits: Mapping[str, Any]) -> None:
     """Read the annotations back, and compare classes and splits."""
     task = writer.task if writer.task == "regression" else None  # which only it has to be told
-    annotations = read_dataset(folder, task, labels=writer.labels)
+    try:
+        annotations = read_dataset(folder, task, labels=writer.labels)
+    except ValueError as error:
+        names = next(iter(splits.values())).class_names
+        shown = ", ".join(names[:SHOWN_NAMES]) or "none"
+        raise ValueError(
+            f"The dataset cannot be written in the format {writer.format}, in which it could not "
+            f"be read again. Received the classes or columns: {shown}. Rename them, choose another "
+            "format, or pack the dataset (`cspdarknet data pack`)."
+        ) from error
     wrong = [str(problem) for problem in annotations.problems if problem.stops]
     if not annotations.format.startswith(writer.format):
         wrong.append(f"it is read as {annotations.format}")
@@ -196,27 +209,27 @@ def _check_written(folder: Path, writer: Writer, splits: Mapping[str, Any]) -> N
     if wrong:
         raise ValueError(
             f"The dataset cannot be written in the format {writer.format}, since it would be read "
-            f"otherwise: {wrong[0]}. Rename its classes, or choose another format."
+            f"otherwise: {wrong[0]}. Rename its classes or columns, or choose another format."
         )
 
 
-def _summary(images: Sequence[Any]) -> Counter[tuple[str, ...]]:
+def _summary(images: Sequence[Any]) -> Counter[tuple[Any, ...]]:
     """Count the images by their annotations."""
     return Counter(_annotation(image) for image in images)
 
 
-def _annotation(image: Any) -> tuple[str, ...]:
+def _annotation(image: Any) -> tuple[Any, ...]:
     if isinstance(image, AnnotatedImage):
         return tuple(image.names)
-    return tuple(image.values.values() if isinstance(image, NumberedImage) else image.class_names)
+    return tuple(image.values.items() if isinstance(image, NumberedImage) else image.class_names)
 
 
-def _expected(dataset: Any, writer: Writer) -> Counter[tuple[str, ...]]:
+def _expected(dataset: Any, writer: Writer) -> Counter[tuple[Any, ...]]:
+    names = dataset.class_names
     if writer.task == "regression":
-        return Counter(dataset.rows)
+        return Counter(tuple(zip(names, row, strict=True)) for row in dataset.rows)
     if writer.task == "classification":
         return Counter(dataset.classes_of(i) for i in range(len(dataset)))
-    names = dataset.class_names
     return Counter(tuple(names[i] for i in labels) for labels in _boxes(dataset, writer))
 
 
