@@ -71,9 +71,9 @@ def test_the_accuracy_is_that_of_the_card():
     assert len(evaluation.dataset) == 341
     # Rounding on another backend may change the prediction of an image between two even classes.
     assert evaluation.accuracy == pytest.approx(stated, abs=1.5 / 341)
-    assert stated >= 0.78
+    assert stated >= 0.84
     record = ImageClassifier.presets[CLASSIFIER]["metadata"]["description"]
-    assert f"{round(stated * 100)} %" in record
+    assert f"{stated * 100:.1f} %" in record
 
 
 @pytest.mark.slow
