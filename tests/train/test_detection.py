@@ -100,7 +100,7 @@ def test_invalid_annotations_are_an_error_or_are_fixed_and_listed(
 
 def test_four_images_are_learned_by_heart(tmp_path):
     """A detector that cannot do this has a mistake in its targets, its loss or its boxes."""
-    steps = 60
+    steps = 90
     dataset = load_detection_dataset(write_yolo_dataset(tmp_path / "images", 12)).train
     # Overlapping squares would hide each other.
     apart = [i for i, boxes in enumerate(dataset.boxes) if distance(*boxes) >= 20]
