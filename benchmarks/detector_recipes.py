@@ -85,7 +85,7 @@ def main() -> None:
         f"# Recipes of detectors\n\n{args.model} on {args.data.name}, recipe {args.recipe}, "
         "mAP of the best epoch on the validation images."
     )
-    write_results(args.out, "detector_recipes", text, rows)
+    write_results(args.out, args.name, text, rows)
 
 
 def parsed() -> argparse.Namespace:
@@ -99,6 +99,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--teacher", help="a detector of the same classes, for `teacher`")
     parser.add_argument("--variants", nargs="+", choices=[*VARIANTS])
+    parser.add_argument("--name", default="detector_recipes", help="name of the result files")
     args = parser.parse_args()
     if args.variants is None:
         args.variants = [name for name in VARIANTS if args.teacher or name != "teacher"]

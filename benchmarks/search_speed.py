@@ -1,11 +1,10 @@
 """What does the search among many vectors take, exact and by an index, and what does it miss?
 
-The vectors are those of points around random centers. Each query is one of them: the search leaves
-it out. The seconds of the index are those of its first query, which builds and writes it, and of
-the others, which read it; recall is the fraction of the exact search's neighbors that it finds.
+The vectors are points around random centers; each query is one of them. The first search builds an
+index and writes it, later ones read it. Recall is the fraction of the exact search's neighbors that
+a search finds.
 
     python benchmarks/search_speed.py
-    python benchmarks/search_speed.py --vectors 1200000
 """
 
 import tempfile

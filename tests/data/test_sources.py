@@ -552,7 +552,7 @@ def test_columns_that_are_none_of_classes(tmp_path):
 def test_frames_of_different_columns(tmp_path):
     first, second = frame(tmp_path, **flags()), frame(tmp_path, cat=[1] * 6)
     for source in ({"train": first, "val": second}, {"train": second, "val": first}):
-        with pytest.raises(ValueError, match=r"the same columns\. Received: dog in some"):
+        with pytest.raises(ValueError, match=r"the same columns\. Received: dog, which not"):
             load_classification_dataset(source, labels="multi")
 
 

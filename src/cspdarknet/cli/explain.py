@@ -170,7 +170,7 @@ def _explained(
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = plain_table()
     table.add_column("image", overflow="fold")
-    table.add_column("class", no_wrap=True)
+    table.add_column("explained", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True)
     table.add_column("level", no_wrap=True)

@@ -189,7 +189,7 @@ def split_of_row(row: Mapping[str, Any], name: str | None, default: str) -> str:
     Raises:
         ValueError: if it is no name of a split.
     """
-    text = row[name] if name else None
+    text = row.get(name) if name else None  # one split may lack the column
     if is_missing(text) or not str(text).strip():
         return default
     found = split_name(str(text), exact=True)

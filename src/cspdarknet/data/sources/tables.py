@@ -1,6 +1,7 @@
 """Data frames of pandas and Polars, and Parquet files."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,13 @@ def frame_samples(frames: Mapping[str, Any], task: str | None, labels: str = SIN
     frames = {split: collected(frame) for split, frame in frames.items()}
     first = next(iter(frames.values()))
     columns = find_columns(dict.fromkeys(first.columns), task, "data frame", labels)
-    for split, frame in frames.items():
+    for frame in frames.values():
         others = find_columns(dict.fromkeys(frame.columns), task, "data frame", labels)
         different = {*columns.names} ^ {*others.names}
         if different := different - {columns.split, others.split}:
             raise ValueError(
                 "The data frames of all splits must have the same columns. Received: "
-                f"{', '.join(sorted(map(str, different)))} in some of them only, such as that of "
-                f"{split}."
+                f"{', '.join(sorted(map(str, different)))}, which not all of them have."
             )
 
     def items() -> Iterator[Any]:
@@ -62,8 +62,7 @@ def collected(frame: Any) -> Any:
         ValueError: if columns have the same name.
     """
     frame = frame.collect() if hasattr(frame, "collect") else frame
-    names = list(frame.columns)
-    if repeated := [name for name in names if names.count(name) > 1]:
+    if repeated := [name for name, count in Counter(frame.columns).items() if count > 1]:
         raise ValueError(f"A data frame has several columns named {repeated[0]!r}: rename them.")
     return frame
 
@@ -118,7 +117,8 @@ def open_parquet(
         raise ValueError(f"{path} is not a Parquet file, or is damaged: {error}") from error
 
     def rows(names: Iterable[str]) -> Iterator[dict[str, Any]]:
-        wanted = [name for name in features if name in set(names)]
+        chosen = set(names)
+        wanted = [name for name in features if name in chosen]
         try:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
                 yield from batch.to_pylist()

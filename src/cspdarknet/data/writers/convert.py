@@ -34,7 +34,7 @@ def convert_dataset(
             all.
         to: `"coco"`, `"voc"` or `"yolo"` for detection; `"folder"`, a folder for each class, for
             classification; `"multi-label"`, CSV files with a column of 0 and 1 for each class;
-            `"numbers"`, a CSV file with all columns of a source for regression.
+            `"numbers"`, a CSV file with the columns of a source for regression.
         task: `"classification"`, `"detection"` or `"regression"`, for a source that could be
             several.
         format: name of the format of the source; `None` to recognize it.

@@ -61,7 +61,7 @@ def write_multi_label(
 def write_numbers(
     folder: Path, splits: Mapping[str, TableDataset], images: ImageFiles
 ) -> list[Problem]:
-    """Write `images/<image>` and `numbers.csv`: the path, all columns of the source, and the split.
+    """Write `images/<image>` and `numbers.csv`: the path, the columns of the source, and the split.
 
     Args:
         folder: an empty folder.
