@@ -554,6 +554,10 @@ def test_frames_of_different_columns(tmp_path):
     for source in ({"train": first, "val": second}, {"train": second, "val": first}):
         with pytest.raises(ValueError, match=r"the same columns\. Received: dog, which not"):
             load_classification_dataset(source, labels="multi")
+    with_splits = frame(tmp_path, **flags(), split=["train"] * 6)
+    # An image of both splits remains in one.
+    splits = load_classification_dataset({"train": with_splits, "val": first}, labels="multi")
+    assert len(splits.train) + len(splits.validation) == 6
 
 
 def test_numbers_of_hugging_face_and_of_a_parquet_file(tmp_path, parquet):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspdarknet.data import load_regression_dataset
+from cspdarknet.data import load_regression_dataset, read_dataset
 
 pytestmark = pytest.mark.one_backend
 
@@ -75,6 +75,8 @@ def test_columns_of_a_data_frame_are_those_of_a_table(files):
     splits = load_regression_dataset(frame, 0.4, on_problem="fix")
     assert splits.class_names == ("age", "price")
     assert [problem.kind for problem in splits.problems] == ["missing number"]
+    ages = [image.values["age"] for image in read_dataset(frame, "regression").splits["train"]]
+    assert ages == ["1", "2", "3", "4", "", "6"]
     frame.columns = [*frame.columns[:-1], "age"]
     with pytest.raises(ValueError, match="several columns named 'age'"):
         load_regression_dataset(frame)
