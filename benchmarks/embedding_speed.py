@@ -19,6 +19,7 @@ from harness.results import Row, write_results
 from harness.turns import Times, Turn, median_ratio, median_seconds, take_turns
 
 IMAGE_SIZE = 224
+DISTINCT = 1000  # different images; more are copies of them
 STREAM, EMBED = "Predictor.stream", "embed"
 
 
@@ -79,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         model, folder = Path(temporary) / "tiny.onnx", Path(temporary) / "images"
         export(load_model("csp_darknet_tiny"), model)
-        write_photographs(folder, options.images)
+        write_photographs(folder, options.images, distinct=DISTINCT)
         turns = {STREAM: stream_turn(model, folder), EMBED: embed_turn(model, folder)}
         text = (
             f"{options.images} JPEG files of 640 x 480 to the vectors of size tiny at "

@@ -161,7 +161,7 @@ def _unique(files: list[ImageFile], out: str | Path | None) -> list[ImageFile]:
     by_name: dict[str, ImageFile] = {}
     for file in files:
         other = by_name.setdefault(fold(str(file.key)), file)
-        if other.path.resolve() != file.path.resolve():
+        if other is not file and other.path.resolve() != file.path.resolve():
             raise ValueError(
                 f"{other.path} and {file.path} would write the same result {file.key}: "
                 "run them into two output folders."
