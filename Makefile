@@ -10,9 +10,10 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # After all tests on PyTorch: only those to which another backend matters.
 OTHER_BACKEND := -m 'not network and not faults and not one_backend'
 ALSO_SLOW := -m 'not network and not faults'
-# Programs that JAX compiled, for the tests and their subprocesses that need the same ones.
+# Programs that JAX compiled, for the tests and their subprocesses that need the same ones. Each runs
+# a few times only, so that optimizing its machine code would take longer than it saves.
 JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/.jax-programs \
-	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_DISABLE_MOST_OPTIMIZATIONS=1
 OLDEST_KERAS := 3.8.0
 KIND ?= weights
 N ?= 20000

@@ -1,6 +1,7 @@
 """Fixtures and options that all tests share."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -28,6 +29,9 @@ settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("default")
+
+# A model is thousands of objects: with the default of 700, each is built between many collections.
+gc.set_threshold(20_000, 10, 10)
 
 atexit.register(shutil.rmtree, os.environ["CSPDARKNET_GRAPH_CACHE"], ignore_errors=True)
 
