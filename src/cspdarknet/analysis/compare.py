@@ -132,7 +132,8 @@ def _is_images(data: Any) -> bool:
 def _images(data: Any) -> list[Path]:
     if isinstance(data, (ClassificationDataset, DetectionDataset)):
         return list(data.paths)
-    return [file.path for file in find_images(data)]
+    sources = data if isinstance(data, (list, tuple)) else [data]
+    return list(dict.fromkeys(file.path for item in sources for file in find_images(item)))
 
 
 def _predictor(model: Any, labels: bool, settings: dict[str, Any]) -> Predictor:

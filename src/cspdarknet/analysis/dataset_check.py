@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cspdarknet._labels import SINGLE
 from cspdarknet.analysis.embedder import Embedder
 from cspdarknet.analysis.embedding_cache import Progress, embed_dataset
 from cspdarknet.analysis.outliers import Outlier, find_outliers
@@ -61,6 +62,7 @@ def check_by_embeddings(
     similarity: float = SIMILARITY,
     cache: str | Path | None = None,
     progress: Progress | None = None,
+    labels: str = SINGLE,
     **options: Any,
 ) -> EmbeddingCheck:
     """Find near duplicates and outliers among the images of a dataset.
@@ -76,6 +78,7 @@ def check_by_embeddings(
         similarity: lowest cosine of near duplicates, as of `find_similar`.
         cache: folder that keeps the vectors; `None` keeps nothing.
         progress: shows the progress.
+        labels: the kind of labels, as of `check_dataset`.
         **options: other arguments of `Embedder`.
 
     Returns:
@@ -93,7 +96,7 @@ def check_by_embeddings(
         >>> check.images, len(check.groups)
         (4, 2)
     """
-    dataset, _ = inspect_dataset(source, task, format)
+    dataset, _ = inspect_dataset(source, task, format, labels=labels)
     by_path: dict[str, DatasetImage] = {}
     for image in dataset_images(dataset):
         by_path.setdefault(image.path.absolute().as_posix(), image)

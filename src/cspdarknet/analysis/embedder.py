@@ -1,7 +1,9 @@
 """`Embedder`: images to vectors, the spatial means of a backbone's feature maps."""
 
+import hashlib
+import json
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
 from cspdarknet.presets.sources import find, locate
 
 DEEPEST = -1  # index of the default level
+IN_MEMORY = " in memory"  # how the name of a model ends that is no file
+# Arguments of a backbone that change none of its outputs, or that its weights tell.
+SAME_OUTPUTS = ("name", "trainable", "frozen_layers", "dtype", "input_shape")
 BATCH_SIZE = 8
 # Images as they were given, each with its vector, or with the error if it cannot be used.
 Stream = Generator[tuple[Any, np.ndarray | ImageError], None, None]
@@ -110,6 +115,7 @@ class Embedder:
             longer_side=longer_side or None,
             precision=precision,
             weights_sha256=_weights_sha256(source),
+            config_sha256=_config_sha256(source),
         )
 
     @classmethod
@@ -124,7 +130,8 @@ class Embedder:
         Raises:
             ValueError: if the model has other weights, or is not there.
         """
-        model = settings.model if model is None else model
+        if model is None:
+            model = _model_of(settings)
         whole = settings.image_size is None
         is_fixed = is_exported_file(model)  # levels, and maybe the size
         embedder = cls(
@@ -180,8 +187,20 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 def _name_of(model: Any) -> str:
     """Return the name of a model, as an absolute path if it is one: it is kept in files."""
     if not isinstance(model, (str, Path)):
-        return f"a {type(model).__name__} in memory"
+        return f"a {type(model).__name__}{IN_MEMORY}"
     return str(Path(model).absolute()) if Path(model).exists() else str(model)
+
+
+def _model_of(settings: EmbeddingSettings) -> str:
+    """Return the name of the model that computed vectors, if it says where the model is."""
+    is_gone = Path(settings.model).is_absolute() and not Path(settings.model).exists()
+    if is_gone or settings.model.endswith(IN_MEMORY) or not settings.model:
+        raise ValueError(
+            "The model of the vectors must be where it was, or be passed (`--model`). Received: "
+            f"vectors of {settings.model or 'an unknown model'}, which "
+            f"{'does not exist any more' if is_gone else 'is in no file'}."
+        )
+    return settings.model
 
 
 def _source(
@@ -239,3 +258,22 @@ def _weights_sha256(model: Any) -> str:
         assert weights is not None
         return sha256_of(weights)
     return weights_sha256(model)
+
+
+def _config_sha256(model: Any) -> str:
+    """Return the SHA-256 of a backbone's arguments, which its weights do not tell.
+
+    It is empty for exported files, whose content has them, and for models that are no backbone.
+    """
+    if is_exported_file(model):
+        return ""
+    config: Mapping[str, Any]
+    if isinstance(model, (str, Path)):
+        config = find(model, load_weights=False).config.backbone
+    elif hasattr(model, "feature_pyramid"):
+        config = model.get_config()
+    else:
+        return ""
+    config = {name: value for name, value in config.items() if name not in SAME_OUTPUTS}
+    text = json.dumps(config, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from cspdarknet._files import OutputFolder
 from cspdarknet.analysis.embedder import Embedder
 from cspdarknet.analysis.embedding_run import embed_files
-from cspdarknet.analysis.embeddings import Embeddings
+from cspdarknet.analysis.embeddings import Embeddings, load_embeddings
 from cspdarknet.images import ImageFile
 
 # Called with what is done next and the number of its steps; returns the function that counts them.
@@ -42,5 +42,15 @@ def embed_dataset(
         text = "\n".join([purpose, root, embedder.settings.to_json()])
         key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
         out = OutputFolder(cache).path / f"{key}.safetensors"
+        _drop_if_damaged(out)
     advance = progress(label, len(files)) if progress else None
-    return embed_files(files, embedder, out, progress=advance)
+    return embed_files(files, embedder, out, progress=advance, drop_others=True)
+
+
+def _drop_if_damaged(path: Path) -> None:
+    """Delete a file of the cache that cannot be read, as after a loss of power."""
+    try:
+        if path.exists():
+            load_embeddings(path)
+    except ValueError:
+        path.unlink()

@@ -1,5 +1,6 @@
 """`embed`: vectors of any number of image files, in a file; resumable."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -52,8 +53,8 @@ def embed(
         source: a folder, whose subfolders are searched, an image file, or a list of these.
         model: as in `Embedder`.
         out: file to write, `.npz`, `.safetensors` or `.parquet`. What an earlier or interrupted
-            run has written is kept if it is newer than the image. `EmbeddingRun` writes a file
-            without returning its vectors, for more images than fit into memory.
+            run has written is kept where the image has not changed since. `EmbeddingRun` writes a
+            file without returning its vectors, for more images than fit into memory.
         progress: called with a number of finished images.
         **options: other arguments of `Embedder`, such as `levels` and `normalize`.
 
@@ -62,7 +63,7 @@ def embed(
 
     Raises:
         ValueError: if there is no image that can be used, an option does not fit the model, or
-            `out` holds vectors of other settings.
+            `out` holds vectors of other settings, or of other images that still exist.
 
     Example:
         >>> Path("photos").mkdir()
@@ -84,11 +85,12 @@ def embed_files(
     out: Path | None = None,
     folder: str = "",
     progress: Callable[[int], object] | None = None,
+    drop_others: bool = False,
 ) -> Embeddings:
-    """Return the vectors of image files, as `embed` does."""
+    """Return the vectors of image files, as `embed` does; `drop_others` as in `EmbeddingRun`."""
     errors: dict[str, str] = {}
     if out is not None:
-        for result in EmbeddingRun(embedder, out, folder).run(files):
+        for result in EmbeddingRun(embedder, out, folder, drop_others).run(files):
             if result.state == "failed":
                 errors[key_of(result.file)] = result.message
             if progress:
@@ -136,20 +138,25 @@ class EmbeddingRun:
     """Writes the vectors of image files to a file, in parts until it is finished.
 
     Any number of images takes the memory of their paths. A run can be stopped at any time: the
-    folder `FILE.parts` has what is done, and the next run continues. A vector that is newer than
-    its image is kept, so that a run after images were added computes theirs only.
+    folder `FILE.parts` has what is done, and the next run continues. The vector of an image that
+    has not changed since is kept, so that a run after images were added computes theirs only.
 
     Args:
         embedder: the `Embedder`.
         out: the file, as of `embed`.
         folder: folder that the keys of the images are relative to.
+        drop_others: whether vectors in `out` of images that are not given are dropped though the
+            images exist; those of deleted images always are.
 
     Raises:
         ValueError: if `out` holds something else, or vectors of other settings.
     """
 
-    def __init__(self, embedder: Embedder, out: str | Path, folder: str = "") -> None:
+    def __init__(
+        self, embedder: Embedder, out: str | Path, folder: str = "", drop_others: bool = False
+    ) -> None:
         self._embedder, self.out = embedder, check_suffix(out)
+        self._drop_others, self._started = drop_others, 0.0
         self._settings = replace(embedder.settings, folder=folder)
         self._parts = self.out.with_name(self.out.name + PARTS)
         if not self.out.parent.is_dir():
@@ -177,18 +184,23 @@ class EmbeddingRun:
             files: the files, as of `find_images`. One that cannot be read does not stop the run.
 
         Raises:
-            ValueError: if no image can be used, or another process writes the same file.
+            ValueError: if no image can be used, another process writes the same file, or the file
+                holds vectors of other images that still exist.
             OSError: if the file cannot be written.
         """
+        errors: dict[str, str] = {}
         with self._locked_parts():
             known = self._known(files)
             missing = [file for file in files if key_of(file) not in known]
             for file in files:
                 if key_of(file) in known:
                     yield EmbeddingResult(file, "kept")
-            yield from self._embed(missing, known)
+            for result in self._embed(missing, known):
+                if result.state == "failed":
+                    errors[key_of(result.file)] = result.message
+                yield result
             keys = [key_of(file) for file in files if key_of(file) in known]
-            _check_some(keys, {})
+            _check_some(keys, errors)
             if missing or set(known.values()) != {(self.out, i) for i in range(len(keys))}:
                 self._finish(keys, known)
             shutil.rmtree(self._parts)
@@ -200,6 +212,8 @@ class EmbeddingRun:
         with (self._parts / LOCK).open("w") as lock:
             if not _claim(lock):
                 raise ValueError(f"Another process writes {self.out}: wait for its end.")
+            os.utime(self._parts / LOCK)
+            self._started = (self._parts / LOCK).stat().st_mtime  # by the file system's clock
             try:
                 yield
             finally:
@@ -207,10 +221,12 @@ class EmbeddingRun:
                     shutil.rmtree(self._parts, ignore_errors=True)
 
     def _known(self, files: Sequence[ImageFile]) -> "Places":
-        """Return the file and row of each vector of earlier runs that is newer than its image."""
+        """Return the file and row of each vector of earlier runs whose image has not changed."""
         found: Places = {}
         if self.out.exists():
             stored = load_embeddings(self.out)
+            if not self._drop_others:
+                self._check_no_others(files, stored)
             found = {key: (self.out, row) for row, key in enumerate(stored.keys)}
         for path in sorted(self._parts.glob(f"*{SUFFIX}")):
             try:
@@ -228,6 +244,17 @@ class EmbeddingRun:
             and stamps[place[0]] >= _modified(file.path)
         }
 
+    def _check_no_others(self, files: Sequence[ImageFile], stored: Embeddings) -> None:
+        """Refuse to replace the vectors of images that are not given but exist."""
+        given = {key_of(file) for file in files}
+        paths = dict(zip(stored.keys, stored.paths, strict=True))
+        others = [path for key, path in paths.items() if key not in given and path.exists()]
+        if others:
+            raise ValueError(
+                f"{self.out} holds the vectors of {len(others):,} other images, such as "
+                f"{others[0]}, which would be lost: pass the whole folder, or another file."
+            )
+
     def _embed(self, files: Sequence[ImageFile], known: "Places") -> Iterator[EmbeddingResult]:
         """Compute vectors and write them in parts, the last one also if the run is stopped."""
         keys: list[str] = []
@@ -237,6 +264,7 @@ class EmbeddingRun:
             if keys:
                 path = self._new_part()
                 Embeddings(np.stack(vectors), keys, self._settings).save(path)
+                self._stamp(path)
                 known.update((key, (path, row)) for row, key in enumerate(keys))
             keys.clear()
             vectors.clear()
@@ -278,6 +306,11 @@ class EmbeddingRun:
 
         width = len(vector(keys[0]))
         write_file(self.out, chunks(), width, keys, self._settings.to_json())
+        self._stamp(self.out)
+
+    def _stamp(self, path: Path) -> None:
+        """Give a file the time of the run's start: images may have changed while it went on."""
+        os.utime(path, (self._started, self._started))
 
 
 # The file and the row of each vector, by key.
@@ -292,11 +325,15 @@ def _claim(lock: IO[Any]) -> bool:
 
 
 def _modified(path: Path) -> float:
-    """Return the time of an image file, infinity for one that is missing."""
+    """Return the time of an image file's last change, infinity for one that is missing.
+
+    A file that was moved or copied here may have an older time of modification.
+    """
     try:
-        return path.stat().st_mtime
+        status = path.stat()
     except OSError:
         return float("inf")
+    return max(status.st_mtime, status.st_ctime)
 
 
 def _check_some(keys: Sequence[str], errors: dict[str, str]) -> None:

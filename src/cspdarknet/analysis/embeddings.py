@@ -29,6 +29,8 @@ class EmbeddingSettings:
         longer_side: maximum length of the longer side of whole images; `None` for any.
         precision: precision of the computation.
         weights_sha256: SHA-256 of the model's weights.
+        config_sha256: SHA-256 of those arguments of the backbone that change its outputs; empty if
+            it is unknown, which may be compared with any.
         folder: folder that the keys are relative to; empty if they are paths themselves.
     """
 
@@ -39,6 +41,7 @@ class EmbeddingSettings:
     longer_side: int | None = None
     precision: str = "float32"
     weights_sha256: str = ""
+    config_sha256: str = ""
     folder: str = ""
 
     def to_json(self) -> str:
@@ -63,7 +66,9 @@ class EmbeddingSettings:
 
     def differences(self, other: "EmbeddingSettings") -> list[str]:
         """Return how other settings differ, in ways for which vectors cannot be compared."""
-        names = ("levels", "normalized", "image_size", "longer_side", "precision", "weights_sha256")
+        names = ["levels", "normalized", "image_size", "longer_side", "precision", "weights_sha256"]
+        if self.config_sha256 and other.config_sha256:
+            names.append("config_sha256")
         return [
             f"{name} {getattr(self, name)!r} and {getattr(other, name)!r}"
             for name in names
@@ -129,8 +134,16 @@ class Embeddings:
         return {key: row for row, key in enumerate(self.keys)}
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Embeddings":
-        """Return the vectors and keys with these indices, in their order."""
-        picked = np.asarray(indices, "int64")
+        """Return the vectors and keys with these indices, in their order, or of a mask."""
+        picked = np.asarray(indices)
+        if picked.dtype == bool:
+            if picked.shape != (len(self),):
+                raise ValueError(
+                    f"A mask must have an entry for each of the {len(self)} vectors. "
+                    f"Received: one of the shape {picked.shape}"
+                )
+            picked = np.flatnonzero(picked)
+        picked = picked.astype("int64")
         keys = [self.keys[i] for i in picked]
         return Embeddings(self.vectors[picked], keys, self.settings)
 
@@ -146,6 +159,16 @@ class Embeddings:
         chunks = (self.vectors[i : i + CHUNK] for i in range(0, len(self), CHUNK))
         path = check_suffix(path)
         write_file(path, chunks, self.vectors.shape[1], self.keys, self.settings.to_json())
+
+
+def check_not_empty(embeddings: Embeddings) -> None:
+    """Refuse to look for anything among no vectors.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not len(embeddings):
+        raise ValueError("`embeddings` must have a vector or more. Received: none")
 
 
 def load_embeddings(path: str | Path) -> Embeddings:

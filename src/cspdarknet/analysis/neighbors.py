@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cspdarknet._arguments import check_choice, check_count
-from cspdarknet.analysis.embeddings import Embeddings
+from cspdarknet.analysis.embeddings import Embeddings, check_not_empty
 
 METHODS = ("auto", "exact", "index")
 MAX_EXACT = 1_000_000  # vectors that are compared one by one
@@ -73,6 +73,7 @@ def search(
     """
     check_count("top", top)
     check_choice("method", method, METHODS)
+    check_not_empty(embeddings)
     names, vectors, own = _queries(embeddings, query)
     if method == "index" or (method == "auto" and len(embeddings) > MAX_EXACT):
         from cspdarknet.analysis.vector_index import index_candidates
@@ -113,7 +114,7 @@ def _queries(embeddings: Embeddings, query: Any) -> tuple[Sequence[str], np.ndar
         vectors = np.atleast_2d(query).astype("float32")
         names = [str(i) for i in range(len(vectors))]
     else:
-        names = [query] if isinstance(query, str) else list(query)
+        names = [str(query)] if isinstance(query, (str, Path)) else list(map(str, query))
         if unknown := [key for key in names if key not in embeddings.rows]:
             raise ValueError(
                 f"A key must be one of the embeddings. Received: {unknown[0]!r}, while the first "

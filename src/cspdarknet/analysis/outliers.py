@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cspdarknet._arguments import check_count, check_positive
-from cspdarknet.analysis.embeddings import Embeddings
+from cspdarknet.analysis.embeddings import Embeddings, check_not_empty
 from cspdarknet.analysis.similar import cosine_rows, described_images
 from cspdarknet.data.doctor.duplicates import DatasetImage
 
@@ -83,6 +83,7 @@ def find_outliers(
         '7.jpg'
     """
     check_positive("spread", spread)
+    check_not_empty(embeddings)
     described = described_images(embeddings, images)
     distances = neighbor_distances(embeddings, neighbors, progress)
     low, high = np.quantile(distances, [0.25, 0.75])

@@ -84,8 +84,15 @@ def probe(
         (1.0, 384)
     """
     named = _named(models)
+    if isinstance(methods, str) or not methods:
+        raise ValueError(
+            f"`methods` must be a list of one or more of {', '.join(METHODS)}. "
+            f"Received: methods={methods!r}"
+        )
     for method in methods:
         check_choice("methods", method, tuple(METHODS))
+    if not isinstance(shots, (list, tuple, range, set, frozenset)):
+        raise ValueError(f"`shots` must be a list of numbers. Received: shots={shots!r}")
     if "linear" in methods:
         require("sklearn", EXTRA, "A linear probe")
     sizes = [*sorted({check_count("shots", count) for count in shots}), None]

@@ -32,10 +32,15 @@ def draw_neighbors(
             queries are keys of `embeddings`.
 
     Raises:
-        ValueError: if there are no results.
+        ValueError: if there are no results, or a query is no key and `queries` are not given.
     """
     paths = embeddings.paths
     if queries is None:
+        if unknown := [r.query for r in results if r.query not in embeddings.rows]:
+            raise ValueError(
+                "The queries must be keys of `embeddings`, or be passed as `queries`: an image "
+                f"file or None for each. Received: {unknown[0]!r}, which is no key."
+            )
         queries = [paths[embeddings.rows[r.query]] for r in results]
     most = max((len(result.keys) for result in results), default=0)
     tiles: list[Tile] = []

@@ -129,7 +129,7 @@ def _notes(config: ModelConfig) -> list[str]:
     if "include_rescaling" in config.assumed:
         notes.append("it does not state include_rescaling: True is assumed, as in KerasCV's models")
     if "mean" in config.assumed:
-        notes.append("it does not state mean and std: those of ImageNet are assumed; pass others")
+        notes.append("it does not state mean and std: timm's are assumed; pass others")
     has_classes = config.head is not None and config.task != "regression"
     if has_classes and (config.head or {}).get("class_names") is None:
         notes.append("it has no class names: pass class_names")

@@ -106,7 +106,49 @@ def _timm_tensors(model: Any, backbone: Any) -> dict[str, np.ndarray]:
                 f"timm's networks have {name}={required!r}: save the model as .safetensors or "
                 f".keras. Received: {name}={getattr(backbone, name)!r}"
             )
+    _check_timm_normalization(backbone)
+    if task_of(model) == "classification":
+        _check_timm_head(model)
     return timm.state_dict(collect(timm.layout(backbone) | timm.head_targets(model)))
+
+
+def _check_timm_normalization(backbone: Any) -> None:
+    """Refuse a backbone of images that the readers of timm's files would not assume."""
+    channels = backbone.inputs[0].shape[1 if backbone.data_format == "channels_first" else -1]
+    expected: tuple[Any, Any] = (None, None)
+    if channels == len(timm.MEAN):
+        network = backbone.architecture
+        expected = timm.normalization_of(network.name, network.stackwise_channels)
+    given = (backbone.mean, backbone.std)
+    if not backbone.include_rescaling or not _all_close(given, expected):
+        raise ValueError(
+            "A .pth file of timm does not state the images that a network takes. For this one they "
+            f"have values of 0..255 that are scaled to 0..1, with mean={expected[0]} and "
+            f"std={expected[1]}. Save the model as .safetensors or .keras. Received: mean="
+            f"{given[0]}, std={given[1]}, include_rescaling={backbone.include_rescaling}"
+        )
+
+
+def _all_close(given: tuple[Any, Any], expected: tuple[Any, Any]) -> bool:
+    if given[0] is None or expected[0] is None:
+        return given[0] is expected[0]
+    return np.shape(given) == np.shape(expected) and np.allclose(given, expected, atol=1e-5)
+
+
+def _check_timm_head(classifier: Any) -> None:
+    """Refuse a classifier whose probabilities are others than those of timm's logits."""
+    required = {
+        "labels": (classifier.labels, ("single",)),
+        "pooling": (classifier.pooling, ("avg",)),
+        "temperature": (classifier.temperature, (1.0,)),
+        "activation": (classifier.activation, ("softmax", "linear", None)),
+    }
+    for name, (value, accepted) in required.items():
+        if value not in accepted:
+            raise ValueError(
+                f"A .pth file of timm does not state {name}, which is {accepted[0]!r} there: save "
+                f"the model as .safetensors or .keras. Received: {name}={value!r}"
+            )
 
 
 def _check_conventions(backbone: Any) -> None:

@@ -142,7 +142,7 @@ def check(
             vectors = cache or _user_cache()
             kept = None if vectors is None else vectors / "embeddings"
             looks = check_by_embeddings(
-                source, embeddings, task, format, similarity, kept, progress
+                source, embeddings, task, format, similarity, kept, progress, labels
             )
     content = result.to_json() | ({} if looks is None else {"embeddings": looks.to_json()})
     if json != STANDARD_OUTPUT:

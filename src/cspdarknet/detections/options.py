@@ -193,4 +193,4 @@ def _class_id(item: str | int, class_names: Sequence[str]) -> int | None:
         return list(class_names).index(item)
     if isinstance(item, str) and not item.isdecimal():
         return None
-    return int(item) if int(item) < len(class_names) else None
+    return int(item) if 0 <= int(item) < len(class_names) else None

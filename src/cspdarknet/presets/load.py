@@ -242,6 +242,11 @@ def _check_overrides(files: PresetFiles, overrides: dict[str, Any]) -> None:
     assert files.weights is not None
     stored = {**DEFAULTS, **files.config.backbone} if files.config.backbone else {}
     free = FREE_ARGUMENTS | files.weights.adapts_to | files.config.assumed
+    if len({"mean", "std"} & files.config.assumed & overrides.keys()) == 1:
+        raise ValueError(
+            f"{files.origin} states neither mean nor std: pass both, or none. Received: "
+            f"mean={overrides.get('mean')!r}, std={overrides.get('std')!r}"
+        )
     for name, value in overrides.items():
         if name in stored and name not in free and np.asarray(value).tolist() != stored[name]:
             raise _meaningless(files, name, stored[name], value)

@@ -204,12 +204,13 @@ def _yolox(size: str, mean_average_precision: float, image_size: int = 640) -> P
 
 def _timm_conventions(size: str) -> dict[str, Any]:
     """Return the backbone arguments of a model of timm."""
-    mean, std = ((0.5,) * 3,) * 2 if size == "cs3darknet_focus_s" else (timm.MEAN, timm.STD)
+    architecture = SIZES[size]
+    mean, std = timm.normalization_of(architecture.topology, architecture.stackwise_channels)
     return {
         "include_rescaling": True,
         "mean": list(mean),
         "std": list(std),
-        "activation": timm.activation_of(SIZES[size].topology),
+        "activation": timm.activation_of(architecture.topology),
         **timm.CONVENTIONS,
     }
 

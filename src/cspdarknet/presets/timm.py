@@ -71,7 +71,7 @@ def _config(origin: str, document: dict[str, Any], facts: dict[str, Any]) -> Mod
     if not num_classes:
         return ModelConfig(backbone)
     size = facts.get("test_input_size") or facts.get("input_size") or [0, 256, 256]
-    side = size[-1] if isinstance(size, list) and size else None
+    side = _image_size(size)
     try:
         crop = check_crop(facts.get("test_crop_pct") or facts.get("crop_pct") or 1.0)
     except ValueError as error:
@@ -80,3 +80,10 @@ def _config(origin: str, document: dict[str, Any], facts: dict[str, Any]) -> Mod
     if "label_names" in document:
         head["class_names"] = document["label_names"]
     return ModelConfig(backbone, head)
+
+
+def _image_size(size: Any) -> Any:
+    """Return the side of square test images, or their height and width."""
+    if not isinstance(size, list) or not size:
+        return None
+    return size[-1] if len(size) < 2 or size[-2] == size[-1] else size[-2:]

@@ -27,14 +27,16 @@ from cspdarknet.checkpoints.readers.yolox import COUNTER, NORM
 from cspdarknet.checkpoints.targets import Target, target
 from cspdarknet.topologies import Architecture
 
-# Backbone arguments of timm's models. The mean and the standard deviation are not in a weight file:
-# these are those of all but `cs3darknet_focus_s`.
+# Backbone arguments of timm's models.
 CONVENTIONS = {
     "padding": "symmetric",
     "batch_norm_epsilon": 1e-5,
     "batch_norm_momentum": 0.9,
 }
+# The mean and the standard deviation of the images are not in a weight file.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)  # both, of `cs3darknet_focus_s` alone
+FOCUS_S = "cs3darknet_focus", (64, 128, 256, 512)  # its topology and channels
 FILE = "model.safetensors"  # name of the weight file in a repository at Hugging Face
 LEAKY = "leaky_relu_0.01"  # of the branches with a stem of one 3x3 convolution
 # The first kernel, also of a model of timm's `features_only`, whose first dot is an underscore.
@@ -53,6 +55,13 @@ def prefixes(names: Iterable[str]) -> list[str]:
     stages = {match[1] for name in listed if (match := STAGE.match(name))}
     stems = [match[1] for name in listed if (match := STEM.fullmatch(name))]
     return [prefix for prefix in stems if prefix in stages]
+
+
+def normalization_of(
+    topology: str, channels: Iterable[int]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of the images of timm's model, of values in 0..1."""
+    return (HALF, HALF) if (topology, tuple(channels)) == FOCUS_S else (MEAN, STD)
 
 
 def activation_of(topology: str) -> str:

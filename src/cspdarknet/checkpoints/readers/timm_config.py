@@ -10,9 +10,9 @@ from cspdarknet.checkpoints.readers.timm import (
     CONVENTIONS,
     HEAD,
     MEAN,
-    STD,
     Shapes,
     activation_of,
+    normalization_of,
 )
 from cspdarknet.topologies import TOPOLOGIES, Architecture, Bottleneck
 
@@ -35,12 +35,13 @@ def config(file: str, shapes: Shapes) -> ModelConfig:
     channels = [shape[0] for shape in stages]
     stem_channels = [shape[0] for shape in stem]
     name = _topology(file, shapes, channels, depth, stem_channels)
+    mean, std = normalization_of(name, channels)
     backbone = {
         "stackwise_channels": channels,
         "stackwise_depth": depth,
         "include_rescaling": True,
-        "mean": list(MEAN),
-        "std": list(STD),
+        "mean": list(mean),
+        "std": list(std),
         "input_shape": (None, None, stem[0][1]),
         "topology": name,
         "stem_channels": stem_channels,
