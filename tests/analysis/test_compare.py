@@ -107,6 +107,15 @@ def test_agreement_without_labels(paths, compared):
     assert same.sheet() is None
 
 
+def test_images_of_the_same_name(tmp_path, compared):
+    files = [tmp_path / name / "1.png" for name in "ab"]
+    for path in files:
+        path.parent.mkdir()
+        Image.new("RGB", (60, 40)).save(path)
+    a = probabilities(0.1, 0.9)
+    assert compared(Known(a), Known(a), files).paths == tuple(files)
+
+
 def boxes(*rows, size=(40, 60)):
     table = np.array(rows, "float64").reshape(-1, 6)
     return Detections(table[:, 2:], table[:, 1], table[:, 0], size, NAMES)

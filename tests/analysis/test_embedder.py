@@ -78,3 +78,33 @@ def test_other_weights_cannot_be_compared(preset, classifier):
     settings = Embedder(preset).settings
     with pytest.raises(ValueError, match="weights_sha256"):
         Embedder.like(settings, classifier.backbone)
+
+
+def test_the_same_weights_with_other_arguments_cannot_be_compared(classifier, tmp_path):
+    config = classifier.backbone.get_config()
+    other = type(classifier.backbone).from_config({**config, "activation": "relu"})
+    other.set_weights(classifier.backbone.get_weights())
+    named = type(classifier.backbone).from_config({**config, "name": "b", "trainable": False})
+    named.set_weights(classifier.backbone.get_weights())
+    settings = Embedder(classifier).settings
+    assert not Embedder(named, image_size=32).settings.differences(settings)
+    with pytest.raises(ValueError, match="config_sha256"):
+        Embedder.like(settings, other)
+    for model, name in ((classifier.backbone, "a"), (other, "b")):
+        model.save_to_preset(tmp_path / name)
+    settings = Embedder(tmp_path / "a").settings
+    with pytest.raises(ValueError, match="config_sha256") as error:
+        Embedder.like(settings, tmp_path / "b")
+    assert "weights_sha256" not in str(error.value)
+
+
+def test_a_model_that_is_not_there_must_be_passed(classifier, tmp_path):
+    in_memory = Embedder(classifier).settings
+    with pytest.raises(ValueError, match=r"--model.*in memory, which is in no file"):
+        Embedder.like(in_memory)
+    classifier.backbone.save_to_preset(tmp_path / "a")
+    stored = Embedder(tmp_path / "a").settings
+    (tmp_path / "a").rename(tmp_path / "b")
+    with pytest.raises(ValueError, match=r"--model.*does not exist any more"):
+        Embedder.like(stored)
+    assert Embedder.like(stored, tmp_path / "b")

@@ -114,6 +114,38 @@ def test_two_processes_do_not_write_one_file(embedder, photos, tmp_path):
 def test_no_image_that_can_be_used(preset, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not an image")
     for out in (None, tmp_path / "a.npz"):
-        with pytest.raises(ValueError, match="There must be an image"):
+        with pytest.raises(ValueError, match=r"There must be an image.*not an image"):
             embed(tmp_path / "bad.png", preset, out)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]
+
+
+def test_an_image_is_replaced_by_an_older_file(run, photos):
+    run()
+    Image.new("RGB", (40, 40), "lime").save(photos / "new.png")
+    os.utime(photos / "new.png", (10**9, 10**9))
+    (photos / "new.png").rename(photos / "1/3.png")
+    assert run() == ["kept"] * 5 + ["done"]
+
+
+def test_an_image_that_changes_while_the_run_goes_on(embedder, photos, tmp_path):
+    def results():
+        return EmbeddingRun(embedder, tmp_path / "a.npz", str(photos)).run(find_images(photos))
+
+    first = results()
+    assert [next(first).state for _ in range(6)] == ["done"] * 6
+    Image.new("RGB", (40, 40), "lime").save(photos / "0/0.png")
+    later = (photos / "0/0.png").stat().st_mtime + 0.01  # clocks of file systems are coarse
+    os.utime(photos / "0/0.png", (later, later))
+    assert list(first) == []
+    assert [result.state for result in results()] == ["kept"] * 5 + ["done"]
+
+
+def test_vectors_of_other_images_are_not_lost(preset, photos, tmp_path):
+    out = tmp_path / "a.npz"
+    embed(photos / "0", preset, out)
+    with pytest.raises(ValueError, match=r"2 other images, such as .*[24]\.png"):
+        embed(photos / "0/0.png", preset, out)
+    assert len(load_embeddings(out)) == 3
+    for name in ("2.png", "4.png"):
+        (photos / "0" / name).unlink()
+    assert embed(photos / "0/0.png", preset, out).keys == ("0.png",)

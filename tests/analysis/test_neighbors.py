@@ -1,5 +1,7 @@
 """`search`, compared with a naive computation in float64."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,14 @@ def test_an_index_finds_the_same(vectors, tmp_path, monkeypatch):
     assert found[0].keys == search(other, query, 5)[0].keys
     file.write_bytes(b"damaged")
     assert search(other, query, 5, "index", file)[0].keys == found[0].keys
+
+
+def test_no_vectors(vectors):
+    with pytest.raises(ValueError, match="a vector or more"):
+        search(vectors.take([]), np.ones(9))
+
+
+def test_a_key_may_be_a_path(vectors):
+    key = vectors.keys[3]
+    (as_path,), (as_text,) = (search(vectors, name, top=2) for name in (Path(key), key))
+    assert as_path.keys == as_text.keys

@@ -141,6 +141,18 @@ def test_a_repeated_probe_embeds_nothing(report, colors, preset, tmp_path, monke
     again = probe(colors, [preset], methods=["knn"], cache=tmp_path / "cache", runtime="keras")
     assert {path.name for path in embedded} == {"bad.png"}
     assert again.results[0].accuracy == report.results[1].accuracy
+    (file,) = (tmp_path / "cache").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    damaged = probe(colors, [preset], methods=["knn"], cache=tmp_path / "cache", runtime="keras")
+    assert damaged.results[0].accuracy == again.results[0].accuracy
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"methods": []}, {"methods": "knn"}, {"shots": 5}, {"methods": ["svm"]}]
+)
+def test_wrong_options(colors, preset, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        probe(colors, [preset], **wrong)
 
 
 def test_a_test_split_is_evaluated(colors, preset, tmp_path):

@@ -62,6 +62,8 @@ def test_an_outlier_and_none():
         assert find_outliers(Embeddings(np.eye(2)[:count], keys[:count])) == []
     with pytest.raises(ValueError, match="those of the 40 vectors"):
         find_outliers(Embeddings(values, keys), [])
+    with pytest.raises(ValueError, match="a vector or more"):
+        find_outliers(Embeddings(values, keys).take([]))
 
 
 def by_colors(self, images):
@@ -93,12 +95,28 @@ def test_a_dataset_with_a_leak(preset, tmp_path, monkeypatch):
     assert sheet.width == 10 + 2 * 160
 
 
+def test_images_of_several_classes_or_of_none(preset, photos, monkeypatch):
+    monkeypatch.setattr(Embedder, "stream", by_colors)
+    table = photos / "labels.csv"
+    classes = ["a;b", "a", "b", "", "a", ""]
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    rows = [",".join(row) for row in zip(names, classes, strict=True)]
+    table.write_text("\n".join(["image,classes", *rows]))
+    check = check_by_embeddings(table, preset, labels="multi", similarity=0.0)
+    assert check.images == 6
+    assert {image.class_name for group in check.groups for image in group.images} <= {
+        *("a", "b", "a, b", "")
+    }
+
+
 def test_pictures_of_images_that_are_there_or_not(photos):
     keys = ["0/0.png", "1/1.png", "gone.png"]
     embeddings = Embeddings(np.eye(3) + 1, [str(photos / key) for key in keys])
     results = search(embeddings, embeddings.keys[:2], top=2)
     assert draw_neighbors(results, embeddings).size == (10 + 3 * 160, 10 + 2 * 196)
     assert draw_neighbors(search(embeddings, np.ones(3)), embeddings, [None]).width == 10 + 4 * 160
+    with pytest.raises(ValueError, match="which is no key"):
+        draw_neighbors(search(embeddings, np.ones(3)), embeddings)
     for draw in (draw_groups, draw_outliers):
         with pytest.raises(ValueError, match="images to draw"):
             draw([])

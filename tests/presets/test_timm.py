@@ -76,6 +76,13 @@ def test_a_model_of_another_family(repository):
         load_model(folder)
 
 
+def test_rectangular_test_images(repository):
+    folder, _ = repository
+    facts = {**DOCUMENT["pretrained_cfg"], "test_input_size": [3, 256, 320]}
+    (folder / "config.json").write_text(json.dumps({**DOCUMENT, "pretrained_cfg": facts}))
+    assert load_model(folder).image_size == (256, 320)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [*(("mean", mean) for mean in ("0.5", [0.5, None, 1], {"a": 1})), ("crop_pct", "all")],

@@ -157,6 +157,7 @@ class EmbeddingRun:
     ) -> None:
         self._embedder, self.out = embedder, check_suffix(out)
         self._drop_others, self._started = drop_others, 0.0
+        self._finished: Sequence[str] = ()  # keys of the file of an earlier run
         self._settings = replace(embedder.settings, folder=folder)
         self._parts = self.out.with_name(self.out.name + PARTS)
         if not self.out.parent.is_dir():
@@ -195,13 +196,10 @@ class EmbeddingRun:
             for file in files:
                 if key_of(file) in known:
                     yield EmbeddingResult(file, "kept")
-            for result in self._embed(missing, known):
-                if result.state == "failed":
-                    errors[key_of(result.file)] = result.message
-                yield result
+            yield from self._embed(missing, known, errors)
             keys = [key_of(file) for file in files if key_of(file) in known]
             _check_some(keys, errors)
-            if missing or set(known.values()) != {(self.out, i) for i in range(len(keys))}:
+            if missing or known != {key: (self.out, i) for i, key in enumerate(self._finished)}:
                 self._finish(keys, known)
             shutil.rmtree(self._parts)
 
@@ -227,6 +225,7 @@ class EmbeddingRun:
             stored = load_embeddings(self.out)
             if not self._drop_others:
                 self._check_no_others(files, stored)
+            self._finished = stored.keys
             found = {key: (self.out, row) for row, key in enumerate(stored.keys)}
         for path in sorted(self._parts.glob(f"*{SUFFIX}")):
             try:
@@ -255,7 +254,9 @@ class EmbeddingRun:
                 f"{others[0]}, which would be lost: pass the whole folder, or another file."
             )
 
-    def _embed(self, files: Sequence[ImageFile], known: "Places") -> Iterator[EmbeddingResult]:
+    def _embed(
+        self, files: Sequence[ImageFile], known: "Places", errors: dict[str, str]
+    ) -> Iterator[EmbeddingResult]:
         """Compute vectors and write them in parts, the last one also if the run is stopped."""
         keys: list[str] = []
         vectors: list[np.ndarray] = []
@@ -273,6 +274,7 @@ class EmbeddingRun:
             with closing(self._embedder.stream(file.path for file in files)) as stream:
                 for file, (_, vector) in zip(files, stream, strict=True):
                     if isinstance(vector, ImageError):
+                        errors[key_of(file)] = str(vector)
                         yield EmbeddingResult(file, "failed", str(vector))
                         continue
                     keys.append(key_of(file))

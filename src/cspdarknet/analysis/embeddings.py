@@ -29,9 +29,9 @@ class EmbeddingSettings:
         longer_side: maximum length of the longer side of whole images; `None` for any.
         precision: precision of the computation.
         weights_sha256: SHA-256 of the model's weights.
+        folder: folder that the keys are relative to; empty if they are paths themselves.
         config_sha256: SHA-256 of those arguments of the backbone that change its outputs; empty if
             it is unknown, which may be compared with any.
-        folder: folder that the keys are relative to; empty if they are paths themselves.
     """
 
     model: str = ""
@@ -41,8 +41,8 @@ class EmbeddingSettings:
     longer_side: int | None = None
     precision: str = "float32"
     weights_sha256: str = ""
-    config_sha256: str = ""
     folder: str = ""
+    config_sha256: str = ""
 
     def to_json(self) -> str:
         """Return the attributes as JSON."""

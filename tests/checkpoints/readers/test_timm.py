@@ -27,10 +27,8 @@ def small(topology, classes=3, **arguments):
     backbone = CSPDarkNetBackbone(
         [8, 16, 256 if topology == "cs3sedarknet_x" else 24],
         [1, 2, 1],
-        include_rescaling=True,
         topology=topology,
-        **NORMALIZATION,
-        **arguments,
+        **{"include_rescaling": True, **NORMALIZATION, **arguments},
     )
     model = ImageClassifier(backbone, classes, image_size=256) if classes else backbone
     randomize(model)
@@ -123,6 +121,16 @@ def test_the_normalization_can_be_another_one(tensors, tmp_path):
     assert list(loaded.backbone.mean) == [0.5] * 3
     with pytest.raises(ValueError, match="batch_norm_epsilon"):
         load_model(tmp_path / "model.pth", batch_norm_epsilon=1e-3)
+    with pytest.raises(ValueError, match="pass both"):
+        load_model(tmp_path / "model.pth", mean=[0.5] * 3)
+
+
+def test_the_normalization_of_the_one_model_with_another(tmp_path):
+    model = CSPDarkNetBackbone.from_preset("cs3darknet_focus_s")
+    conversion.save(model, tmp_path / "model.pth")
+    loaded = load_model(tmp_path / "model.pth")
+    assert list(loaded.mean) == list(model.mean) == [0.5] * 3
+    assert list(loaded.std) == list(model.std) == [0.5] * 3
 
 
 def test_other_networks_of_the_same_file_are_named(tensors, tmp_path):
@@ -164,6 +172,12 @@ def test_weights_of_the_other_branches_do_not_fit(tensors, tmp_path):
     [
         (lambda: small("cs3darknet", 0, batch_norm_epsilon=1e-3), "batch_norm_epsilon"),
         (lambda: small("cs3darknet", 0, activation="relu"), "silu"),
+        (lambda: small("cs3darknet", 0, mean=[0.4] * 3, std=[0.5] * 3), "mean=.0.4"),
+        (lambda: small("cs3darknet", 0, include_rescaling=False), "include_rescaling=False"),
+        (lambda: ImageClassifier(small("cs3darknet", 0), 2, labels="multi"), "labels='multi'"),
+        (lambda: ImageClassifier(small("cs3darknet", 0), 2, "max"), "pooling='max'"),
+        (lambda: ImageClassifier(small("cs3darknet", 0), 2, temperature=2), "temperature=2"),
+        (lambda: ImageClassifier(small("cs3darknet", 0), 2, activation="sigmoid"), "'sigmoid'"),
         (lambda: YOLOXDetector(small("cs3darknet", 0), 2, "xyxy"), "detector"),
     ],
 )
