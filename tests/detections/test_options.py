@@ -77,7 +77,7 @@ def test_a_number_as_text_is_the_name_of_a_class_before_it_is_an_id():
     assert class_ids(["1"], ["cat", "dog"]) == (1,)
     assert class_ids(["1"], ["1", "dog"]) == (0,)
     assert class_ids([1], ["1", "dog"]) == (1,)
-    for wrong in ("2", 2, "-1", "Cat", ""):
+    for wrong in ("2", 2, "-1", -1, "Cat", ""):
         with pytest.raises(
             ValueError, match="must be classes of the model: cat, dog; or their ids"
         ):
