@@ -183,6 +183,9 @@ def test_detections_without_labels(paths, compared):
     assert comparison.sheet() is not None
     empty = compared(Known(a[1:], "detection"), Known(b[1:], "detection"), paths[1:])
     assert empty.agreement == 1.0
+    assert empty.notes == ()
+    models = [Known(a, "detection", score_threshold=score) for score in (0.01, 0.3)]
+    assert "0.01 (a Known) and 0.3 (a Known)" in compared(*models, paths).notes[0]
 
 
 def test_models_that_cannot_be_compared(paths, compared):

@@ -127,6 +127,11 @@ def test_thresholds_are_proposed_and_stored(detector, tmp_path, monkeypatch):
         stored = YOLOXDetector.from_preset(changed, load_weights=False)
         assert stored.score_threshold == proposed != 0.25
     assert "Score thresholds" in (tmp_path / "o/report.html").read_text()
+    for more, message in (("", ""), ("\n1 0.9 0.9 0.05 0.05", "recall 0.667 over all classes")):
+        (data / "labels/0.txt").write_text((data / "labels/0.txt").read_text() + more)
+        result = run_command("evaluate", preset, data, "--thresholds", "recall=1")
+        assert message in result.output
+        assert ("No threshold reaches recall=1" in result.output) == bool(message)
 
 
 @pytest.mark.parametrize(

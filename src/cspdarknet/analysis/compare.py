@@ -262,6 +262,17 @@ def _detection_comparison(
     return DetectionComparison(names, tuple(paths), known, errors, notes, (a, b), tuple(compared))
 
 
+def _notes_of_thresholds(
+    predictors: Sequence[Predictor], names: tuple[str, str]
+) -> tuple[str, ...]:
+    """Return a note if two detectors leave out detections at different score thresholds."""
+    thresholds = [predictor.info.score_threshold for predictor in predictors]
+    if predictors[0].info.task != "detection" or thresholds[0] == thresholds[1]:
+        return ()
+    shown = " and ".join(f"{t} ({name})" for t, name in zip(thresholds, names, strict=True))
+    return (f"The score thresholds differ: {shown}. Detections between them are in one only.",)
+
+
 def _limited(detections: Detections, limits: np.ndarray, most: int) -> Detections:
     kept = detections.confidence >= limits[detections.class_id].astype("float32")
     return detections[np.flatnonzero(kept)[:most]]
@@ -290,7 +301,8 @@ def _agreement(
         reason = next(iter(errors.values()), "there are none")
         raise ValueError(f"None of the images can be read: {reason}")
     first, second = ([results[path] for path in paths] for results in found)
-    common = (names, tuple(paths), class_names, errors, ())
+    notes = _notes_of_thresholds(predictors, names)
+    common = (names, tuple(paths), class_names, errors, notes)
     if predictors[0].info.task == "detection":
         named = [[replace(d, class_names=class_names) for d in part] for part in (first, second)]
         return DetectionComparison(*common, (named[0], named[1]), ())

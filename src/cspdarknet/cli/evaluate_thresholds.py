@@ -1,5 +1,6 @@
 """`cspdarknet evaluate --thresholds`: proposed score thresholds of a model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,7 +9,7 @@ from rich.markup import escape
 from cspdarknet._image_size import ImageSize
 from cspdarknet.cli.tables import plain_table, print_table
 from cspdarknet.evaluate import DetectionEvaluation, MultiLabelEvaluation, score_threshold_of
-from cspdarknet.evaluate.thresholds import MIN_BOXES
+from cspdarknet.evaluate.thresholds import MIN_BOXES, ClassThreshold, Criterion
 from cspdarknet.presets.config import CONFIG, RUN_SETTINGS
 from cspdarknet.presets.records import PRESETS
 from cspdarknet.presets.save import save_score_threshold
@@ -95,6 +96,21 @@ def show_thresholds(
         f"cross-validation, which takes {MIN_BOXES} {counted[0]} or more. Own thresholds: "
         f"{', '.join(c.name for c in proposals if c.is_own) or 'none'}."
     )
+    wanted, reached = Criterion.parse(criterion), _reached(proposals)
+    if reached.get(wanted.name, 1.0) < wanted.value:
+        say(
+            f"No threshold reaches {criterion}: these are the nearest, with {wanted.name} "
+            f"{format_metric(reached[wanted.name])} over all classes."
+        )
     if preset is not None:
         save_score_threshold(preset, score_threshold_of(proposals))
         say(f"stored in {preset / CONFIG}: the model uses them by default")
+
+
+def _reached(proposals: Sequence[ClassThreshold]) -> dict[str, float]:
+    """Return precision and recall over all classes."""
+    correct = sum(c.true_positives for c in proposals)
+    return {
+        "precision": correct / (sum(c.detections for c in proposals) or 1),
+        "recall": correct / (sum(c.boxes for c in proposals) or 1),
+    }
