@@ -5,7 +5,7 @@ with an `EmbeddingRun`, which also pools the feature maps and writes a file of v
 pass over all images, in this process and with the same settings.
 
     python benchmarks/embedding_speed.py
-    python benchmarks/embedding_speed.py --images 10000 --rounds 5
+    python benchmarks/embedding_speed.py --images 10000 --rounds 2
 """
 
 import os
