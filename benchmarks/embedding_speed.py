@@ -1,8 +1,8 @@
 """Is `cspdarknet.analysis.embed` as fast as `Predictor.stream`?
 
-JPEG files of 640 x 480 become vectors of size tiny at 224 x 224. `Predictor.stream` takes turns
-with an `EmbeddingRun`, which also pools the feature maps and writes a file of vectors. A turn is a
-pass over all images, in this process and with the same settings.
+JPEG files of 640 x 480, at most 250 different ones, become vectors of size tiny at 224 x 224.
+`Predictor.stream` takes turns with an `EmbeddingRun`, which also pools the feature maps and writes
+a file of vectors. A turn is a pass over all images, in this process and with the same settings.
 
     python benchmarks/embedding_speed.py
     python benchmarks/embedding_speed.py --images 10000 --rounds 2

@@ -30,7 +30,7 @@ settings.register_profile(
 )
 settings.load_profile("default")
 
-# A model is thousands of objects: with the default of 700, each is built between many collections.
+# A model is thousands of objects: the default of 700 would collect many times while one is built.
 gc.set_threshold(20_000, 10, 10)
 
 atexit.register(shutil.rmtree, os.environ["CSPDARKNET_GRAPH_CACHE"], ignore_errors=True)

@@ -96,9 +96,7 @@ def test_vectors_cannot_be_changed_and_are_taken_by_index(embeddings):
     np.testing.assert_array_equal(taken.vectors, embeddings.vectors[[3, 0]])
 
 
-def test_some_of_the_vectors(embeddings):
-    for indices in ([3, 0], np.array([3, 0])):
-        assert embeddings.take(indices).keys == ("d .jpg", "a.jpg")
+def test_vectors_are_taken_by_a_mask(embeddings):
     mask = np.array([True, False, False, True, False])
     assert embeddings.take(mask).keys == ("a.jpg", "d .jpg")
     with pytest.raises(ValueError, match="for each of the 5 vectors"):

@@ -61,7 +61,7 @@ def test_files_and_their_arrays(extract, backbone, folder, tmp_path):
         assert relative_error(arrays[level], to_numpy(value)[0]) <= 1e-5
     assert relative_error(arrays["vector"], to_numpy(expected["P4"]).mean((0, 1, 2))) <= 1e-5
     settings = json.loads((out / SETTINGS_FILE).read_text())
-    assert len(settings.pop("weights_sha256")) == 64
+    assert [len(settings.pop(f"{name}_sha256")) for name in ("weights", "config")] == [64, 64]
     assert settings == {"levels": ["P2", "P4"], "longer_side": 640, "precision": "float32"}
 
 
@@ -261,3 +261,13 @@ def test_a_full_disk_stops_a_run(extract, monkeypatch):
 def test_invalid_arguments(extract, options, message):
     with pytest.raises(ValueError, match=message):
         extract(**options)
+
+
+def test_the_same_weights_with_other_arguments_are_another_model(extract, backbone):
+    other = type(backbone).from_config({**backbone.get_config(), "activation": "relu"})
+    other.set_weights(backbone.get_weights())
+    assert extract(levels=["P4"]) == ["done"] * 3
+    with pytest.raises(ValueError, match="config_sha256"):
+        extract(other, levels=["P4"])
+    # A pyramid has no arguments to compare.
+    assert extract(backbone.feature_pyramid(["P4"]), levels=None) == ["kept"] * 3

@@ -270,7 +270,7 @@ def _notes_of_thresholds(
     if predictors[0].info.task != "detection" or thresholds[0] == thresholds[1]:
         return ()
     shown = " and ".join(f"{t} ({name})" for t, name in zip(thresholds, names, strict=True))
-    return (f"The score thresholds differ: {shown}. Detections between them are in one only.",)
+    return (f"The score thresholds differ: {shown}. Only one model detects objects between them.",)
 
 
 def _limited(detections: Detections, limits: np.ndarray, most: int) -> Detections:

@@ -1,9 +1,7 @@
 """`Embedder`: images to vectors, the spatial means of a backbone's feature maps."""
 
-import hashlib
-import json
 import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from cspdarknet._image_size import ImageSize, check_image_size
 from cspdarknet.analysis.embeddings import EmbeddingSettings
 from cspdarknet.checkpoints.published import sha256_of
 from cspdarknet.images import ImageError
-from cspdarknet.inference.features import weights_sha256
+from cspdarknet.inference.features import config_sha256, weights_sha256
 from cspdarknet.inference.predictor import Predictor
 from cspdarknet.model_info import CROPPED, is_exported_file, read_model_info
 from cspdarknet.preprocessing import DEFAULT_IMAGE_SIZE
@@ -23,8 +21,6 @@ from cspdarknet.presets.sources import find, locate
 
 DEEPEST = -1  # index of the default level
 IN_MEMORY = " in memory"  # how the name of a model ends that is no file
-# Arguments of a backbone that change none of its outputs, or that its weights tell.
-SAME_OUTPUTS = ("name", "trainable", "frozen_layers", "dtype", "input_shape")
 BATCH_SIZE = 8
 # Images as they were given, each with its vector, or with the error if it cannot be used.
 Stream = Generator[tuple[Any, np.ndarray | ImageError], None, None]
@@ -261,19 +257,6 @@ def _weights_sha256(model: Any) -> str:
 
 
 def _config_sha256(model: Any) -> str:
-    """Return the SHA-256 of a backbone's arguments, which its weights do not tell.
-
-    It is empty for exported files, whose content has them, and for models that are no backbone.
-    """
-    if is_exported_file(model):
-        return ""
-    config: Mapping[str, Any]
-    if isinstance(model, (str, Path)):
-        config = find(model, load_weights=False).config.backbone
-    elif hasattr(model, "feature_pyramid"):
-        config = model.get_config()
-    else:
-        return ""
-    config = {name: value for name, value in config.items() if name not in SAME_OUTPUTS}
-    text = json.dumps(config, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    if is_exported_file(model) or not isinstance(model, (str, Path)):
+        return config_sha256(model)
+    return config_sha256(find(model, load_weights=False).config.backbone)

@@ -1,7 +1,7 @@
 """`probe`: which model's vectors suit a dataset, by classifiers that are trained on them."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +91,7 @@ def probe(
         )
     for method in methods:
         check_choice("methods", method, tuple(METHODS))
-    if not isinstance(shots, (list, tuple, range, set, frozenset)):
+    if isinstance(shots, str) or not isinstance(shots, Iterable):
         raise ValueError(f"`shots` must be a list of numbers. Received: shots={shots!r}")
     if "linear" in methods:
         require("sklearn", EXTRA, "A linear probe")

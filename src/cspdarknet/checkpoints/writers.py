@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 
+from cspdarknet._labels import SINGLE
 from cspdarknet.checkpoints.architecture import backbone_of, task_of
 from cspdarknet.checkpoints.input_conventions import MEAN, STD, writable_normalization
 from cspdarknet.checkpoints.layer_forms import check_not_quantized
@@ -138,7 +139,7 @@ def _all_close(given: tuple[Any, Any], expected: tuple[Any, Any]) -> bool:
 def _check_timm_head(classifier: Any) -> None:
     """Refuse a classifier whose probabilities are others than those of timm's logits."""
     required = {
-        "labels": (classifier.labels, ("single",)),
+        "labels": (classifier.labels, (SINGLE,)),
         "pooling": (classifier.pooling, ("avg",)),
         "temperature": (classifier.temperature, (1.0,)),
         "activation": (classifier.activation, ("softmax", "linear", None)),

@@ -2,9 +2,10 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("npz", "safetensors")
 SETTINGS_FILE = "features.json"
+# Arguments of a backbone that change none of its outputs, or that its weights tell.
+SAME_OUTPUTS = ("name", "trainable", "frozen_layers", "dtype", "input_shape")
 DEFAULT_LEVELS = ("P3", "P4", "P5")
 LONGER_SIDE = 640
 WAITING_WRITES = 2  # maximum number of results that wait to be written
@@ -134,6 +137,7 @@ class FeatureExtractor:
             "levels": names,
             "longer_side": longer_side,
             "weights_sha256": weights_sha256(source),
+            "config_sha256": config_sha256(source),
             "precision": precision,
         }
         self._folder = OutputFolder(self.out)
@@ -143,7 +147,10 @@ class FeatureExtractor:
     def _check_settings(self) -> None:
         """Compare the settings with those of an earlier run."""
         stored = self._folder.read_json(SETTINGS_FILE)
-        if stored != self._settings:
+        own = dict(self._settings)
+        if not stored.get("config_sha256") or not own["config_sha256"]:  # unknown: fits any
+            stored["config_sha256"] = own["config_sha256"] = ""
+        if stored != own:
             raise ValueError(
                 f"`out` must not hold features of other settings or weights. Received: {self.out} "
                 f"with {stored}, to which {self._settings} would be added: choose another folder."
@@ -283,3 +290,20 @@ def weights_sha256(model: "keras.Model | str | Path") -> str:
     for array in model.get_weights():
         digest.update(np.ascontiguousarray(array, "float32").tobytes())
     return digest.hexdigest()
+
+
+def config_sha256(model: "keras.Model | str | Path | Mapping[str, Any]") -> str:
+    """Return the SHA-256 of those arguments of a backbone that its weights do not tell.
+
+    Args:
+        model: a backbone, or its arguments. The result is empty for other models, and for exported
+            files, whose content has them.
+    """
+    if isinstance(model, Mapping):
+        config = model
+    elif isinstance(model, (str, Path)) or not hasattr(model, "feature_pyramid"):
+        return ""
+    else:
+        config = model.get_config()
+    config = {name: value for name, value in config.items() if name not in SAME_OUTPUTS}
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
